@@ -1,0 +1,17 @@
+"""What can go wrong in re-identification, as types. The message of each says what, where, and what to do."""
+
+
+class ReidError(Exception):
+    """Base of every error that a user can cause or mend; the command line prints its message and exits 1."""
+
+
+class ConfigError(ReidError, ValueError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class WeightsError(ReidError):
+    """Weights are missing, of the wrong architecture, damaged, or not safe to load."""
+
+
+class DataError(ReidError, ValueError):
+    """A data set or array is not what was expected: missing folder, wrong shape, NaN."""

@@ -1,0 +1,263 @@
+"""The three things that travel through the system: `Frame`, `Detections`, `Tracks`.
+
+All are structures of arrays for one frame. Units are pixels, seconds, 0-based frame indices and
+``x1, y1, x2, y2`` corners; MOT's 1-based ``left, top, width, height`` exists only in files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from tracker.errors import DataError
+
+Float32: TypeAlias = NDArray[np.float32]
+Int64: TypeAlias = NDArray[np.int64]
+Rows: TypeAlias = slice | NDArray[np.bool_] | NDArray[np.integer[Any]] | list[int]
+
+
+class TrackState(IntEnum):
+    """Where a track is in its life."""
+
+    TENTATIVE = 0
+    CONFIRMED = 1
+    LOST = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        image: ``(H, W, 3)`` uint8, BGR.
+        index: 0-based position in the source.
+        timestamp: seconds, from the stream; never derived from the index where the stream knows better.
+        source: what the frame came from: a path, an address, a camera's name.
+    """
+
+    image: NDArray[np.uint8]
+    index: int
+    timestamp: float
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise DataError(
+                f"Frame.image: expected (H, W, 3) uint8, got {self.image.dtype} of {self.image.shape}"
+            )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+def _array(
+    owner: str, name: str, value: ArrayLike, dtype: DTypeLike, shape: tuple[int | None, ...]
+) -> NDArray[Any]:
+    """`value` as an array of `dtype`; a `DataError` names expected and actual shape (None: any length)."""
+    try:
+        array = np.asarray(value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{owner}.{name}: expected numbers that fit {np.dtype(dtype)}, got {value!r:.80}"
+        ) from error
+    if array.size == 0 and shape[0] in (0, None):  # [] is a fair way to write "no rows"
+        array = array.reshape([0 if n is None else n for n in (0, *shape[1:])])
+    if array.ndim != len(shape) or any(
+        n is not None and n != m for n, m in zip(shape, array.shape, strict=True)
+    ):
+        wanted = (
+            "("
+            + ", ".join("any" if n is None else str(n) for n in shape)
+            + ("," if len(shape) == 1 else "")
+            + ")"
+        )
+        raise DataError(f"{owner}.{name}: expected shape {wanted}, got {array.shape}")
+    return array
+
+
+@dataclass(slots=True, eq=False)
+class Detections:
+    """What a detector saw in one frame, one row an object.
+
+    Attributes:
+        xyxy: ``(N, 4)`` float32, pixels.
+        score: ``(N,)`` float32 in 0–1; ones when not given.
+        class_id: ``(N,)`` int64; zeros when not given.
+        embedding: ``(N, D)`` float32 of unit length, or None before an embedder has run.
+        data: further arrays of N rows that ride along: masks, keypoints, anything.
+
+    Shapes and types are checked on creation; values (NaN, sizes, score range) by `validate`,
+    which the engine calls on what it is given.
+    """
+
+    xyxy: Float32
+    score: Float32 = field(default=None)  # type: ignore[assignment]
+    class_id: Int64 = field(default=None)  # type: ignore[assignment]
+    embedding: Float32 | None = None
+    data: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.xyxy = _array("Detections", "xyxy", self.xyxy, np.float32, (None, 4))
+        n = len(self.xyxy)
+        score = np.ones(n, np.float32) if self.score is None else self.score
+        class_id = np.zeros(n, np.int64) if self.class_id is None else self.class_id
+        self.score = _array("Detections", "score", score, np.float32, (n,))
+        self.class_id = _array("Detections", "class_id", class_id, np.int64, (n,))
+        if self.embedding is not None:
+            self.embedding = _array("Detections", "embedding", self.embedding, np.float32, (n, None))
+        for name, value in self.data.items():
+            if len(value) != n:
+                raise DataError(f"Detections.data[{name!r}]: expected {n} rows, got {len(value)}")
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No detections."""
+        return cls(np.empty((0, 4), np.float32))
+
+    @classmethod
+    def from_array(cls, rows: ArrayLike) -> Self:
+        """From ``(N, 4)``, ``(N, 5)`` or ``(N, 6)`` rows of ``x1, y1, x2, y2 [, score [, class]]``."""
+        array = np.asarray(rows, dtype=np.float64)
+        if array.size == 0:
+            return cls.empty()
+        if array.ndim != 2 or array.shape[1] not in (4, 5, 6):
+            raise DataError(
+                f"Detections.from_array: expected shape (N, 4), (N, 5) or (N, 6), got {array.shape}"
+            )
+        return cls(
+            xyxy=array[:, :4].astype(np.float32),
+            score=array[:, 4].astype(np.float32) if array.shape[1] > 4 else None,  # type: ignore[arg-type]
+            class_id=array[:, 5].astype(np.int64) if array.shape[1] > 5 else None,  # type: ignore[arg-type]
+        )
+
+    def to_array(self) -> Float32:
+        """``(N, 6)`` float32 rows of ``x1, y1, x2, y2, score, class``."""
+        return np.column_stack([self.xyxy, self.score, self.class_id.astype(np.float32)])
+
+    def __len__(self) -> int:
+        return len(self.xyxy)
+
+    def __getitem__(self, rows: Rows) -> Self:
+        """The chosen rows, as a new `Detections`."""
+        return type(self)(
+            xyxy=self.xyxy[rows],
+            score=self.score[rows],
+            class_id=self.class_id[rows],
+            embedding=None if self.embedding is None else self.embedding[rows],
+            data={name: value[rows] for name, value in self.data.items()},
+        )
+
+    def with_embedding(self, embedding: ArrayLike) -> Self:
+        """The same rows with ``(N, D)`` embeddings."""
+        return type(self)(self.xyxy, self.score, self.class_id, np.asarray(embedding, np.float32), self.data)
+
+    def faults(self) -> dict[int, str]:
+        """Rows that no tracker can use, each with the reason."""
+        xyxy, found = self.xyxy, {}
+        with np.errstate(invalid="ignore"):
+            checks: Mapping[str, NDArray[np.bool_]] = {
+                "a coordinate is NaN or infinite": ~np.isfinite(xyxy).all(axis=1),
+                "x2 < x1 or y2 < y1": (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1]),
+                "score outside 0–1": ~((self.score >= 0) & (self.score <= 1)),
+            }
+        if self.embedding is not None:
+            checks = {**checks, "embedding has NaN or infinity": ~np.isfinite(self.embedding).all(axis=1)}
+        for reason, bad in checks.items():
+            for row in np.flatnonzero(bad):
+                found.setdefault(int(row), reason)
+        return found
+
+    def validate(self) -> None:
+        """Refuse rows with NaN, negative size or a score outside 0–1.
+
+        Raises:
+            DataError: names the first bad row, its values and the reason.
+        """
+        # One pass in the common case: every comparison is False for NaN.
+        xyxy, score = self.xyxy, self.score
+        size = xyxy[:, 2:] - xyxy[:, :2]
+        fine = np.isfinite(size).all() and (size >= 0).all() and (score >= 0).all() and (score <= 1).all()
+        if fine and (self.embedding is None or np.isfinite(self.embedding).all()):
+            return
+        faults = self.faults()
+        row, reason = min(faults.items())
+        raise DataError(
+            f"detection row {row}: {reason} (xyxy {self.xyxy[row].tolist()}, score {float(self.score[row])})"
+            + (f"; {len(faults)} bad rows in all" if len(faults) > 1 else "")
+        )
+
+
+@dataclass(slots=True, eq=False)
+class Tracks:
+    """Where the tracked objects are in one frame, one row a track.
+
+    Attributes:
+        id: ``(M,)`` int64, from 1, never reused.
+        xyxy: ``(M, 4)`` float32, pixels.
+        score: ``(M,)`` float32 in 0–1, of the last detection.
+        class_id: ``(M,)`` int64.
+        detection: ``(M,)`` int64, the row of `Detections` that was matched; -1 when the box is predicted.
+        state: ``(M,)`` uint8 of `TrackState`.
+    """
+
+    id: Int64
+    xyxy: Float32
+    score: Float32
+    class_id: Int64
+    detection: Int64
+    state: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        self.id = _array("Tracks", "id", self.id, np.int64, (None,))
+        m = len(self.id)
+        self.xyxy = _array("Tracks", "xyxy", self.xyxy, np.float32, (m, 4))
+        self.score = _array("Tracks", "score", self.score, np.float32, (m,))
+        self.class_id = _array("Tracks", "class_id", self.class_id, np.int64, (m,))
+        self.detection = _array("Tracks", "detection", self.detection, np.int64, (m,))
+        self.state = _array("Tracks", "state", self.state, np.uint8, (m,))
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No tracks."""
+        return cls(*(np.empty(shape, dtype) for shape, dtype in _NO_TRACKS))  # type: ignore[arg-type]
+
+    @classmethod
+    def unchecked(
+        cls,
+        track_id: Int64,
+        xyxy: Float32,
+        score: Float32,
+        class_id: Int64,
+        detection: Int64,
+        state: NDArray[np.uint8],
+    ) -> Self:
+        """From arrays that are right by construction: the per-frame path pays for no checks."""
+        self = cls.__new__(cls)
+        self.id, self.xyxy, self.score = track_id, xyxy, score
+        self.class_id, self.detection, self.state = class_id, detection, state
+        return self
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def __getitem__(self, rows: Rows) -> Self:
+        """The chosen rows, as a new `Tracks`."""
+        columns = (self.id, self.xyxy, self.score, self.class_id, self.detection, self.state)
+        return type(self)(*(column[rows] for column in columns))  # type: ignore[arg-type]
+
+
+_NO_TRACKS = (
+    (0, np.int64),
+    ((0, 4), np.float32),
+    (0, np.float32),
+    (0, np.int64),
+    (0, np.int64),
+    (0, np.uint8),
+)
