@@ -7,7 +7,7 @@ All are structures of arrays for one frame. Units are pixels, seconds, 0-based f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Self, TypeAlias
 
@@ -82,7 +82,7 @@ def _array(
     return array
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Detections:
     """What a detector saw in one frame, one row an object.
 
@@ -98,20 +98,29 @@ class Detections:
     """
 
     xyxy: Float32
-    score: Float32 = field(default=None)  # type: ignore[assignment]
-    class_id: Int64 = field(default=None)  # type: ignore[assignment]
-    embedding: Float32 | None = None
-    data: dict[str, NDArray[Any]] = field(default_factory=dict)
+    score: Float32
+    class_id: Int64
+    embedding: Float32 | None
+    data: dict[str, NDArray[Any]]
 
-    def __post_init__(self) -> None:
-        self.xyxy = _array("Detections", "xyxy", self.xyxy, np.float32, (None, 4))
+    def __init__(
+        self,
+        xyxy: ArrayLike,
+        score: ArrayLike | None = None,
+        class_id: ArrayLike | None = None,
+        embedding: ArrayLike | None = None,
+        data: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
+        self.xyxy = _array("Detections", "xyxy", xyxy, np.float32, (None, 4))
         n = len(self.xyxy)
-        score = np.ones(n, np.float32) if self.score is None else self.score
-        class_id = np.zeros(n, np.int64) if self.class_id is None else self.class_id
+        score = np.ones(n, np.float32) if score is None else score
+        class_id = np.zeros(n, np.int64) if class_id is None else class_id
         self.score = _array("Detections", "score", score, np.float32, (n,))
         self.class_id = _array("Detections", "class_id", class_id, np.int64, (n,))
-        if self.embedding is not None:
-            self.embedding = _array("Detections", "embedding", self.embedding, np.float32, (n, None))
+        self.embedding = None
+        if embedding is not None:
+            self.embedding = _array("Detections", "embedding", embedding, np.float32, (n, None))
+        self.data = dict(data or {})
         for name, value in self.data.items():
             if len(value) != n:
                 raise DataError(f"Detections.data[{name!r}]: expected {n} rows, got {len(value)}")
@@ -133,8 +142,8 @@ class Detections:
             )
         return cls(
             xyxy=array[:, :4].astype(np.float32),
-            score=array[:, 4].astype(np.float32) if array.shape[1] > 4 else None,  # type: ignore[arg-type]
-            class_id=array[:, 5].astype(np.int64) if array.shape[1] > 5 else None,  # type: ignore[arg-type]
+            score=array[:, 4].astype(np.float32) if array.shape[1] > 4 else None,
+            class_id=array[:, 5].astype(np.int64) if array.shape[1] > 5 else None,
         )
 
     def to_array(self) -> Float32:
@@ -160,15 +169,15 @@ class Detections:
 
     def faults(self) -> dict[int, str]:
         """Rows that no tracker can use, each with the reason."""
-        xyxy, found = self.xyxy, {}
-        with np.errstate(invalid="ignore"):
-            checks: Mapping[str, NDArray[np.bool_]] = {
-                "a coordinate is NaN or infinite": ~np.isfinite(xyxy).all(axis=1),
-                "x2 < x1 or y2 < y1": (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1]),
-                "score outside 0–1": ~((self.score >= 0) & (self.score <= 1)),
-            }
+        xyxy, score = self.xyxy, self.score
+        checks: dict[str, Any] = {
+            "a coordinate is NaN or infinite": ~np.isfinite(xyxy).all(axis=1),
+            "x2 < x1 or y2 < y1": (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1]),
+            "score outside 0–1": ~((score >= 0) & (score <= 1)),
+        }
         if self.embedding is not None:
-            checks = {**checks, "embedding has NaN or infinity": ~np.isfinite(self.embedding).all(axis=1)}
+            checks["embedding has NaN or infinity"] = ~np.isfinite(self.embedding).all(axis=1)
+        found: dict[int, str] = {}
         for reason, bad in checks.items():
             for row in np.flatnonzero(bad):
                 found.setdefault(int(row), reason)
@@ -180,9 +189,9 @@ class Detections:
         Raises:
             DataError: names the first bad row, its values and the reason.
         """
-        # One pass in the common case: every comparison is False for NaN.
         xyxy, score = self.xyxy, self.score
-        size = xyxy[:, 2:] - xyxy[:, :2]
+        with np.errstate(invalid="ignore", over="ignore"):  # infinity - infinity: found by the comparison
+            size = xyxy[:, 2:] - xyxy[:, :2]
         fine = np.isfinite(size).all() and (size >= 0).all() and (score >= 0).all() and (score <= 1).all()
         if fine and (self.embedding is None or np.isfinite(self.embedding).all()):
             return
@@ -194,7 +203,7 @@ class Detections:
         )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, init=False)
 class Tracks:
     """Where the tracked objects are in one frame, one row a track.
 
@@ -214,19 +223,27 @@ class Tracks:
     detection: Int64
     state: NDArray[np.uint8]
 
-    def __post_init__(self) -> None:
-        self.id = _array("Tracks", "id", self.id, np.int64, (None,))
+    def __init__(
+        self,
+        id: ArrayLike,  # noqa: A002  # the field's name
+        xyxy: ArrayLike,
+        score: ArrayLike,
+        class_id: ArrayLike,
+        detection: ArrayLike,
+        state: ArrayLike,
+    ) -> None:
+        self.id = _array("Tracks", "id", id, np.int64, (None,))
         m = len(self.id)
-        self.xyxy = _array("Tracks", "xyxy", self.xyxy, np.float32, (m, 4))
-        self.score = _array("Tracks", "score", self.score, np.float32, (m,))
-        self.class_id = _array("Tracks", "class_id", self.class_id, np.int64, (m,))
-        self.detection = _array("Tracks", "detection", self.detection, np.int64, (m,))
-        self.state = _array("Tracks", "state", self.state, np.uint8, (m,))
+        self.xyxy = _array("Tracks", "xyxy", xyxy, np.float32, (m, 4))
+        self.score = _array("Tracks", "score", score, np.float32, (m,))
+        self.class_id = _array("Tracks", "class_id", class_id, np.int64, (m,))
+        self.detection = _array("Tracks", "detection", detection, np.int64, (m,))
+        self.state = _array("Tracks", "state", state, np.uint8, (m,))
 
     @classmethod
     def empty(cls) -> Self:
         """No tracks."""
-        return cls(*(np.empty(shape, dtype) for shape, dtype in _NO_TRACKS))  # type: ignore[arg-type]
+        return cls(id=[], xyxy=[], score=[], class_id=[], detection=[], state=[])
 
     @classmethod
     def unchecked(
@@ -250,14 +267,4 @@ class Tracks:
     def __getitem__(self, rows: Rows) -> Self:
         """The chosen rows, as a new `Tracks`."""
         columns = (self.id, self.xyxy, self.score, self.class_id, self.detection, self.state)
-        return type(self)(*(column[rows] for column in columns))  # type: ignore[arg-type]
-
-
-_NO_TRACKS = (
-    (0, np.int64),
-    ((0, 4), np.float32),
-    (0, np.float32),
-    (0, np.int64),
-    (0, np.int64),
-    (0, np.uint8),
-)
+        return type(self)(*(column[rows] for column in columns))
