@@ -1,0 +1,279 @@
+"""Settings: YAML files in, typed and checked models out.
+
+A setting that is unknown, of the wrong type or out of range is an error that names the file, the key,
+what was expected, what was there and, for a misspelt key, the nearest one that exists.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterable, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tracker.association.recipe import Recipe
+from tracker.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values cannot change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DetectorSettings(Settings):
+    """Which detector, and what it may report."""
+
+    weights: str = Field("person", description="bundled name, a weights file, or public:DET.txt")
+    classes: tuple[str, ...] | None = Field(None, description="names to keep; all when absent")
+    score: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="lowest score; the weights' own when absent"
+    )
+    nms_iou: float = Field(0.7, ge=0, le=1, description="boxes that overlap more than this are one object")
+    image_size: Annotated[int, Field(ge=32, le=8192)] | None = Field(
+        None, description="long side in pixels; the weights' own when absent"
+    )
+    half: bool | None = Field(None, description="half precision; on a GPU by default")
+    trust: bool = Field(False, description="load a pickled checkpoint that may run code")
+
+
+class EmbedderSettings(Settings):
+    """Which re-identification network; `weights: none` switches appearance off."""
+
+    weights: str = Field("default", description="bundled name, a weights file, or none")
+
+
+class PipelineSettings(Settings):
+    """Everything that one run needs to know."""
+
+    detector: DetectorSettings = DetectorSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    tracker: Recipe
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda:0, mps")
+    batch: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
+        "auto", description="frames at a time through the networks; live sources always take one"
+    )
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML that refuses a key written twice, where plain YAML silently keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key!r} is there twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def config_folder() -> Path:
+    """Where the shipped settings are: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def config_names(kind: str = "") -> list[str]:
+    """Names of the shipped settings of a kind: `trackers`, `reid`, or "" for whole pipelines."""
+    return sorted(
+        path.stem for path in (config_folder() / kind).glob("*.yaml") if ".example" not in path.name
+    )
+
+
+def find_config(kind: str, name: str | Path) -> Path:
+    """The file behind a shipped name or a path.
+
+    Raises:
+        ConfigError: neither a shipped name nor a file; lists what there is.
+    """
+    shipped = config_folder() / kind / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    path = Path(name)
+    if path.is_file():
+        return path
+    names = config_names(kind)
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(
+        f"{name}: no such file and no shipped settings of that name{hint} (shipped: {', '.join(names)})"
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file's mapping.
+
+    Raises:
+        ConfigError: unreadable, not YAML (names the line), a key twice, or not a mapping.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigError(f"{path}{line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected `key: value` lines, got {type(content).__name__}")
+    return content
+
+
+def apply_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """`content` with `key.path=value` settings laid over it; list items by number: `stages.0.gate=0.7`.
+
+    Raises:
+        ConfigError: not of that form, or a path through something that has no keys.
+    """
+    result = _deep_copy(content)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {override}: expected key.path=value, as in detector.score=0.3")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {override}: {text!r} is not a YAML value") from error
+        _put(result, key.strip().split("."), value, override)
+    return result
+
+
+def _deep_copy(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _deep_copy(item) for key, item in value.items()}
+    return [_deep_copy(item) for item in value] if isinstance(value, list) else value
+
+
+def _put(target: Any, keys: list[str], value: Any, override: str) -> None:
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        slot: Any = key
+        if isinstance(target, list):
+            if not key.isdigit() or int(key) >= len(target):
+                raise ConfigError(f"--set {override}: {key!r} should be a number from 0 to {len(target) - 1}")
+            slot = int(key)
+        elif not isinstance(target, dict):
+            raise ConfigError(f"--set {override}: {'.'.join(keys[:depth])} is {target!r} and has no keys")
+        elif not last:
+            target.setdefault(slot, {})
+        if last:
+            target[slot] = value
+        else:
+            target = target[slot]
+
+
+def load_settings(
+    model: type[Model],
+    source: str | Path | Mapping[str, Any],
+    overrides: Iterable[str] = (),
+    *,
+    name: str = "",
+) -> Model:
+    """A file or mapping, with overrides, as a checked `model`; `name` is what errors call a mapping.
+
+    Raises:
+        ConfigError: names file, key, expected, got, and the nearest key for an unknown one.
+    """
+    name = name or ("settings" if isinstance(source, Mapping) else str(source))
+    content = source if isinstance(source, Mapping) else read_yaml(Path(source))
+    overrides = list(overrides)
+    try:
+        return model.model_validate(apply_overrides(content, overrides))
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, name, overrides)) from error
+
+
+def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Iterable[str] = ()) -> Recipe:
+    """A tracker's recipe from a shipped name, a file, a mapping, or as it is."""
+    overrides = list(overrides)
+    if isinstance(recipe, Recipe):
+        if not overrides:
+            return recipe
+        recipe = recipe.model_dump(mode="json", exclude_unset=True)
+    return load_settings(
+        Recipe, recipe if isinstance(recipe, Mapping) else find_config("trackers", recipe), overrides
+    )
+
+
+def load_pipeline_settings(
+    source: str | Path | Mapping[str, Any] = "default",
+    overrides: Iterable[str] = (),
+    *,
+    tracker: str | Path | None = None,
+) -> PipelineSettings:
+    """Settings of a whole pipeline; its `tracker` may be a recipe's name or file, or the recipe itself.
+
+    Overrides reach into the recipe too: `tracker.birth.score=0.5`.
+    """
+    if isinstance(source, Mapping):
+        content, name, folder = dict(source), "settings", Path()
+    else:
+        path = find_config("", source)
+        content, name, folder = read_yaml(path), str(path), path.parent
+    recipe = content.get("tracker", "default") if tracker is None else tracker
+    if isinstance(recipe, str | Path):
+        beside = folder / recipe  # a recipe's file is looked for beside the file that names it
+        found = beside if tracker is None and beside.is_file() else find_config("trackers", recipe)
+        load_settings(Recipe, found)  # so that an error in it names its own file
+        content["tracker"] = read_yaml(found)
+    return load_settings(PipelineSettings, content, overrides, name=name)
+
+
+def explain(error: ValidationError, model: type[BaseModel], name: str, overrides: Iterable[str] = ()) -> str:
+    """A validation error in words: file, key, expected, got, nearest key."""
+    lines = []
+    for detail in error.errors():
+        keys = [str(part) for part in detail["loc"]]
+        dotted = ".".join(keys) or "(top level)"
+        overridden = any(dotted == o.split("=")[0].strip() for o in overrides)
+        where = f"--set {dotted}" if overridden else f"{name}: {dotted}"
+        if detail["type"] == "extra_forbidden":
+            known = _keys_at(model, keys[:-1])
+            near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+            lines.append(f"{where}: unknown key; {hint}")
+        elif detail["type"] == "missing":
+            lines.append(f"{where}: missing")
+        else:
+            got = repr(detail["input"])
+            got = got if len(got) <= 60 else got[:57] + "…"
+            lines.append(f"{where}: {_lower_first(detail['msg'])}, got {got}")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _lower_first(message: str) -> str:
+    message = message.removeprefix("Value error, ").replace("Input should be", "expected")
+    return message[:1].lower() + message[1:]
+
+
+def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
+    """The keys that are known at a path inside a model; numbers and union branches are stepped over."""
+    models: list[type[BaseModel]] = [model]
+    for key in keys:
+        inner = [
+            found
+            for m in models
+            if key in m.model_fields
+            for found in _models_in(m.model_fields[key].annotation)
+        ]
+        models = inner or models
+    return sorted({field for m in models for field in m.model_fields})
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models inside a type such as `list[Stage] | None`."""
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (list, tuple, dict, Union, UnionType, Annotated):
+        return [found for argument in get_args(annotation) for found in _models_in(argument)]
+    return []
