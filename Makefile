@@ -1,0 +1,42 @@
+# Every target sets itself up: `make demo` on a fresh machine needs Python 3.11+ and nothing else.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEPS   := $(VENV)/.installed
+# Test workers: one per core, four at most.
+JOBS   ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
+
+.PHONY: help demo test check format bench clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(DEPS): pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Reacquire needs Python 3.11 or newer; give one as make PYTHON=python3.12 …')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(DEPS)  ## track the bundled clip with the bundled weights
+	$(BIN)/reacquire demo
+
+test: $(DEPS)  ## run the tests
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+check: $(DEPS)  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEPS)  ## put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEPS)  ## speed beside the peers, on this machine
+	$(BIN)/python tools/bench_pipeline.py
+	$(BIN)/python tools/bench_association.py
+	$(BIN)/python tools/bench_evaluation.py
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,194 @@
+"""The way of the data: frames → detections → embeddings → tracks → sinks. Nothing flows back up.
+
+The pipeline knows protocols, not implementations; `tracker.factory` builds the parts from settings.
+Decoding, the networks, and association with the sinks each run in a thread of their own, a bounded number
+of frames apart, so that memory does not grow with the length of the video.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.prefetch import prefetch
+from tracker.types import Detections, Frame, Tracks
+
+BATCHES_AHEAD = 2
+"""Finished batches that may wait between the networks and the association."""
+
+
+class Source(Protocol):
+    """Where frames come from; `tracker.sources.open_source` makes one."""
+
+    name: str
+    live: bool
+    problem: str | None
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class Detector(Protocol):
+    """Finds objects; `tracker.detection.load_detector` makes one."""
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """One `Detections` a frame."""
+
+
+class Embedder(Protocol):
+    """Turns crops into vectors; `reid.load_embedder` makes one."""
+
+    def embed_batch(
+        self, images: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """``(N_i, D)`` unit vectors for the ``(N_i, 4)`` boxes of every image."""
+
+
+class Associator(Protocol):
+    """Gives detections their ids; `tracker.load_tracker` makes one."""
+
+    @property
+    def needs_image(self) -> bool: ...
+
+    @property
+    def needs_embedding(self) -> bool: ...
+
+    def update(
+        self,
+        detections: Detections,
+        *,
+        timestamp: float | None = None,
+        image: NDArray[np.uint8] | None = None,
+        include_lost: bool = False,
+    ) -> Tracks: ...
+
+
+class Sink(AbstractContextManager[Any], Protocol):
+    """Takes results, frame by frame."""
+
+    def write(self, frame: Frame, detections: Detections, tracks: Tracks) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One frame with all that was found in it."""
+
+    frame: Frame
+    detections: Detections
+    tracks: Tracks
+
+
+@dataclass(slots=True)
+class Timings:
+    """Seconds that each stage took, and for how many frames; `read` is the wait for decoded frames."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def measure(self, stage: str, frames: int = 1) -> Generator[None]:
+        """Add the time that the block takes to `stage`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        self.frames[stage] = self.frames.get(stage, 0) + frames
+
+    def milliseconds(self) -> dict[str, float]:
+        """Mean milliseconds a frame, by stage."""
+        return {stage: 1e3 * total / max(self.frames[stage], 1) for stage, total in self.seconds.items()}
+
+
+class Pipeline:
+    """A detector, an embedder and a tracker as one: give it a source, get tracks.
+
+    Args:
+        detector: finds objects.
+        engine: gives them ids. It keeps its state from one `steps` call to the next, so that a source can be
+            continued; start a new video with a new engine, or `reset()` it.
+        embedder: needed by recipes that use appearance; not run for others.
+        batch: frames through the networks at a time; a live source always takes one.
+        include_lost: also return the predicted boxes of tracks that are out of sight.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        engine: Associator,
+        embedder: Embedder | None = None,
+        *,
+        batch: int = 4,
+        include_lost: bool = False,
+    ) -> None:
+        self.detector = detector
+        self.engine = engine
+        self.embedder = embedder if engine.needs_embedding else None
+        self.batch = batch
+        self.include_lost = include_lost
+        self.timings = Timings()
+
+    @staticmethod
+    def from_config(source: str | Path = "default", overrides: Iterable[str] = ()) -> Pipeline:
+        """A pipeline from shipped settings or a YAML file, with `key.path=value` overrides."""
+        from tracker.factory import build_pipeline
+
+        return build_pipeline(source, overrides)
+
+    def stream(self, source: str | Path | int | Source) -> Iterator[tuple[Frame, Tracks]]:
+        """Frames of a source, each with its tracks, as they are found."""
+        if isinstance(source, str | Path | int):
+            from tracker.sources import open_source
+
+            with open_source(source) as opened:
+                yield from ((step.frame, step.tracks) for step in self.steps(opened))
+        else:
+            yield from ((step.frame, step.tracks) for step in self.steps(source))
+
+    def steps(self, source: Source) -> Generator[Step]:
+        """Frames of an open source, each with its detections and tracks."""
+        with closing(prefetch(self._perceive(source), BATCHES_AHEAD, "networks")) as perceived:
+            for frames, found in perceived:
+                for frame, detections in zip(frames, found, strict=True):
+                    with self.timings.measure("track"):
+                        tracks = self.engine.update(
+                            detections,
+                            timestamp=frame.timestamp,
+                            image=frame.image if self.engine.needs_image else None,
+                            include_lost=self.include_lost,
+                        )
+                    yield Step(frame, detections, tracks)
+
+    def run(
+        self, source: Source, sinks: Sequence[Sink], on_step: Callable[[Step], None] | None = None
+    ) -> None:
+        """Track a source to its end, writing every frame to every sink; the caller opens and closes both."""
+        for step in self.steps(source):
+            with self.timings.measure("write"):
+                for sink in sinks:
+                    sink.write(step.frame, step.detections, step.tracks)
+            if on_step is not None:
+                on_step(step)
+
+    def _perceive(self, source: Source) -> Generator[tuple[list[Frame], list[Detections]]]:
+        """Batches of frames with their detections, embedded where the recipe asks for it."""
+        frames = iter(source)
+        size = 1 if source.live else self.batch
+        while True:
+            with self.timings.measure("read", frames=0):
+                batch = list(islice(frames, size))
+            if not batch:
+                return
+            self.timings.frames["read"] += len(batch)
+            with self.timings.measure("detect", len(batch)):
+                found = self.detector.detect(batch)
+            if self.embedder is not None:
+                with self.timings.measure("embed", len(batch)):
+                    vectors = self.embedder.embed_batch([f.image for f in batch], [d.xyxy for d in found])
+                found = [d.with_embedding(v) for d, v in zip(found, vectors, strict=True)]
+            yield batch, found
