@@ -1,0 +1,40 @@
+"""`reacquire`: the verbs, put together."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tracker import __version__
+from tracker.cli import demo, doctor, track
+
+app = typer.Typer(
+    name="reacquire",
+    help="Track everything in a video, and keep each identity: through occlusion, after leaving, across cameras.",
+    epilog="First steps:  reacquire demo  ·  reacquire track street.mp4  ·  reacquire doctor",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"reacquire {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("demo")(demo.demo)
+app.command("track")(track.track)
+app.command("doctor")(doctor.doctor)
