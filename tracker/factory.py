@@ -30,14 +30,13 @@ def load_tracker(
     Args:
         recipe: for example "bytetrack" or "my-recipe.yaml".
         overrides: `key.path=value` settings laid over it.
-        record: keep why every pair was made or refused.
 
     Raises:
         ConfigError: no such recipe, or a setting that is unknown, of the wrong type or out of range.
     """
     from tracker.association.engine import Engine
 
-    return Engine(load_recipe(recipe, overrides), record=record)
+    return Engine(load_recipe(recipe, overrides))
 
 
 def build_detector(settings: PipelineSettings) -> Detector:

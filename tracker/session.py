@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
 Status = Literal["done", "interrupted", "damaged"]
 
-LIBRARIES = ("reacquire", "torch", "torchvision", "ultralytics", "onnxruntime", "opencv-python", "av", "numpy", "numba")
+LIBRARIES = (
+    "reacquire",
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "onnxruntime",
+    "opencv-python",
+    "av",
+    "numpy",
+    "numba",
+)
 
 
 @dataclass(slots=True)

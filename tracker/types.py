@@ -170,9 +170,13 @@ class Detections:
     def faults(self) -> dict[int, str]:
         """Rows that no tracker can use, each with the reason."""
         xyxy, score = self.xyxy, self.score
+        with np.errstate(invalid="ignore", over="ignore"):
+            size = xyxy[:, 2:] - xyxy[:, :2]
         checks: dict[str, Any] = {
-            "a coordinate is NaN or infinite": ~np.isfinite(xyxy).all(axis=1),
-            "x2 < x1 or y2 < y1": (xyxy[:, 2] < xyxy[:, 0]) | (xyxy[:, 3] < xyxy[:, 1]),
+            "a coordinate is NaN or infinite": ~(
+                np.isfinite(xyxy).all(axis=1) & np.isfinite(size).all(axis=1)
+            ),
+            "x2 < x1 or y2 < y1": (size < 0).any(axis=1),
             "score outside 0–1": ~((score >= 0) & (score <= 1)),
         }
         if self.embedding is not None:

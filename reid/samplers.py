@@ -1,0 +1,55 @@
+"""Which images come together in a batch: P identities with K images each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class IdentitySampler:
+    """Batches of P identities × K images (Hermans et al. 2017, section 2).
+
+    An epoch goes once over the images, as near as K allows: the images of an identity are dealt in groups of
+    K, those of an identity with fewer than K are drawn again to fill one group, and every batch holds P
+    different identities. The order depends on seed and epoch alone.
+
+    Args:
+        labels: ``(N,)`` identity of every image.
+        identities: P, at least 2.
+        images: K, at least 2.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.int64], *, identities: int = 16, images: int = 4, seed: int = 0
+    ) -> None:
+        if identities < 2 or images < 2:
+            raise ValueError(f"P×K sampling needs at least 2×2, got {identities}×{images}")
+        self.identities, self.images, self.seed = identities, images, seed
+        order = np.argsort(labels, kind="stable")
+        starts = np.flatnonzero(np.diff(labels[order], prepend=labels[order][:1] - 1))
+        self._members = np.split(order, starts[1:])
+        if len(self._members) < identities:
+            raise ValueError(f"P={identities} identities a batch, but the data has only {len(self._members)}")
+
+    def epoch(self, number: int) -> Iterator[NDArray[np.int64]]:
+        """The batches of an epoch, each ``(P*K,)`` indices, grouped by identity."""
+        random = np.random.default_rng((self.seed, number))
+        groups: list[list[NDArray[np.int64]]] = []
+        for members in self._members:
+            shuffled = random.permutation(members)
+            count = max(len(members) // self.images, 1)
+            if len(members) < self.images:
+                shuffled = random.choice(members, self.images, replace=True)
+            groups.append(list(shuffled[: count * self.images].reshape(count, self.images)))
+        # The identities with most groups left go first, so that few are left over without P partners.
+        while True:
+            left = np.array([len(g) for g in groups])
+            able = np.flatnonzero(left)
+            if len(able) < self.identities:
+                return
+            weight = left[able] / left[able].sum()
+            chosen = random.choice(able, self.identities, replace=False, p=weight)
+            yield np.concatenate([groups[i].pop() for i in chosen])

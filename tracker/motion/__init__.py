@@ -1,0 +1,1 @@
+"""How objects move between frames."""
