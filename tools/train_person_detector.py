@@ -70,7 +70,7 @@ class Recipe:
 
 
 RECIPES = {
-    "cpu": Recipe((Stage(224, 34, 1.0), Stage(320, 20, 0.8), Stage(384, 6, 0.0))),
+    "cpu": Recipe((Stage(224, 26, 1.0), Stage(320, 20, 0.8), Stage(384, 5, 0.0))),
     "gpu": Recipe((Stage(640, 280, 1.0), Stage(640, 20, 0.0)), batch=64, ema_decay=0.9999),
 }
 
@@ -108,9 +108,7 @@ def make_loader(recipe: Recipe, stage: Stage, data: Path, workers: int) -> DataL
         }
     )  # fmt: skip
     names = {"names": {0: "person"}, "nc": 1, "channels": 3}
-    dataset = build_yolo_dataset(
-        cfg, str(data / "images/train"), recipe.batch, names, mode="train", fraction=1.0
-    )
+    dataset = build_yolo_dataset(cfg, str(data / "images/train"), recipe.batch, names, mode="train", fraction=1.0)
     dataset.transforms.transforms.insert(-1, CameraLook())
     return DataLoader(
         dataset,
@@ -257,9 +255,7 @@ def as_float(value: Any) -> Any:
     return type(value)(as_float(item) for item in value)
 
 
-def log(
-    out: Path, epoch: int, stage: Stage, losses: dict[str, float], seconds: float, recipe: Recipe
-) -> None:
+def log(out: Path, epoch: int, stage: Stage, losses: dict[str, float], seconds: float, recipe: Recipe) -> None:
     """A row of the CSV, a point in TensorBoard, a line on the screen."""
     row = {"epoch": epoch, "size": stage.size, "seconds": round(seconds, 1)} | {
         k: round(v, 4) for k, v in losses.items()
@@ -275,9 +271,7 @@ def log(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
     verb = verbs.add_parser("train", help="train, or go on where it stopped")
     verb.add_argument("--recipe", choices=RECIPES, default="cpu")

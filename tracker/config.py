@@ -69,9 +69,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} is there twice", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -84,9 +82,7 @@ def config_folder() -> Path:
 
 def config_names(kind: str = "") -> list[str]:
     """Names of the shipped settings of a kind: `trackers`, `reid`, or "" for whole pipelines."""
-    return sorted(
-        path.stem for path in (config_folder() / kind).glob("*.yaml") if ".example" not in path.name
-    )
+    return sorted(path.stem for path in (config_folder() / kind).glob("*.yaml") if ".example" not in path.name)
 
 
 def find_config(kind: str, name: str | Path) -> Path:
@@ -104,9 +100,7 @@ def find_config(kind: str, name: str | Path) -> Path:
     names = config_names(kind)
     near = difflib.get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise ConfigError(
-        f"{name}: no such file and no shipped settings of that name{hint} (shipped: {', '.join(names)})"
-    )
+    raise ConfigError(f"{name}: no such file and no shipped settings of that name{hint} (shipped: {', '.join(names)})")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -200,9 +194,7 @@ def load_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Iter
         if not overrides:
             return recipe
         recipe = recipe.model_dump(mode="json", exclude_unset=True)
-    return load_settings(
-        Recipe, recipe if isinstance(recipe, Mapping) else find_config("trackers", recipe), overrides
-    )
+    return load_settings(Recipe, recipe if isinstance(recipe, Mapping) else find_config("trackers", recipe), overrides)
 
 
 def load_pipeline_settings(
@@ -260,12 +252,7 @@ def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
     """The keys that are known at a path inside a model; numbers and union branches are stepped over."""
     models: list[type[BaseModel]] = [model]
     for key in keys:
-        inner = [
-            found
-            for m in models
-            if key in m.model_fields
-            for found in _models_in(m.model_fields[key].annotation)
-        ]
+        inner = [found for m in models if key in m.model_fields for found in _models_in(m.model_fields[key].annotation)]
         models = inner or models
     return sorted({field for m in models for field in m.model_fields})
 

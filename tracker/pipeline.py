@@ -164,9 +164,7 @@ class Pipeline:
                         )
                     yield Step(frame, detections, tracks)
 
-    def run(
-        self, source: Source, sinks: Sequence[Sink], on_step: Callable[[Step], None] | None = None
-    ) -> None:
+    def run(self, source: Source, sinks: Sequence[Sink], on_step: Callable[[Step], None] | None = None) -> None:
         """Track a source to its end, writing every frame to every sink; the caller opens and closes both."""
         for step in self.steps(source):
             with self.timings.measure("write"):

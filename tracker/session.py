@@ -5,9 +5,8 @@ from __future__ import annotations
 import platform
 import signal
 import threading
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,12 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tracker.config import PipelineSettings
 from tracker.types import Tracks
 
 if TYPE_CHECKING:
-    from tracker.pipeline import Step
-    from tracker.sources import Source
+    pass
 
 Status = Literal["done", "interrupted", "damaged"]
 

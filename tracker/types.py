@@ -47,9 +47,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise DataError(
-                f"Frame.image: expected (H, W, 3) uint8, got {self.image.dtype} of {self.image.shape}"
-            )
+            raise DataError(f"Frame.image: expected (H, W, 3) uint8, got {self.image.dtype} of {self.image.shape}")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,27 +55,16 @@ class Frame:
         return self.image.shape[1], self.image.shape[0]
 
 
-def _array(
-    owner: str, name: str, value: ArrayLike, dtype: DTypeLike, shape: tuple[int | None, ...]
-) -> NDArray[Any]:
+def _array(owner: str, name: str, value: ArrayLike, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
     """`value` as an array of `dtype`; a `DataError` names expected and actual shape (None: any length)."""
     try:
         array = np.asarray(value, dtype=dtype)
     except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{owner}.{name}: expected numbers that fit {np.dtype(dtype)}, got {value!r:.80}"
-        ) from error
+        raise DataError(f"{owner}.{name}: expected numbers that fit {np.dtype(dtype)}, got {value!r:.80}") from error
     if array.size == 0 and shape[0] in (0, None):  # [] is a fair way to write "no rows"
         array = array.reshape([0 if n is None else n for n in (0, *shape[1:])])
-    if array.ndim != len(shape) or any(
-        n is not None and n != m for n, m in zip(shape, array.shape, strict=True)
-    ):
-        wanted = (
-            "("
-            + ", ".join("any" if n is None else str(n) for n in shape)
-            + ("," if len(shape) == 1 else "")
-            + ")"
-        )
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape, strict=True)):
+        wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise DataError(f"{owner}.{name}: expected shape {wanted}, got {array.shape}")
     return array
 
@@ -137,9 +124,7 @@ class Detections:
         if array.size == 0:
             return cls.empty()
         if array.ndim != 2 or array.shape[1] not in (4, 5, 6):
-            raise DataError(
-                f"Detections.from_array: expected shape (N, 4), (N, 5) or (N, 6), got {array.shape}"
-            )
+            raise DataError(f"Detections.from_array: expected shape (N, 4), (N, 5) or (N, 6), got {array.shape}")
         return cls(
             xyxy=array[:, :4].astype(np.float32),
             score=array[:, 4].astype(np.float32) if array.shape[1] > 4 else None,
@@ -173,9 +158,7 @@ class Detections:
         with np.errstate(invalid="ignore", over="ignore"):
             size = xyxy[:, 2:] - xyxy[:, :2]
         checks: dict[str, Any] = {
-            "a coordinate is NaN or infinite": ~(
-                np.isfinite(xyxy).all(axis=1) & np.isfinite(size).all(axis=1)
-            ),
+            "a coordinate is NaN or infinite": ~(np.isfinite(xyxy).all(axis=1) & np.isfinite(size).all(axis=1)),
             "x2 < x1 or y2 < y1": (size < 0).any(axis=1),
             "score outside 0–1": ~((score >= 0) & (score <= 1)),
         }

@@ -169,9 +169,7 @@ class Engine:
         assert self._now is not None
         return self._now - self._table.seen
 
-    def _assign(
-        self, stage: Stage, cost: Float64, rows: NDArray[np.intp]
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _assign(self, stage: Stage, cost: Float64, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         if not stage.by_age:
             return assign(cost, stage.gate)
         seen = self._table.seen[rows]
@@ -259,9 +257,7 @@ class Engine:
         self._confirm(confirmed)
         table.state[(matched < 0) & (table.state == TrackState.CONFIRMED)] = TrackState.LOST
 
-    def _learn_appearance(
-        self, detections: Detections, rows: NDArray[np.intp], columns: NDArray[np.intp]
-    ) -> None:
+    def _learn_appearance(self, detections: Detections, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> None:
         if not self.needs_embedding or detections.embedding is None:
             return
         look = self.recipe.appearance

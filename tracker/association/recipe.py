@@ -46,9 +46,7 @@ class Motion(Part):
 class Chosen(Part):
     """Which detections a stage looks at."""
 
-    score: tuple[Fraction, Fraction] = Field(
-        (0.0, 1.0), description="from, up to but without (1 is included)"
-    )
+    score: tuple[Fraction, Fraction] = Field((0.0, 1.0), description="from, up to but without (1 is included)")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -93,9 +91,7 @@ class Birth(Part):
 
     score: Fraction = Field(0.6, description="lowest score that begins a track")
     confirm_hits: int = Field(2, ge=1, le=100, description="consecutive matches until it is confirmed")
-    at_once_in_first_frame: bool = Field(
-        True, description="the first frame's detections are confirmed at once"
-    )
+    at_once_in_first_frame: bool = Field(True, description="the first frame's detections are confirmed at once")
     overlap: Fraction = Field(1.0, description="no birth on a detection that overlaps a matched track's more")
 
 

@@ -62,6 +62,4 @@ class FrameProgress:
             self._printed = time.monotonic()
             left = f", {(self.total - self.done) / self.rate:.0f} s left" if self.total else ""
             of = f" of {self.total}" if self.total else ""
-            stderr.print(
-                f"{self.title}: {self.done}{of} frames, {self.rate:.1f} fps{left}  {note}", highlight=False
-            )
+            stderr.print(f"{self.title}: {self.done}{of} frames, {self.rate:.1f} fps{left}  {note}", highlight=False)

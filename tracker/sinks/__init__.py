@@ -1,0 +1,49 @@
+"""Where results go: MOT text, JSON Lines, Parquet, an annotated video, a window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tracker.errors import ConfigError
+from tracker.sinks.base import Sink
+
+__all__ = ["FORMATS", "Sink", "open_sink"]
+
+FORMATS: Mapping[str, str] = {
+    "mot": "tracks.txt",
+    "jsonl": "tracks.jsonl",
+    "parquet": "tracks.parquet",
+    "video": "tracks.mp4",
+}
+"""What can be saved, and the name of its file in a run's folder."""
+
+
+def check_formats(names: Sequence[str]) -> None:
+    """Refuse a format that does not exist.
+
+    Raises:
+        ConfigError: names it, and those that exist.
+    """
+    for name in names:
+        if name not in FORMATS:
+            raise ConfigError(f"--save {name}: unknown format; there are: {', '.join(FORMATS)}")
+
+
+def open_sink(
+    name: str, folder: Path, *, class_names: Mapping[int, str] | None = None, frame_rate: float | None = None
+) -> Sink:
+    """The sink of a format, writing into a run's folder."""
+    check_formats([name])
+    path = folder / FORMATS[name]
+    if name == "parquet":
+        from tracker.sinks.parquet import ParquetSink
+
+        return ParquetSink(path, class_names)
+    if name == "video":
+        from tracker.sinks.video import VideoSink
+
+        return VideoSink(path, frame_rate)
+    from tracker.sinks.text import JsonLinesSink, MotSink
+
+    return MotSink(path) if name == "mot" else JsonLinesSink(path, class_names)

@@ -1,0 +1,57 @@
+"""Boxes, ids and trails on a picture, by supervision's annotators; a colour stays with its id."""
+
+from __future__ import annotations
+
+import numpy as np
+import supervision as sv
+from numpy.typing import NDArray
+
+from tracker.types import Frame, Tracks
+
+TRAIL_SECONDS = 3.0
+COLOURS = sv.ColorPalette.from_hex(
+    [
+        *("e6194b", "3cb44b", "ffe119", "4363d8", "f58231", "c65bff", "42d4f4", "f032e6", "bfef45", "fabed4"),
+        *("469990", "dcbeff", "cd8b3e", "fffac8", "ff5c5c", "aaffc3", "9fb04b", "ffd8b1", "6f7dff", "00d0a0"),
+    ]
+)
+
+
+class Annotator:
+    """Draws tracks on copies of frames; one for each video, because it remembers the trails.
+
+    Args:
+        size: width and height of the pictures, which set the widths of lines and letters.
+        frame_rate: of the video; sets the trails' length.
+    """
+
+    def __init__(self, size: tuple[int, int], frame_rate: float = 30.0) -> None:
+        unit = min(size)
+        lookup = sv.ColorLookup.TRACK
+        line = max(1, round(unit / 360))
+        self._boxes = sv.BoxAnnotator(COLOURS, thickness=line, color_lookup=lookup)
+        self._labels = sv.LabelAnnotator(
+            COLOURS,
+            text_color=sv.Color.BLACK,
+            text_scale=max(0.35, unit / 1500),
+            text_thickness=max(1, round(unit / 800)),
+            text_padding=max(2, round(unit / 250)),
+            text_position=sv.Position.TOP_LEFT,
+            color_lookup=lookup,
+        )
+        self._trails = sv.TraceAnnotator(
+            COLOURS,
+            position=sv.Position.BOTTOM_CENTER,
+            trace_length=max(2, round(TRAIL_SECONDS * frame_rate)),
+            thickness=line,
+            color_lookup=lookup,
+        )
+
+    def draw(self, frame: Frame, tracks: Tracks) -> NDArray[np.uint8]:
+        """A copy of the frame's image with the tracks on it."""
+        image = frame.image.copy()
+        objects = sv.Detections(xyxy=tracks.xyxy, class_id=tracks.class_id, tracker_id=tracks.id)
+        image = self._trails.annotate(image, objects)
+        image = self._boxes.annotate(image, objects)
+        drawn: NDArray[np.uint8] = self._labels.annotate(image, objects, labels=[f"#{i}" for i in tracks.id.tolist()])
+        return drawn

@@ -1,0 +1,75 @@
+"""Formats that are valid at every row: MOTChallenge text and JSON Lines, one row a track and frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tracker.sinks.base import Sink, writing
+from tracker.types import Detections, Frame, Tracks
+
+
+class _LineSink(Sink):
+    """Appends lines; each frame's reach the system at once, so that a killed process leaves them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path: Path = path
+        with writing(path):
+            self._file = path.open("w", encoding="utf-8", newline="\n")
+
+    def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
+        raise NotImplementedError
+
+    def write(self, frame: Frame, detections: Detections, tracks: Tracks) -> None:
+        lines = self._lines(frame, tracks)
+        if lines:
+            with writing(self.path):
+                self._file.write("\n".join(lines) + "\n")
+                self._file.flush()
+
+    def close(self) -> None:
+        with writing(self.path):
+            self._file.close()
+
+
+class MotSink(_LineSink):
+    """MOTChallenge results: ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1."""
+
+    def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
+        rows = zip(tracks.id.tolist(), tracks.xyxy.tolist(), tracks.score.tolist(), strict=True)
+        return [
+            f"{frame.index + 1},{i},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},-1,-1,-1"
+            for i, (x1, y1, x2, y2), score in rows
+        ]
+
+
+class JsonLinesSink(_LineSink):
+    """One JSON object a line: frame (from 0), timestamp (s), id, class_id, class, score, xyxy (px).
+
+    Args:
+        path: the file.
+        class_names: names of class ids; a class without one is its number.
+    """
+
+    def __init__(self, path: Path, class_names: Mapping[int, str] | None = None) -> None:
+        super().__init__(path)
+        self._names = class_names or {}
+
+    def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
+        columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy)
+        return [
+            json.dumps(
+                {
+                    "frame": frame.index,
+                    "timestamp": round(frame.timestamp, 6),
+                    "id": track_id,
+                    "class_id": class_id,
+                    "class": self._names.get(class_id, str(class_id)),
+                    "score": round(score, 4),
+                    "xyxy": [round(value, 2) for value in box],
+                },
+                ensure_ascii=False,
+            )
+            for track_id, class_id, score, box in zip(*(column.tolist() for column in columns), strict=True)
+        ]

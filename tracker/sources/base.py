@@ -1,0 +1,65 @@
+"""What every source of frames has."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import Self
+
+from tracker.types import Frame
+
+SMALLEST_STEP = 1e-3
+"""Seconds between two frames whose timestamps do not grow: time never stands still or runs back."""
+
+
+class Source(ABC):
+    """Frames in order, each at its own time. Iterate it once; close it, or use it as a context.
+
+    Attributes:
+        name: what a person calls it; never holds a password.
+        kind: "video", "images", "mot", "stream" or "webcam".
+        size: width and height in pixels, or None before a live source has shown its first frame.
+        frame_rate: frames a second where the source says so, else None; never guessed.
+        length: frames where the source says so, else None; never guessed.
+        live: frames are lost when nobody takes them, and the end is not known.
+        problem: what was wrong with the input, once that is known: it ended before its end, or broke.
+    """
+
+    name: str
+    kind: str
+    size: tuple[int, int] | None = None
+    frame_rate: float | None = None
+    length: int | None = None
+    live: bool = False
+    problem: str | None = None
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def close(self) -> None:  # noqa: B027  # most have nothing to close
+        """Let go of files, devices and threads."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def first_frames(frames: Iterator[Frame], count: int | None) -> Generator[Frame]:
+    """The first `count` frames, or all; the iterator is closed either way."""
+    try:
+        if count is None:
+            yield from frames
+            return
+        for taken, frame in enumerate(frames, 1):
+            yield frame
+            if taken >= count:  # before the next one is waited for
+                return
+    finally:
+        close = getattr(frames, "close", None)
+        if close is not None:
+            close()
