@@ -86,3 +86,45 @@ def evaluate_ranking(
         mean_inp=float(np.concatenate(penalties).mean()),
         queries=len(first),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold of "the same identity", and what it costs.
+
+    Attributes:
+        threshold: largest distance that is called the same.
+        false_match_rate: share of different pairs called the same.
+        false_non_match_rate: share of same pairs called different.
+    """
+
+    threshold: float
+    false_match_rate: float
+    false_non_match_rate: float
+
+
+def verification(
+    distance: NDArray[np.floating], same: NDArray[np.bool_], *, false_match_rate: float = 1e-2
+) -> OperatingPoint:
+    """The largest threshold whose false match rate is no more than wanted (ISO/IEC 19795-1).
+
+    Args:
+        distance: of any number of pairs.
+        same: which of them show one identity.
+        false_match_rate: wanted, in 0–1.
+
+    Raises:
+        DataError: no pair of one kind.
+    """
+    impostors = np.sort(np.asarray(distance, np.float64)[~same], axis=None)
+    genuine = np.asarray(distance, np.float64)[same]
+    if not len(impostors) or not len(genuine):
+        raise DataError("verification needs both pairs of the same and pairs of different identities")
+    allowed = int(false_match_rate * len(impostors))
+    # Just under the first impostor that is one too many.
+    threshold = float(np.nextafter(impostors[allowed], -np.inf)) if allowed < len(impostors) else float(impostors[-1])
+    return OperatingPoint(
+        threshold=threshold,
+        false_match_rate=float((impostors <= threshold).mean()),
+        false_non_match_rate=float((genuine > threshold).mean()),
+    )

@@ -22,9 +22,7 @@ class IdentitySampler:
         seed: of the order.
     """
 
-    def __init__(
-        self, labels: NDArray[np.int64], *, identities: int = 16, images: int = 4, seed: int = 0
-    ) -> None:
+    def __init__(self, labels: NDArray[np.int64], *, identities: int = 16, images: int = 4, seed: int = 0) -> None:
         if identities < 2 or images < 2:
             raise ValueError(f"P×K sampling needs at least 2×2, got {identities}×{images}")
         self.identities, self.images, self.seed = identities, images, seed

@@ -108,9 +108,7 @@ def normalised(crops: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def embed_crops(
-    network: nn.Module, crops: Tensor, *, batch: int = 256, device: str = "cpu"
-) -> np.ndarray[Any, Any]:
+def embed_crops(network: nn.Module, crops: Tensor, *, batch: int = 256, device: str = "cpu") -> np.ndarray[Any, Any]:
     """``(N, 3, H, W)`` uint8 RGB to ``(N, D)`` float32 of unit length."""
     network.eval()
     parts = [network(normalised(part.to(device).float() / 255)).cpu() for part in crops.split(batch)]
@@ -204,9 +202,7 @@ class Trainer:
         warmup = self.settings.warmup_epochs / self.settings.epochs
         if progress < warmup:
             return self.settings.rate * max(progress / warmup, 0.01)
-        return self.settings.rate * (
-            0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-        )
+        return self.settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup))))
 
     def run(self) -> EmbeddingNetwork:
         """Train to the end; the averaged network."""
@@ -236,15 +232,11 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             rows = torch.from_numpy(indices)
-            parts = self._step(
-                augment(crops[rows].to(self.device).float() / 255), self.labels[rows].to(self.device)
-            )
+            parts = self._step(augment(crops[rows].to(self.device).float() / 255), self.labels[rows].to(self.device))
             for name, value in parts.items():
                 totals[name] = totals.get(name, 0.0) + value / len(batches)
         if totals["spread"] < COLLAPSED:
-            self.report(
-                "the embeddings have collapsed to one point: lower the rate, or begin with a soft margin"
-            )
+            self.report("the embeddings have collapsed to one point: lower the rate, or begin with a soft margin")
         return totals
 
     def _step(self, crops: Tensor, labels: Tensor) -> dict[str, float]:
@@ -274,9 +266,7 @@ class Trainer:
     def _average(self) -> None:
         self.updates += 1
         decay = min(self.settings.ema_decay, (1 + self.updates) / (10 + self.updates))
-        for mean, value in zip(
-            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-        ):
+        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
             if mean.dtype.is_floating_point:
                 mean.lerp_(value.to(mean.dtype), 1 - decay)
             else:
@@ -288,12 +278,8 @@ class Trainer:
             raise ConfigError("evaluation needs both query and gallery")
         query, gallery = read(self.settings.query), read(self.settings.gallery)
         size = self.settings.size_at(max(self.epoch - 1, 0))
-        vectors = [
-            embed_crops(self.average, read_crops(s.paths, size), device=self.device) for s in (query, gallery)
-        ]
-        return evaluate_ranking(
-            vectors[0], vectors[1], query.identity, gallery.identity, query.camera, gallery.camera
-        )
+        vectors = [embed_crops(self.average, read_crops(s.paths, size), device=self.device) for s in (query, gallery)]
+        return evaluate_ranking(vectors[0], vectors[1], query.identity, gallery.identity, query.camera, gallery.camera)
 
     def _log(self, row: dict[str, float]) -> None:
         columns: Sequence[str] = ("epoch", "triplet", "identity", "spread", "rank1", "mAP", "seconds")

@@ -1,23 +1,85 @@
-"""Train the bundled embedder: `python tools/train_default_embedder.py [CONFIG] [--out DIR]`. Run it again to go on."""
+"""Train the bundled embedder, judge it, and write it as the package carries it.
+
+python tools/train_default_embedder.py train [CONFIG]     # run it again to go on where it stopped
+python tools/train_default_embedder.py evaluate           # ranks and thresholds on the validation identities
+python tools/train_default_embedder.py export             # into reid/weights, threshold at FMR 1e-2
+"""
+
+from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 import yaml
 
-from reid.train import Trainer, TrainSettings
+from reid.data.crops import read_crops
+from reid.embedder import Preprocessing, save_weights
+from reid.evaluate import evaluate_ranking, verification
+from reid.models import EmbeddingNetwork, create_model
+from reid.runtime import sha256
+from reid.train import Trainer, TrainSettings, embed_crops, read
+
+
+def trained(settings: TrainSettings, out: Path) -> tuple[EmbeddingNetwork, int]:
+    """The averaged network of the last checkpoint, and its epoch."""
+    state = torch.load(out / "last.pt", map_location="cpu", weights_only=True)
+    identities = state["average"]["classifier.weight"].shape[0]
+    network = create_model(
+        settings.backbone, dimension=settings.dimension, identities=identities, pooling=settings.pooling
+    )
+    network.load_state_dict(state["average"])
+    return network.eval(), state["epoch"]
+
+
+def evaluate(settings: TrainSettings, network: EmbeddingNetwork, size: tuple[int, int]) -> float:
+    """Print ranks and verification on the validation data; the threshold at a false match rate of 1e-2."""
+    assert settings.query is not None
+    assert settings.gallery is not None
+    query, gallery = read(settings.query), read(settings.gallery)
+    q, g = (embed_crops(network, read_crops(s.paths, size)) for s in (query, gallery))
+    ranking = evaluate_ranking(q, g, query.identity, gallery.identity, query.camera, gallery.camera)
+    print(f"query {len(query)}, gallery {len(gallery)} crops at {size[0]}x{size[1]}")
+    print("  ".join(f"rank-{r} {ranking.cmc[r - 1]:.3f}" for r in (1, 5, 10)), end="  ")
+    print(f"mAP {ranking.mean_ap:.3f}  mINP {ranking.mean_inp:.3f}")
+    other = query.camera[:, None] != gallery.camera[None]
+    same = query.identity[:, None] == gallery.identity[None]
+    threshold = 0.0
+    for rate in (1e-2, 1e-3):
+        point = verification((1 - q @ g.T)[other], same[other], false_match_rate=rate)
+        print(f"FNMR {point.false_non_match_rate:.3f} at FMR {rate:g}: cosine distance up to {point.threshold:.3f}")
+        threshold = threshold or point.threshold
+    return threshold
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("train", "evaluate", "export"))
     parser.add_argument("config", nargs="?", type=Path, default=Path("configs/reid/default.yaml"))
     parser.add_argument("--out", type=Path, default=Path("runs/reid-default"))
+    parser.add_argument("--weights", type=Path, default=Path("reid/weights/default.safetensors"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     settings = TrainSettings.model_validate(yaml.safe_load(args.config.read_text()))
-    Trainer(settings, args.out, device=args.device, report=lambda line: print(line, flush=True)).run()
+    if args.verb == "train":
+        Trainer(settings, args.out, device=args.device, report=lambda line: print(line, flush=True)).run()
+    network, epoch = trained(settings, args.out)
+    size = settings.size_at(max(epoch - 1, 0))
+    threshold = evaluate(settings, network, size)
+    if args.verb == "export":
+        save_weights(
+            args.weights,
+            network,
+            backbone=settings.backbone,
+            pooling=settings.pooling,
+            preprocessing=Preprocessing(size),
+            threshold=round(threshold, 3),
+            about={"trained": f"{epoch} of {settings.epochs} epochs of {args.config.name}"},
+        )
+        print(f"{args.weights}: {args.weights.stat().st_size:,} bytes, sha256 {sha256(args.weights)}")
 
 
 if __name__ == "__main__":
+    np.set_printoptions(precision=3)
     main()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import math
 import os
 import random
@@ -27,11 +28,15 @@ os.environ.setdefault("YOLO_AUTOINSTALL", "false")
 import cv2
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 from ultralytics.cfg import get_cfg
 from ultralytics.data.build import build_yolo_dataset
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils.torch_utils import ModelEMA
+
+from reid.runtime import sha256
+from tracker.detection.network import FORMAT
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data")) / "person_det"
 
@@ -270,6 +275,24 @@ def log(out: Path, epoch: int, stage: Stage, losses: dict[str, float], seconds: 
     print(" ".join(f"{k}={v}" for k, v in row.items()) + f" of {recipe.epochs}", flush=True)
 
 
+def export(args: argparse.Namespace) -> None:
+    """The averaged weights as the package carries them: half-precision tensors beside what they need."""
+    state = torch.load(args.out / "last.pt", map_location="cpu", weights_only=True)
+    recipe = RECIPES[args.recipe]
+    make_model(recipe.architecture).load_state_dict(state["ema"])  # fits, or fails here
+    tensors = {k: v.half() if v.is_floating_point() else v for k, v in state["ema"].items()}
+    about = {
+        "format": FORMAT,
+        "architecture": recipe.architecture,
+        "class_names": json.dumps({0: "person"}),
+        "image_size": str(args.image_size),
+        "score": str(args.score),
+        "trained": f"{state['epoch']} of {recipe.epochs} epochs, recipe {args.recipe}",
+    }
+    save_file({k: v.contiguous() for k, v in tensors.items()}, args.weights, metadata=about)
+    print(f"{args.weights}: {args.weights.stat().st_size:,} bytes, sha256 {sha256(args.weights)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(required=True)
@@ -282,6 +305,13 @@ def main() -> None:
     verb.add_argument("--threads", type=int, default=0)
     verb.add_argument("--workers", type=int, default=1)
     verb.set_defaults(run=train)
+    verb = verbs.add_parser("export", help="write the averaged weights as the package carries them")
+    verb.add_argument("--recipe", choices=RECIPES, default="cpu")
+    verb.add_argument("--out", type=Path, default=Path("runs/person-detector"))
+    verb.add_argument("--weights", type=Path, default=Path("tracker/detection/weights/person.safetensors"))
+    verb.add_argument("--image-size", type=int, default=416)
+    verb.add_argument("--score", type=float, default=0.1)
+    verb.set_defaults(run=export)
     args = parser.parse_args()
     args.run(args)
 

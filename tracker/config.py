@@ -67,7 +67,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
             seen.add(key)
@@ -129,7 +129,7 @@ def apply_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dic
     Raises:
         ConfigError: not of that form, or a path through something that has no keys.
     """
-    result = _deep_copy(content)
+    result: dict[str, Any] = _deep_copy(content)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key.strip():

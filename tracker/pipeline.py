@@ -8,8 +8,8 @@ of frames apart, so that memory does not grow with the length of the video.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,9 +28,8 @@ BATCHES_AHEAD = 2
 class Source(Protocol):
     """Where frames come from; `tracker.sources.open_source` makes one."""
 
-    name: str
-    live: bool
-    problem: str | None
+    @property
+    def live(self) -> bool: ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -38,12 +37,19 @@ class Source(Protocol):
 class Detector(Protocol):
     """Finds objects; `tracker.detection.load_detector` makes one."""
 
+    @property
+    def class_names(self) -> Mapping[int, str]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
         """One `Detections` a frame."""
 
 
 class Embedder(Protocol):
     """Turns crops into vectors; `reid.load_embedder` makes one."""
+
+    def describe(self) -> dict[str, Any]: ...
 
     def embed_batch(
         self, images: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[np.float32]]
@@ -68,12 +74,6 @@ class Associator(Protocol):
         image: NDArray[np.uint8] | None = None,
         include_lost: bool = False,
     ) -> Tracks: ...
-
-
-class Sink(AbstractContextManager[Any], Protocol):
-    """Takes results, frame by frame."""
-
-    def write(self, frame: Frame, detections: Detections, tracks: Tracks) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,15 +163,6 @@ class Pipeline:
                             include_lost=self.include_lost,
                         )
                     yield Step(frame, detections, tracks)
-
-    def run(self, source: Source, sinks: Sequence[Sink], on_step: Callable[[Step], None] | None = None) -> None:
-        """Track a source to its end, writing every frame to every sink; the caller opens and closes both."""
-        for step in self.steps(source):
-            with self.timings.measure("write"):
-                for sink in sinks:
-                    sink.write(step.frame, step.detections, step.tracks)
-            if on_step is not None:
-                on_step(step)
 
     def _perceive(self, source: Source) -> Generator[tuple[list[Frame], list[Detections]]]:
         """Batches of frames with their detections, embedded where the recipe asks for it."""

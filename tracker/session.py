@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import platform
+import re
 import signal
 import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tracker.sinks.run import write_json
 from tracker.types import Tracks
 
 if TYPE_CHECKING:
-    pass
+    from tracker.config import PipelineSettings
+    from tracker.pipeline import Pipeline, Step
+    from tracker.sinks import Sink
+    from tracker.sources import Source
 
 Status = Literal["done", "interrupted", "damaged"]
 
@@ -108,6 +115,148 @@ class Outcome:
                 for i, life in self.census.longest(10)
             ],
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What one invocation is asked to do.
+
+    Attributes:
+        source: a file, folder, number or address.
+        settings: of the pipeline.
+        out: the run's folder; `runs/track/NAME` when None. An existing one is left alone and a numbered one made.
+        save: formats of `tracker.sinks.FORMATS`.
+        max_frames: end after so many.
+        show: open a window.
+        overwrite: empty an existing run's folder instead.
+    """
+
+    source: str
+    settings: PipelineSettings
+    out: Path | None = None
+    save: tuple[str, ...] = ("mot", "video", "parquet")
+    max_frames: int | None = None
+    show: bool = False
+    overwrite: bool = False
+
+
+class Listener:
+    """Is told what happens; subclass it to show progress."""
+
+    def say(self, line: str) -> None:
+        """A sentence for the user."""
+
+    def started(self, source: Source) -> None:
+        """The source is open, the networks are loaded, the first frame comes next."""
+
+    def stepped(self, step: Step) -> None:
+        """A frame is done."""
+
+
+def run(job: Job, listener: Listener | None = None) -> Outcome:
+    """Track a source into a run folder.
+
+    The source is opened before any network is loaded, so that a wrong path costs no wait. Files are finished
+    whatever happens: at the end, at Ctrl-C, at an error.
+
+    Raises:
+        ReacquireError: wrong source, settings or weights; a file that cannot be written.
+    """
+    from tracker.factory import build_pipeline
+    from tracker.sinks import check_formats, open_sink
+    from tracker.sinks.run import create_run_folder
+    from tracker.sources import open_source
+
+    listener = listener or Listener()
+    check_formats(job.save)
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(job.source, max_frames=job.max_frames, report=listener.say))
+        sinks: list[Sink] = []
+        if job.show:
+            from tracker.sinks.window import WindowSink
+
+            sinks.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
+        pipeline = build_pipeline(job.settings)
+        folder = create_run_folder(job.out or _default_folder(source), overwrite=job.overwrite)
+        record = _Record(folder / "run.json", job, source, pipeline)
+        names = pipeline.detector.class_names
+        sinks += [
+            stack.enter_context(open_sink(name, folder, class_names=names, frame_rate=source.frame_rate))
+            for name in job.save
+        ]
+        listener.started(source)
+        outcome = Outcome("done", None, folder, [], Census(), 0.0, {})
+        try:
+            with interruptible() as stopped:
+                _track(pipeline, source, sinks, outcome, listener, stopped)
+            stack.close()  # finishes the files
+        except BaseException as error:
+            record.write(outcome, "failed", str(error) or type(error).__name__)
+            raise
+        outcome.files = [sink.path for sink in sinks if sink.path is not None and sink.path.exists()]
+        record.write(outcome, outcome.status, outcome.problem)
+        outcome.files.append(record.path)
+    return outcome
+
+
+def _track(
+    pipeline: Pipeline,
+    source: Source,
+    sinks: Sequence[Sink],
+    outcome: Outcome,
+    listener: Listener,
+    stopped: Callable[[], bool],
+) -> None:
+    started = time.perf_counter()
+    with closing(pipeline.steps(source)) as steps:
+        for step in steps:
+            with pipeline.timings.measure("write"):
+                for sink in sinks:
+                    sink.write(step.frame, step.detections, step.tracks)
+            outcome.census.count(len(step.detections), step.tracks, step.frame.timestamp)
+            listener.stepped(step)
+            if stopped() or any(getattr(sink, "closed", False) for sink in sinks):
+                outcome.status = "interrupted"
+                break
+    outcome.seconds = time.perf_counter() - started
+    outcome.milliseconds = pipeline.timings.milliseconds()
+    if outcome.status == "done" and source.problem is not None:
+        outcome.status, outcome.problem = "damaged", source.problem
+
+
+def _default_folder(source: Source) -> Path:
+    stem = re.sub(r"[^\w.-]+", "-", Path(source.name).stem or source.name).strip("-.") or "run"
+    return Path("runs") / "track" / stem
+
+
+class _Record:
+    """`run.json`: what was run, with what, and how it went; there from the start, always whole."""
+
+    def __init__(self, path: Path, job: Job, source: Source, pipeline: Pipeline) -> None:
+        self.path = path
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._about: dict[str, Any] = {
+            "source": {
+                "name": source.name,
+                "kind": source.kind,
+                "size": source.size,
+                "frame_rate": source.frame_rate,
+                "length": source.length,
+            },
+            "settings": job.settings.model_dump(mode="json"),
+            "save": list(job.save),
+            "detector": pipeline.detector.describe(),
+            "embedder": pipeline.embedder.describe() if pipeline.embedder is not None else None,
+            "versions": versions(),
+            "platform": platform.platform(),
+        }
+        write_json(path, {"status": "running", "started": self._started, **self._about})
+
+    def write(self, outcome: Outcome, status: str, problem: str | None) -> None:
+        """Write how it went."""
+        summary = outcome.summary() | {"status": status, "problem": problem}
+        times = {"started": self._started, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
+        write_json(self.path, summary | times | self._about)
 
 
 @contextmanager

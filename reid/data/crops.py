@@ -29,7 +29,7 @@ def read_crops(paths: Sequence[Path], size: tuple[int, int], *, threads: int = 2
         image = cv2.imdecode(np.fromfile(paths[index], np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise DataError(f"{paths[index]}: not a readable image")
-        crops[index] = torch.from_numpy(resize(image, size)[:, :, ::-1].transpose(2, 0, 1).copy())
+        crops[index] = torch.from_numpy(resize(np.asarray(image, np.uint8), size)[:, :, ::-1].transpose(2, 0, 1).copy())
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(read, range(len(paths))))
@@ -94,9 +94,7 @@ class Augment:
             small = functional.interpolate(
                 x[chosen], size=(int(height * factor), int(width * factor)), mode="bilinear", antialias=True
             )
-            x[chosen] = functional.interpolate(
-                small, size=(height, width), mode="bilinear", align_corners=False
-            )
+            x[chosen] = functional.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
         return x
 
     def _coloured(self, x: Tensor) -> Tensor:

@@ -76,9 +76,7 @@ class EmbeddingNetwork(nn.Module):
         return nn.functional.normalize(self.features(x)[1])
 
 
-def create_model(
-    name: str, *, dimension: int = 256, identities: int = 0, pooling: Pooling = "gem"
-) -> EmbeddingNetwork:
+def create_model(name: str, *, dimension: int = 256, identities: int = 0, pooling: Pooling = "gem") -> EmbeddingNetwork:
     """A network by its backbone's name, with random weights.
 
     Raises:

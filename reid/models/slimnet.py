@@ -45,9 +45,7 @@ class BasicBlock(nn.Module):
 class SlimNet(nn.Module):
     """``(N, 3, H, W)`` to ``(N, C, H/16, W/16)``."""
 
-    def __init__(
-        self, widths: Sequence[int] = (32, 64, 128, 192), depths: Sequence[int] = (1, 2, 2, 2)
-    ) -> None:
+    def __init__(self, widths: Sequence[int] = (32, 64, 128, 192), depths: Sequence[int] = (1, 2, 2, 2)) -> None:
         super().__init__()
         layers: list[nn.Module] = [conv_norm(3, widths[0], 3, 2)]
         inputs = widths[0]

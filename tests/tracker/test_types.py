@@ -58,9 +58,7 @@ class TestDetections:
 
     @pytest.mark.parametrize("rows", [np.array([True, False, True]), np.array([2, 0]), slice(1, None), [1]])
     def test_choosing_rows_takes_everything_along(self, rows):
-        all_rows = Detections(
-            [BOX] * 3, [0.1, 0.2, 0.3], [1, 2, 3], np.eye(3), {"keypoints": np.arange(3)[:, None]}
-        )
+        all_rows = Detections([BOX] * 3, [0.1, 0.2, 0.3], [1, 2, 3], np.eye(3), {"keypoints": np.arange(3)[:, None]})
         chosen = all_rows[rows]
         assert chosen.class_id.tolist() == all_rows.class_id[rows].tolist()
         assert chosen.data["keypoints"][:, 0].tolist() == (all_rows.class_id[rows] - 1).tolist()

@@ -14,13 +14,14 @@ def iou(left: Array, right: Array) -> Float64:
     left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
     low = np.maximum(left[:, None, :2], right[None, :, :2])
     high = np.minimum(left[:, None, 2:], right[None, :, 2:])
-    overlap = np.clip(high - low, 0, None).prod(2)
+    overlap: Float64 = np.clip(high - low, 0, None).prod(2)
     area_left, area_right = _area(left), _area(right)
     union = area_left[:, None] + area_right[None] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    ratio: Float64 = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return ratio
 
 
-def _area(boxes: Float64) -> Float64:
+def _area(boxes: Array) -> Float64:
     return np.asarray((boxes[:, 2:] - boxes[:, :2]).prod(1))
 
 

@@ -243,7 +243,9 @@ class Engine:
         if len(rows):
             assert self._now is not None
             columns = matched[rows]
-            scale = 1.0 - detections.score[columns, None] if self.recipe.motion.noise_by_score else 1.0
+            scale = np.ones((1, 1))
+            if self.recipe.motion.noise_by_score:
+                scale = 1.0 - detections.score[columns, None].astype(np.float64)
             measured = self._filter.measure(detections.xyxy[columns])
             table.beliefs[rows] = self._filter.update(table.beliefs[rows], measured, scale)
             table.hits[rows] += 1

@@ -36,5 +36,5 @@ def _top(
 
 
 app.command("demo")(demo.demo)
-app.command("track")(track.track)
+app.command("track", epilog=track.EPILOG)(track.track)
 app.command("doctor")(doctor.doctor)

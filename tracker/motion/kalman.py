@@ -122,7 +122,7 @@ class BoxKalman:
         if self.state != "xysr":
             np.maximum(b.position[:, 2:], 1e-6, out=b.position[:, 2:])
 
-    def update(self, beliefs: Beliefs, measured: Float64, scale: Float64 | float = 1.0) -> Beliefs:
+    def update(self, beliefs: Beliefs, measured: Float64, scale: Float64) -> Beliefs:
         """What is believed after ``(N, 4)`` measurements; their noise's deviation is multiplied by `scale`."""
         b = beliefs
         noise = self._measurement_noise(b.position) * np.square(scale)

@@ -7,9 +7,11 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.errors import SourceError
 from tracker.prefetch import prefetch
@@ -57,7 +59,7 @@ class ImageFolder(Source):
         first = _read(self._paths[0])
         if first is None:
             raise SourceError(f"{self._paths[0]}: not a readable image")
-        self.size = (first.shape[1], first.shape[0])
+        self.size: tuple[int, int] = (first.shape[1], first.shape[0])
 
     def __iter__(self) -> Iterator[Frame]:
         with closing(prefetch(self._read_all(), DECODED_AHEAD, "decode")) as ahead:
@@ -118,7 +120,7 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
-def _read(path: Path) -> np.ndarray | None:  # type: ignore[type-arg]
+def _read(path: Path) -> NDArray[np.uint8] | None:
     # Through numpy, because OpenCV's own reader cannot open every name on every system.
     data = np.fromfile(path, np.uint8)
-    return cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    return cast(NDArray[np.uint8] | None, cv2.imdecode(data, cv2.IMREAD_COLOR)) if data.size else None

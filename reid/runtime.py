@@ -1,0 +1,110 @@
+"""Running networks: devices, hashes, a cache for what can be made again, ONNX export."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reid.errors import WeightsError
+
+if TYPE_CHECKING:
+    import onnxruntime
+    from torch import Tensor, nn
+
+
+def choose_device(device: str) -> str:
+    """`auto` as what this machine has; a device that it lacks is refused.
+
+    Raises:
+        WeightsError: a GPU is asked for and there is none.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise WeightsError(f"device {device}: torch sees no CUDA GPU here; take cpu, or run `reacquire doctor`")
+    return device
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path | None:
+    """This user's folder for Reacquire's cache, made if need be; None where none can be written.
+
+    `REACQUIRE_CACHE` names another one; otherwise it is where the system keeps such things.
+    """
+    if "REACQUIRE_CACHE" in os.environ:
+        folder = Path(os.environ["REACQUIRE_CACHE"])
+    elif sys.platform == "darwin":
+        folder = Path.home() / "Library" / "Caches" / "reacquire"
+    elif sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "reacquire"
+    else:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reacquire"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def export_onnx(
+    network: nn.Module,
+    path: Path,
+    *,
+    example: Tensor,
+    inputs: str,
+    outputs: Sequence[str],
+    dynamic: dict[str, dict[int, str]],
+) -> None:
+    """Write a network as ONNX; the file is whole or not there.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        path: of the file.
+        example: an input.
+        inputs: the input's name.
+        outputs: the outputs' names.
+        dynamic: axes that may have any length, by input or output.
+    """
+    import torch
+
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".onnx", delete=False) as file:
+        partial = Path(file.name)
+    try:
+        with warnings.catch_warnings():
+            # The tracing exporter is called old by torch, but it is the one that needs no further package.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (example,),
+                str(partial),
+                input_names=[inputs],
+                output_names=list(outputs),
+                dynamic_axes=dynamic,
+                opset_version=17,
+                dynamo=False,
+            )
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def onnx_session(path: Path) -> onnxruntime.InferenceSession:
+    """An ONNX file ready to run on the CPU."""
+    import onnxruntime
+
+    options: Any = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,182 @@
+"""`reacquire track`: a source in, a folder of results out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from tracker.cli.console import print_json, stderr, stdout
+from tracker.cli.progress import FrameProgress
+
+if TYPE_CHECKING:
+    from tracker.config import PipelineSettings
+    from tracker.pipeline import Step
+    from tracker.session import Outcome
+    from tracker.sources import Source
+
+EXIT = {"done": 0, "damaged": 1, "interrupted": 130}
+LONGEST = 5
+
+EPILOG = """
+[bold]Examples[/]
+
+  reacquire track street.mp4
+
+  reacquire track 0 --show                                     the first webcam
+
+  reacquire track rtsp://user:secret@10.0.0.5/stream --max-frames 1000
+
+  reacquire track MOT17-09/ --detector public:MOT17-09/det/det.txt --tracker bytetrack
+
+  reacquire track street.mp4 --detector yolo11s.pt --classes person,car --set tracker.birth.score=0.7
+"""
+
+
+def track(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="Video file, folder of images, MOT sequence, webcam number, rtsp:// or http://."
+        ),
+    ],
+    tracker: Annotated[
+        str | None, typer.Option("--tracker", "-t", metavar="NAME|FILE", help="Recipe; see configs/trackers.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option("--detector", "-d", metavar="WEIGHTS", help="YOLO weights or export, or public:DET.txt."),
+    ] = None,
+    reid: Annotated[
+        str | None, typer.Option("--reid", "-r", metavar="WEIGHTS|none", help="Re-identification weights.")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option("--classes", "-c", metavar="NAME,…", help="Keep these classes only.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda:0", help="Where the networks run.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of results.")] = None,
+    save: Annotated[
+        str, typer.Option("--save", "-s", metavar="FORMAT,…", help="Of mot, video, parquet, jsonl.")
+    ] = "mot,video,parquet",
+    max_frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many frames.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,
+    config: Annotated[
+        str, typer.Option("--config", metavar="NAME|FILE", help="Settings of the whole pipeline.")
+    ] = "default",
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="key.path=value", help="Change one setting; may be repeated.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the same folder.")] = False,
+    trust_weights: Annotated[
+        bool, typer.Option("--trust-weights", help="Load a checkpoint that may run code when loaded.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Track a video, a camera or a folder of images; write ids, boxes and an annotated video."""
+    from tracker.session import Job
+
+    settings = pipeline_settings(
+        config,
+        override or [],
+        tracker=tracker,
+        detector=detector,
+        reid=reid,
+        classes=classes,
+        device=device,
+        trust=trust_weights,
+    )
+    job = Job(
+        source=source,
+        settings=settings,
+        out=out,
+        save=_names(save),
+        max_frames=max_frames,
+        show=show,
+        overwrite=overwrite,
+    )
+    outcome = run_with_progress(job)
+    if as_json:
+        print_json(outcome.summary())
+    else:
+        print_summary(outcome)
+    raise typer.Exit(EXIT[outcome.status])
+
+
+def pipeline_settings(
+    config: str,
+    overrides: list[str],
+    *,
+    tracker: str | None = None,
+    detector: str | None = None,
+    reid: str | None = None,
+    classes: str | None = None,
+    device: str | None = None,
+    trust: bool = False,
+) -> PipelineSettings:
+    """Settings of a file with what was said on the command line laid over them; `--set` has the last word."""
+    from tracker.config import load_pipeline_settings
+
+    said: dict[str, Any] = {
+        "detector.weights": detector,
+        "detector.classes": None if classes is None else _names(classes),
+        "detector.trust": trust or None,
+        "embedder.weights": reid,
+        "device": device,
+    }
+    # JSON is YAML, and quotes what must be quoted.
+    spoken = [f"{key}={json.dumps(value)}" for key, value in said.items() if value is not None]
+    return load_pipeline_settings(config, [*spoken, *overrides], tracker=tracker)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def run_with_progress(job: Any) -> Outcome:
+    """Run a job, showing how far it is."""
+    from tracker.session import Listener, run
+
+    class Show(Listener):
+        progress: FrameProgress | None = None
+
+        def say(self, line: str) -> None:
+            stderr.print(line, highlight=False)
+
+        def started(self, source: Source) -> None:
+            self.progress = FrameProgress(source.name, source.length)
+            self.progress.__enter__()
+
+        def stepped(self, step: Step) -> None:
+            if self.progress is not None:
+                self.progress.advance(f"{len(step.tracks)} in view")
+
+    listener = Show()
+    stderr.print("loading …", highlight=False)
+    try:
+        return run(job, listener)
+    finally:
+        if listener.progress is not None:
+            listener.progress.__exit__(None, None, None)
+
+
+def print_summary(outcome: Outcome) -> None:
+    """What was done, how fast, who was seen longest, and where the files are."""
+    census = outcome.census
+    heading = {"done": "[green]done[/]", "interrupted": "[yellow]stopped[/]", "damaged": "[red]ended early[/]"}
+    table = Table(title=None, show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("result", heading[outcome.status])
+    if outcome.problem:
+        table.add_row("problem", f"[red]{outcome.problem}[/]")
+    table.add_row("frames", f"{census.frames} in {outcome.seconds:.1f} s, {outcome.fps:.1f} a second")
+    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.milliseconds.items())
+    table.add_row("ms a frame", stages or "none")
+    table.add_row("identities", f"{len(census.lives)} ({census.boxes} boxes)")
+    for row, (track_id, life) in enumerate(census.longest(LONGEST)):
+        seen = f"#{track_id}: {life.frames} frames, {life.first:.1f}–{life.last:.1f} s"
+        table.add_row("longest tracks" if row == 0 else "", seen)
+    for row, path in enumerate(outcome.files):
+        table.add_row("files" if row == 0 else "", str(path))
+    stdout.print(table, highlight=False, soft_wrap=True)
