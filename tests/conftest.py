@@ -1,0 +1,62 @@
+"""Data, clips and small helpers that many tests share."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("REACQUIRE_DATA", ROOT / "../shared/data"))
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def clip():
+    return ROOT / "videos" / "plaza.mp4"
+
+
+@pytest.fixture(scope="session")
+def data():
+    """The optional data folder."""
+    if not DATA.is_dir():
+        pytest.skip(f"no data folder at {DATA}; set REACQUIRE_DATA to one")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def campus(data):
+    """The TUD-Campus sequence with its frames."""
+    return data / "mot15" / "TUD-Campus"
+
+
+def write_video(path, *, times=None, frames=12, size=(64, 48), codec="libx264", audio=False, rotation=None, gop=12):
+    """A small video; frame i is grey of value 8 * i, at `times[i]` seconds (or 25 a second)."""
+    times = [i / 25 for i in range(frames)] if times is None else times
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"g": str(gop), "crf": "10"})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        for i, seconds in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((size[1], size[0], 3), 8 * i % 256, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = round(seconds * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def make_video(tmp_path):
+    def make(name="clip.mp4", **options):
+        return write_video(tmp_path / name, **options)
+
+    return make

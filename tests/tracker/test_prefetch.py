@@ -1,0 +1,59 @@
+import threading
+import time
+
+import pytest
+
+from tracker.prefetch import prefetch
+
+
+def named(name):
+    return [t for t in threading.enumerate() if t.name == name]
+
+
+def test_everything_in_order():
+    assert list(prefetch(range(100), 3)) == list(range(100))
+
+
+def test_an_error_comes_after_what_was_before_it():
+    def broken():
+        yield 1
+        yield 2
+        raise OSError("cable")
+
+    got = []
+    with pytest.raises(OSError, match="cable"):
+        for item in prefetch(broken(), 8):
+            got.append(item)
+    assert got == [1, 2]
+
+
+def test_never_more_than_asked_for_is_ahead():
+    made = []
+
+    def counting():
+        for i in range(50):
+            made.append(i)
+            yield i
+
+    items = prefetch(counting(), 4)
+    next(items)
+    time.sleep(0.3)
+    assert len(made) <= 1 + 4 + 1  # taken, waiting, in the making
+    items.close()
+
+
+def test_closing_early_stops_the_thread_and_the_generator():
+    closed = threading.Event()
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    items = prefetch(endless(), 2, "endless")
+    next(items)
+    items.close()
+    assert closed.wait(1)
+    assert not named("endless")
