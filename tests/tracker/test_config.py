@@ -52,7 +52,10 @@ def test_a_pipeline_names_a_recipe_beside_it(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stages: [{tracks: [lost], gate: 0.5}]\nbirht: {score: 0.5}", r"mine.yaml: birht: unknown key; did you mean 'b"),
+        (
+            "stages: [{tracks: [lost], gate: 0.5}]\nbirht: {score: 0.5}",
+            r"mine.yaml: birht: unknown key; did you mean 'b",
+        ),
         ("stages: [{tracks: [lost], gaet: 0.5}]", r"stages.0.gaet: unknown key; did you mean 'gate'"),
         ("stages: [{tracks: [lost], gate: high}]", r"stages.0.gate: expected a valid number.*got 'high'"),
         ("stages: [{tracks: [lost], gate: -1}]", r"stages.0.gate: expected greater than or equal to 0, got -1"),

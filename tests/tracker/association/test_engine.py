@@ -1,0 +1,292 @@
+"""What every recipe must do, whatever it is."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tracker import DataError, Detections, TrackState, load_tracker
+from tracker.config import config_names
+
+RECIPES = config_names("trackers")
+D = 8
+
+
+def person(index):
+    """A unit vector of its own for every person."""
+    return np.eye(D, dtype=np.float32)[index % D]
+
+
+def at(x, y=100.0, w=40.0, h=100.0):
+    return [x, y, x + w, y + h]
+
+
+def see(boxes, score=0.9, people=None, classes=None):
+    n = len(boxes)
+    people = range(n) if people is None else people
+    embedding = np.array([person(i) for i in people], np.float32).reshape(n, D)
+    return Detections(np.array(boxes, np.float32).reshape(n, 4), np.full(n, score, np.float32), classes, embedding)
+
+
+def scene(frames=40, people=5, seed=0, miss=0.1):
+    """People who walk along lanes, with jitter, misses and scores that vary."""
+    random = np.random.default_rng(seed)
+    speed = random.uniform(-4, 4, people)
+    for t in range(frames):
+        seen = random.random(people) > miss
+        boxes = np.array([at(200 + 60 * i + speed[i] * t, 50 + 130 * i) for i in range(people)])
+        boxes += random.normal(0, 1, boxes.shape)
+        kept = np.flatnonzero(seen)
+        found = see(boxes[kept], people=kept)
+        found.score[:] = random.uniform(0.3, 1.0, len(kept)).astype(np.float32)
+        yield found
+
+
+def same(a, b):
+    for name in ("id", "xyxy", "score", "class_id", "detection", "state"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+@pytest.fixture(params=RECIPES)
+def engine(request):
+    return load_tracker(request.param)
+
+
+def test_empty_frames_from_the_start(engine):
+    for _ in range(3):
+        assert len(engine.update(see([]))) == 0
+
+
+def test_one_person_keeps_one_id(engine):
+    ids = [engine.update(see([at(10 + 2 * t)])).id.tolist() for t in range(20)]
+    assert ids[-1] == [1]
+    assert {i for frame in ids for i in frame} == {1}
+
+
+def test_input_is_not_changed(engine):
+    found = see([at(10), at(200)])
+    before = found.to_array(), found.embedding.copy()
+    for t in range(3):
+        engine.update(found, timestamp=t / 30)
+    np.testing.assert_array_equal(found.to_array(), before[0])
+    np.testing.assert_array_equal(found.embedding, before[1])
+
+
+def test_ids_are_unique_positive_and_never_come_again(engine):
+    seen, ended = set(), set()
+    for found in scene(80, miss=0.3):
+        ids = engine.update(found, include_lost=True).id.tolist()
+        assert len(set(ids)) == len(ids)
+        assert all(i >= 1 for i in ids)
+        assert not set(ids) & ended
+        ended |= seen - set(ids)
+        seen |= set(ids)
+
+
+def test_ids_have_no_holes(engine):
+    """Tracks that were never confirmed use none up."""
+    random = np.random.default_rng(5)
+    ids = set()
+    for found in scene(60, people=3):
+        clutter = see([at(*random.uniform(0, 2000, 2)) for _ in range(3)], people=[5, 6, 7])
+        both = Detections(
+            np.concatenate([found.xyxy, clutter.xyxy]),
+            np.concatenate([found.score, clutter.score]),
+            embedding=np.concatenate([found.embedding, clutter.embedding]),
+        )
+        ids |= set(engine.update(both).id.tolist())
+    assert ids
+    assert ids <= set(range(1, max(ids) + 1))
+    assert len(ids) >= max(ids) - 3  # those of the first frame may be confirmed at once and never seen again
+
+
+def test_detection_rows_lead_back(engine):
+    for found in scene():
+        tracks = engine.update(found)
+        assert (tracks.detection >= 0).all()
+        assert len(set(tracks.detection.tolist())) == len(tracks)
+        np.testing.assert_array_equal(tracks.score, found.score[tracks.detection])
+        assert (tracks.state == TrackState.CONFIRMED).all()
+
+
+def test_is_deterministic_and_instances_share_nothing(engine):
+    other = load_tracker(engine.recipe)
+    for found in scene():
+        same(engine.update(found), other.update(found))
+
+
+def test_reset_forgets(engine):
+    first = [engine.update(found) for found in scene()]
+    engine.reset()
+    for before, found in zip(first, scene(), strict=True):
+        same(before, engine.update(found))
+
+
+def test_saved_state_continues_to_the_bit(engine, tmp_path):
+    frames = list(scene(60))
+    for found in frames[:30]:
+        engine.update(found)
+    np.savez(tmp_path / "state.npz", **engine.state_dict())
+    other = load_tracker(engine.recipe)
+    other.load_state_dict(np.load(tmp_path / "state.npz"))
+    for found in frames[30:]:
+        same(engine.update(found, include_lost=True), other.update(found, include_lost=True))
+
+
+def test_a_state_that_lacks_something_is_refused(engine):
+    state = engine.state_dict()
+    del state["table.hits"]
+    with pytest.raises(DataError, match=r"table\.hits"):
+        engine.load_state_dict(state)
+
+
+@pytest.mark.parametrize("box", [[np.nan, 0, 1, 1], [np.inf, 0, np.inf, 1], [10, 0, 5, 5]])
+def test_bad_rows_are_refused_and_change_nothing(engine, box):
+    engine.update(see([at(10)]), timestamp=0.0)
+    before = engine.state_dict()
+    with pytest.raises(DataError, match="detection row 1"):
+        engine.update(see([at(10), box]), timestamp=0.1)
+    for name, value in engine.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("time", [1.0, 0.5, np.nan, np.inf])
+def test_a_frame_out_of_order_is_refused(engine, time):
+    engine.update(see([at(10)]), timestamp=1.0)
+    with pytest.raises(DataError, match="out of order|finite"):
+        engine.update(see([at(10)]), timestamp=time)
+
+
+def test_classes_do_not_mix(engine):
+    for _ in range(6):
+        before = engine.update(see([at(10)], classes=[0]))
+    for _ in range(8):
+        after = engine.update(see([at(10)], classes=[1]))
+    assert before.id.tolist() == [1]
+    assert 1 not in after.id.tolist()
+    assert set(after.class_id.tolist()) <= {1}
+
+
+def test_three_thousand_detections(engine):
+    random = np.random.default_rng(0)
+    corner = random.uniform(0, 20_000, (3000, 2))
+    found = Detections(
+        np.concatenate([corner, corner + [40, 100]], axis=1),
+        np.full(3000, 0.9),
+        embedding=random.normal(size=(3000, D)).astype(np.float32),
+    )
+    for t in range(4):
+        tracks = engine.update(found, timestamp=t / 30)
+    assert len(tracks) > 2900
+
+
+def test_a_dropped_frame_is_a_longer_step():
+    """On a live camera: half the frames are missing, the motion is the same."""
+    engine = load_tracker("bytetrack")
+    random = np.random.default_rng(1)
+    ids = set()
+    for t in range(60):
+        if t > 5 and random.random() < 0.5:
+            continue
+        tracks = engine.update(see([at(10 + 9 * t), at(900 - 9 * t, 110)]), timestamp=t / 30)
+        ids |= set(tracks.id.tolist())
+    assert ids == {1, 2}
+
+
+def test_a_lost_track_lives_by_the_clock_not_by_frames():
+    for rate in (5, 60):
+        engine = load_tracker("bytetrack", overrides=["death.lost_seconds=2"])
+        engine.update(see([at(10)]), timestamp=0.0)
+        alive = []
+        for t in range(1, 4 * rate):
+            lost = engine.update(see([]), timestamp=t / rate, include_lost=True)
+            alive.append(len(lost))
+        assert sum(alive) / rate == pytest.approx(2, abs=1 / rate + 1e-6)
+
+
+def test_lost_tracks_are_shown_on_request_only():
+    engine = load_tracker("bytetrack")
+    for t in range(3):
+        engine.update(see([at(10 + 5 * t)]))
+    state = engine.state_dict()
+    assert len(engine.update(see([]))) == 0
+    engine.load_state_dict(state)
+    lost = engine.update(see([]), include_lost=True)
+    assert lost.detection.tolist() == [-1]
+    assert lost.state.tolist() == [TrackState.LOST]
+    assert lost.xyxy[0, 0] > 18  # it moves on
+
+
+def test_appearance_brings_an_id_back_after_a_long_occlusion():
+    """Two people vanish together and come back, crossed, 3 s later: only looks can tell them apart."""
+    engine = load_tracker("default")
+    for t in range(20):
+        before = engine.update(see([at(100 + t), at(160 - t, 105)]), timestamp=t / 10)
+    for t in range(20, 50):
+        engine.update(see([]), timestamp=t / 10)
+    for t in range(50, 56):
+        after = engine.update(see([at(150), at(110, 105)], people=[0, 1]), timestamp=t / 10)
+    assert before.id.tolist() == [1, 2]
+    assert after.id[np.argsort(after.detection)].tolist() == before.id[np.argsort(before.detection)].tolist()
+
+
+def test_a_stranger_in_the_same_place_gets_a_new_id():
+    engine = load_tracker("default")
+    for t in range(20):
+        engine.update(see([at(100)], people=[0]), timestamp=t / 10)
+    for t in range(20, 45):
+        engine.update(see([]), timestamp=t / 10)
+    for t in range(45, 55):
+        after = engine.update(see([at(100)], people=[3]), timestamp=t / 10)
+    assert after.id.tolist() == [2]
+
+
+def test_box_of_detection_or_filter():
+    detection, smooth = (load_tracker("bytetrack", overrides=[f"box={kind}"]) for kind in ("detection", "filter"))
+    boxes = [at(10), at(13), at(11), at(18)]
+    for box in boxes:
+        shown, filtered = detection.update(see([box])), smooth.update(see([box]))
+    np.testing.assert_array_equal(shown.xyxy[0], np.float32(boxes[-1]))
+    assert abs(filtered.xyxy[0, 0] - boxes[-1][0]) > 0.1
+
+
+@pytest.mark.parametrize("recipe", ["deepsort", "default"])
+def test_appearance_without_embeddings_says_what_to_do(recipe):
+    engine = load_tracker(recipe)
+    with pytest.raises(DataError, match=rf"'{recipe}' compares appearance.*with_embedding"):
+        engine.update(Detections([at(10)]))
+
+
+def test_embeddings_of_another_length_are_refused():
+    engine = load_tracker("default")
+    engine.update(see([at(10)]))
+    with pytest.raises(DataError, match="4 dimensions, those before had 8"):
+        engine.update(Detections([at(10)], embedding=np.eye(1, 4)))
+
+
+coordinate = st.one_of(
+    st.floats(-1e6, 1e6, width=32), st.sampled_from([0.0, np.nan, np.inf, -np.inf, 1e6]), st.floats(0, 100, width=32)
+)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@settings(max_examples=25, deadline=None)
+@given(
+    stream=st.lists(st.integers(0, 5).flatmap(lambda n: arrays(np.float32, (n, 5), elements=coordinate)), max_size=6)
+)
+def test_hostile_streams(recipe, stream):
+    """Whatever comes: tracks that are finite and unique, or a clear refusal; never a crash, never corruption."""
+    engine = load_tracker(recipe)
+    for rows in stream:
+        with np.errstate(invalid="ignore"):
+            rows[:, 4] = np.abs(rows[:, 4]) % 1
+            rows[:, [2, 3]] = rows[:, [0, 1]] + np.abs(rows[:, [2, 3]])
+        found = Detections(rows[:, :4], rows[:, 4], embedding=np.ones((len(rows), D), np.float32) / np.sqrt(D))
+        if found.faults():
+            with pytest.raises(DataError):
+                engine.update(found)
+            continue
+        tracks = engine.update(found, include_lost=True)
+        assert np.isfinite(tracks.xyxy).all()
+        assert len(set(tracks.id.tolist())) == len(tracks)

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracker.motion.kalman import BoxKalman
+
+BOXES = np.array([[10.0, 20, 50, 120], [200, 100, 260, 220]])
+ONE = np.ones((1, 1))
+
+
+def full_filter(measured, updates, *, state, steps=1):
+    """The textbook 8×8 filter with the same noise, as the oracle: mean and covariance after every update."""
+
+    def size(mean):
+        return np.array([mean[2], mean[3]] * 2) if state == "xywh" else np.array([mean[3]] * 4)
+
+    def noises(mean):
+        p, v, r = size(mean) / 20, size(mean) / 160, size(mean) / 20
+        if state == "xyah":
+            p[2], v[2], r[2] = 1e-2, 1e-5, 1e-1
+        return p, v, r
+
+    p, v, _ = noises(measured)
+    factor_p, factor_v = np.full(4, 2.0), np.full(4, 10.0)
+    if state == "xyah":
+        factor_p[2] = factor_v[2] = 1
+    mean = np.concatenate([measured, np.zeros(4)])
+    covariance = np.diag(np.concatenate([factor_p * p, factor_v * v]) ** 2)
+    transition = np.eye(8)
+    transition[:4, 4:] = steps * np.eye(4)
+    observe = np.eye(4, 8)
+    for z in updates:
+        p, v, _ = noises(mean)
+        mean = transition @ mean
+        covariance = transition @ covariance @ transition.T + steps * np.diag(np.concatenate([p, v]) ** 2)
+        _, _, r = noises(mean)
+        total = observe @ covariance @ observe.T + np.diag(r**2)
+        gain = covariance @ observe.T @ np.linalg.inv(total)
+        mean = mean + gain @ (z - observe @ mean)
+        covariance = covariance - gain @ total @ gain.T
+    return mean, covariance
+
+
+@pytest.mark.parametrize("state", ["xyah", "xywh", "xysr"])
+def test_boxes_undo_measure(state):
+    kalman = BoxKalman(state)
+    assert kalman.boxes(kalman.initiate(kalman.measure(BOXES))) == pytest.approx(BOXES)
+
+
+@pytest.mark.parametrize("state", ["xyah", "xywh"])
+@pytest.mark.parametrize("steps", [1, 0.5, 3])
+def test_equals_the_full_filter(state, steps):
+    kalman, random = BoxKalman(state), np.random.default_rng(3)
+    first = kalman.measure(BOXES)
+    walk = [kalman.measure(BOXES + 4 * i + random.normal(0, 1, BOXES.shape)) for i in range(1, 15)]
+    beliefs = kalman.initiate(first)
+    for z in walk:
+        kalman.predict(beliefs, steps)
+        beliefs = kalman.update(beliefs, z, ONE)
+    for row in range(2):
+        mean, covariance = full_filter(first[row], [z[row] for z in walk], state=state, steps=steps)
+        np.testing.assert_allclose(np.r_[beliefs.position[row], beliefs.velocity[row]], mean, rtol=1e-9)
+        np.testing.assert_allclose(beliefs.var_position[row], np.diag(covariance)[:4], rtol=1e-9)
+        np.testing.assert_allclose(beliefs.var_velocity[row], np.diag(covariance)[4:], rtol=1e-9)
+        np.testing.assert_allclose(beliefs.covariance[row], np.diag(covariance[:4, 4:]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("state", ["xyah", "xywh"])
+def test_equals_ultralytics_filter(state):
+    from ultralytics.trackers.utils.kalman_filter import KalmanFilterXYAH, KalmanFilterXYWH
+
+    peer = (KalmanFilterXYAH if state == "xyah" else KalmanFilterXYWH)()
+    kalman, random = BoxKalman(state), np.random.default_rng(1)
+    z = kalman.measure(BOXES[:1])
+    mean, covariance = peer.initiate(z[0])
+    beliefs = kalman.initiate(z)
+    for i in range(1, 12):
+        mean, covariance = peer.predict(mean, covariance)
+        kalman.predict(beliefs, 1)
+        z = kalman.measure(BOXES[:1] + 3 * i + random.normal(0, 1, 4))
+        theirs = peer.gating_distance(mean, covariance, z, metric="maha")
+        np.testing.assert_allclose(kalman.squared_mahalanobis(beliefs, z)[0], theirs, rtol=1e-9)
+        mean, covariance = peer.update(mean, covariance, z[0])
+        beliefs = kalman.update(beliefs, z, ONE)
+        np.testing.assert_allclose(np.r_[beliefs.position[0], beliefs.velocity[0]], mean, rtol=1e-9, atol=1e-12)
+
+
+def test_learns_a_constant_velocity():
+    kalman = BoxKalman("xywh")
+    beliefs = kalman.initiate(kalman.measure(BOXES))
+    for i in range(1, 60):
+        kalman.predict(beliefs, 1)
+        beliefs = kalman.update(beliefs, kalman.measure(BOXES + [3, -1, 3, -1] * np.array([i])), ONE)
+    assert beliefs.velocity[:, 0] == pytest.approx(3, abs=0.05)
+    assert beliefs.velocity[:, 1] == pytest.approx(-1, abs=0.05)
+    kalman.predict(beliefs, 10)  # one long step, as after dropped frames
+    assert kalman.boxes(beliefs) == pytest.approx(BOXES + [3 * 69, -69, 3 * 69, -69], abs=1)
+
+
+@given(st.lists(st.floats(0.1, 5), min_size=1, max_size=6))
+def test_many_short_steps_move_as_far_as_a_long_one(steps):
+    kalman = BoxKalman("xyah")
+    short, long = (kalman.initiate(kalman.measure(BOXES)) for _ in range(2))
+    short.velocity[:] = long.velocity[:] = [2, 1, 0, 0.1]
+    for step in steps:
+        kalman.predict(short, step)
+    kalman.predict(long, sum(steps))
+    np.testing.assert_allclose(short.position, long.position, rtol=1e-9)
+
+
+@pytest.mark.parametrize("state", ["xyah", "xywh", "xysr"])
+def test_a_shrinking_box_never_turns_inside_out(state):
+    kalman = BoxKalman(state)
+    beliefs = kalman.initiate(kalman.measure(BOXES))
+    beliefs.velocity[:, 2:] = -50
+    for _ in range(30):
+        kalman.predict(beliefs, 1)
+        box = kalman.boxes(beliefs)
+        assert np.isfinite(box).all()
+        assert (box[:, 2:] > box[:, :2]).all()
+
+
+def test_uncertain_measurements_count_less():
+    kalman = BoxKalman("xywh")
+    z = kalman.measure(BOXES + 20)
+    sure, unsure = (
+        kalman.update(kalman.initiate(kalman.measure(BOXES)), z, np.full((2, 1), scale)) for scale in (0.1, 3.0)
+    )
+    assert (sure.position[:, 0] > unsure.position[:, 0]).all()
