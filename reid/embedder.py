@@ -224,12 +224,12 @@ class Embedder:
     def _cut(self, image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> Tensor:
         """``(N, 3, H, W)`` float crops, cut and scaled in one operation on the device.
 
-        Only the part of the picture that the boxes span is converted. Bins are averaged over as many samples as
-        they have pixels, so that large crops shrink without aliasing.
+        Only the part of the picture that the boxes span is converted, with a pixel around it to blend with. Bins
+        are averaged over as many samples as they have pixels, so that large crops shrink without aliasing.
         """
         height, width = image.shape[:2]
-        low = np.floor(boxes[:, :2].min(0)).astype(int).clip(0, [width - 1, height - 1])
-        high = np.ceil(boxes[:, 2:].max(0)).astype(int).clip(low + 1, [width, height])
+        low = np.floor(boxes[:, :2].min(0) - 1).astype(int).clip(0)
+        high = np.ceil(boxes[:, 2:].max(0) + 1).astype(int).clip(max=[width, height])
         part = torch.from_numpy(image[low[1] : high[1], low[0] : high[0]]).to(self.device)
         part = part.permute(2, 0, 1)[None].to(torch.float16 if self._half else torch.float32).contiguous()
         moved = torch.from_numpy(boxes - np.tile(low, 2).astype(np.float32)).to(self.device, part.dtype)

@@ -109,8 +109,9 @@ def _open(path: str, name: str) -> tuple[InputContainer, VideoStream]:
     except av.FFmpegError as error:
         raise SourceError(f"{name}: not a video that can be opened ({error.strerror})") from error
     if not container.streams.video:
+        kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
         container.close()
-        raise SourceError(f"{name}: there is no video in it, only {', '.join(s.type for s in container.streams)}")
+        raise SourceError(f"{name}: there is no video in it, only {kinds}")
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     return container, stream

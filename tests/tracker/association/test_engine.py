@@ -154,7 +154,7 @@ def test_bad_rows_are_refused_and_change_nothing(engine, box):
 @pytest.mark.parametrize("time", [1.0, 0.5, np.nan, np.inf])
 def test_a_frame_out_of_order_is_refused(engine, time):
     engine.update(see([at(10)]), timestamp=1.0)
-    with pytest.raises(DataError, match="out of order|finite"):
+    with pytest.raises(DataError, match=r"out of order|finite"):
         engine.update(see([at(10)]), timestamp=time)
 
 
@@ -172,7 +172,7 @@ def test_three_thousand_detections(engine):
     random = np.random.default_rng(0)
     corner = random.uniform(0, 20_000, (3000, 2))
     found = Detections(
-        np.concatenate([corner, corner + [40, 100]], axis=1),
+        np.concatenate([corner, corner + np.array([40, 100])], axis=1),
         np.full(3000, 0.9),
         embedding=random.normal(size=(3000, D)).astype(np.float32),
     )

@@ -91,11 +91,11 @@ def test_learns_a_constant_velocity():
     beliefs = kalman.initiate(kalman.measure(BOXES))
     for i in range(1, 60):
         kalman.predict(beliefs, 1)
-        beliefs = kalman.update(beliefs, kalman.measure(BOXES + [3, -1, 3, -1] * np.array([i])), ONE)
+        beliefs = kalman.update(beliefs, kalman.measure(BOXES + i * np.array([3, -1, 3, -1])), ONE)
     assert beliefs.velocity[:, 0] == pytest.approx(3, abs=0.05)
     assert beliefs.velocity[:, 1] == pytest.approx(-1, abs=0.05)
     kalman.predict(beliefs, 10)  # one long step, as after dropped frames
-    assert kalman.boxes(beliefs) == pytest.approx(BOXES + [3 * 69, -69, 3 * 69, -69], abs=1)
+    assert kalman.boxes(beliefs) == pytest.approx(BOXES + 69 * np.array([3, -1, 3, -1]), abs=1)
 
 
 @given(st.lists(st.floats(0.1, 5), min_size=1, max_size=6))

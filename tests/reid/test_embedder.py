@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from reid import DataError, WeightsError, load_embedder
+from reid.embedder import Embedder, Preprocessing, read_weights, save_weights
+from reid.evaluate import evaluate_ranking
+from reid.models import create_model
+
+
+@pytest.fixture(scope="module")
+def shipped(root):
+    return root / "reid/weights/default.safetensors"
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    return load_embedder("default", device="cpu")
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+
+
+BOXES = np.array([[10, 5, 40, 90], [60.5, 20.2, 99.9, 119.0], [100, 0, 160, 120]], np.float32)
+
+
+def test_unit_vectors_one_a_box(embedder, image):
+    vectors = embedder.embed(image, BOXES)
+    assert vectors.shape == (3, embedder.dimension)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+
+
+def test_no_boxes(embedder, image):
+    assert embedder.embed(image, np.empty((0, 4))).shape == (0, embedder.dimension)
+    assert [v.shape[0] for v in embedder.embed_batch([image] * 3, [BOXES, np.empty((0, 4)), BOXES[:1]])] == [3, 0, 1]
+    assert embedder.embed_batch([], []) == []
+
+
+def test_a_batch_equals_one_by_one(embedder, image):
+    other = image[::-1].copy()
+    together = embedder.embed_batch([image, other], [BOXES, BOXES[:2]])
+    np.testing.assert_allclose(together[0], embedder.embed(image, BOXES), atol=1e-5)
+    np.testing.assert_allclose(together[1], embedder.embed(other, BOXES[:2]), atol=1e-5)
+
+
+def test_torch_and_onnx_agree(embedder, image):
+    torch_one = load_embedder("default", device="cpu", backend="torch")
+    assert {embedder.describe()["backend"], torch_one.describe()["backend"]} == {"onnxruntime", "torch"}
+    np.testing.assert_allclose(torch_one.embed(image, BOXES), embedder.embed(image, BOXES), atol=1e-4)
+
+
+def test_boxes_partly_outside_and_without_area_are_defined(embedder, image):
+    odd = np.array([[-50, -50, 30, 60], [150, 100, 400, 300], [20, 20, 20, 20], [500, 500, 600, 600]], np.float32)
+    vectors = embedder.embed(image, odd)
+    assert np.isfinite(vectors).all()
+    inside = embedder.embed(image, np.clip(odd[:2], 0, [160, 120, 160, 120]))
+    np.testing.assert_allclose(vectors[:2], inside, atol=1e-5)
+
+
+def test_where_the_other_boxes_are_does_not_matter(embedder, image):
+    np.testing.assert_allclose(embedder.embed(image, BOXES)[1], embedder.embed(image, BOXES[1:2])[0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [(np.ones((2, 3)), r"\(N, 4\), got \(2, 3\)"), ([[0, 0, np.nan, 4]], "box 0 has NaN")],
+)
+def test_boxes_that_are_none(embedder, image, boxes, message):
+    with pytest.raises(DataError, match=message):
+        embedder.embed(image, np.asarray(boxes))
+
+
+def test_grey_pictures_are_refused(embedder):
+    with pytest.raises(DataError, match=r"\(H, W, 3\) uint8"):
+        embedder.embed(np.zeros((10, 10), np.uint8), BOXES)
+
+
+def test_the_same_person_is_nearer_than_others(embedder, data):
+    """On identities that were not trained on, cut by the embedder itself from whole pictures."""
+    import cv2
+
+    from reid.data.sets import market1501
+
+    root = data / "reid/market1501/val"
+    sets = [market1501(root / name) for name in ("query", "gallery")]
+    vectors = []
+    for crops in sets:
+        images = [cv2.imread(str(path)) for path in crops.paths]
+        boxes = [np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32) for i in images]
+        vectors.append(np.concatenate(embedder.embed_batch(images, boxes)))
+    query, gallery = sets
+    ranking = evaluate_ranking(*vectors, query.identity, gallery.identity, query.camera, gallery.camera)
+    assert ranking.cmc[0] > 0.80
+    assert ranking.mean_ap > 0.68
+
+
+def tiny(path, **changes):
+    torch.manual_seed(0)
+    network = create_model("osnet_x0_25", dimension=16, identities=3)
+    save_weights(
+        path,
+        network,
+        backbone=changes.get("backbone", "osnet_x0_25"),
+        pooling="gem",
+        preprocessing=Preprocessing((64, 32)),
+        threshold=0.4,
+    )
+    return network
+
+
+def test_weights_there_and_back(tmp_path, image):
+    network = tiny(tmp_path / "w.safetensors")
+    weights = read_weights(tmp_path / "w.safetensors")
+    assert weights.threshold == 0.4
+    assert weights.preprocessing.size == (64, 32)
+    assert not any("classifier" in name for name in load_file(tmp_path / "w.safetensors"))
+    embedder = Embedder(weights, backend="torch")
+    assert embedder.embed(image, BOXES).shape == (3, 16)
+    assert network.neck.num_features == embedder.dimension
+
+
+def test_wrong_architecture_says_what_differs(tmp_path):
+    tiny(tmp_path / "w.safetensors", backbone="osnet_x0_5")
+    with pytest.raises(WeightsError, match=r"tensors do not fit osnet_x0_5; .*: expected \(.*\), got \("):
+        load_embedder(tmp_path / "w.safetensors")
+
+
+def test_truncated_and_foreign_files(tmp_path, shipped):
+    (tmp_path / "cut.safetensors").write_bytes(shipped.read_bytes()[:50_000])
+    with pytest.raises(WeightsError, match=r"cut\.safetensors: damaged"):
+        load_embedder(tmp_path / "cut.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(WeightsError, match="expected weights of format 'reacquire-embedder/1', got None"):
+        load_embedder(tmp_path / "x.safetensors")
+
+
+def test_missing_file_names_the_bundled_one(tmp_path):
+    with pytest.raises(WeightsError, match="no such weights; `default` is the name"):
+        load_embedder(tmp_path / "none.safetensors")
+
+
+def test_unwritable_cache_falls_back_to_torch(monkeypatch, tmp_path, image):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("REACQUIRE_CACHE", str(tmp_path / "file" / "cache"))
+    embedder = load_embedder("default", device="cpu")
+    assert embedder.describe()["backend"] == "torch"
+    assert len(embedder.embed(image, BOXES)) == 3
+
+
+def test_shipped_file_is_small(shipped):
+    assert shipped.stat().st_size < 6_000_000

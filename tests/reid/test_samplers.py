@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+
+from reid.samplers import IdentitySampler
+
+
+@pytest.fixture
+def labels():
+    """Fifteen identities of 1 to 15 images, in no order."""
+    return np.random.default_rng(0).permutation(np.repeat(np.arange(15), np.arange(1, 16)))
+
+
+def test_every_batch_is_p_identities_of_k_images(labels):
+    batches = list(IdentitySampler(labels, identities=4, images=3).epoch(0))
+    assert len(batches) > 5
+    for batch in batches:
+        groups = labels[batch].reshape(4, 3)
+        assert (groups == groups[:, :1]).all()
+        assert len(set(groups[:, 0])) == 4
+
+
+def test_identities_with_few_images_take_part_too(labels):
+    drawn = np.concatenate([b for e in range(10) for b in IdentitySampler(labels, identities=4, images=3).epoch(e)])
+    assert set(labels[drawn]) == set(range(15))
+
+
+def test_no_image_twice_in_an_epoch_unless_its_identity_has_too_few(labels):
+    drawn = np.concatenate(list(IdentitySampler(labels, identities=4, images=3).epoch(0)))
+    images, count = np.unique(drawn, return_counts=True)
+    sizes = np.bincount(labels)
+    assert (sizes[labels[images[count > 1]]] < 3).all()
+
+
+def test_an_epoch_uses_most_images(labels):
+    drawn = np.concatenate(list(IdentitySampler(labels, identities=4, images=3).epoch(0)))
+    assert len(set(drawn)) > 0.7 * len(labels)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(labels):
+    def order(seed, epoch):
+        sampler = IdentitySampler(labels, identities=4, images=3, seed=seed)
+        list(sampler.epoch(7))  # what came before does not matter
+        return np.concatenate(list(sampler.epoch(epoch))).tolist()
+
+    assert order(1, 2) == order(1, 2)
+    assert order(1, 2) != order(1, 3)
+    assert order(1, 2) != order(2, 2)
+
+
+def test_too_few_identities_are_refused(labels):
+    with pytest.raises(ValueError, match="P=16 identities a batch, but the data has only 15"):
+        IdentitySampler(labels, identities=16)
+    with pytest.raises(ValueError, match="at least 2×2"):
+        IdentitySampler(labels, images=1)

@@ -1,0 +1,99 @@
+"""The command line as a user meets it: exit codes, streams, messages."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+def reacquire(*arguments, cwd=None):
+    command = [sys.executable, "-c", "from tracker.cli import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=150)
+
+
+def test_help_shows_the_verbs_and_examples():
+    done = reacquire("--help")
+    assert done.returncode == 0
+    for verb in ("demo", "track", "doctor"):
+        assert verb in done.stdout
+    assert "reacquire track street.mp4" in reacquire("track", "--help").stdout
+
+
+def test_version():
+    assert reacquire("--version").stdout.startswith("reacquire 0.")
+
+
+@pytest.mark.parametrize("arguments", [["track"], ["fly"], ["track", "x.mp4", "--max-frames", "many"]])
+def test_wrong_usage_exits_2(arguments):
+    assert reacquire(*arguments).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.mp4"], "none.mp4: no such file"),
+        (["none.mp4", "--tracker", "bytetrak"], "did you mean 'bytetrack'?"),
+        (["none.mp4", "--set", "detector.scroe=1"], "unknown key; did you mean 'score'?"),
+        (["none.mp4", "--save", "gif"], "unknown format; there are: mot, jsonl, parquet, video"),
+    ],
+)
+def test_a_mistake_is_one_message_on_stderr(tmp_path, arguments, message):
+    done = reacquire("track", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_demo_json_is_all_there_is_on_stdout(tmp_path):
+    done = reacquire("demo", "--out", tmp_path / "demo", "--max-frames", 25, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["frames"] == 25
+    assert summary["identities"] >= 3
+    assert (tmp_path / "demo/tracks.mp4").exists()
+
+
+def test_track_prints_a_summary_people_can_read(clip, tmp_path):
+    done = reacquire("track", clip, "--max-frames", 12, "--save", "mot", "--tracker", "bytetrack", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "12 in" in done.stdout
+    assert "runs/track/plaza/tracks.txt" in done.stdout
+    assert (tmp_path / "runs/track/plaza/run.json").exists()
+
+
+def test_a_recipe_that_looks_needs_an_embedder(clip, tmp_path):
+    done = reacquire("track", clip, "--reid", "none", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "needs an embedder" in done.stderr
+    assert "--tracker bytetrack" in done.stderr
+
+
+def test_show_without_a_display_says_so(clip, tmp_path, monkeypatch):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("other systems always have a display")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    done = reacquire("track", clip, "--show", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no display" in done.stderr
+
+
+def test_doctor_finds_this_machine_in_order():
+    done = reacquire("doctor", "--json")
+    findings = {f["subject"]: f for f in json.loads(done.stdout)["findings"]}
+    assert done.returncode == 0, findings
+    assert findings["bundled detector"]["verdict"] == "good"
+    assert findings["bundled embedder"]["verdict"] == "good"
+    assert findings["reid package"]["words"] == "ours"
+
+
+def test_doctor_notices_a_foreign_reid(tmp_path):
+    (tmp_path / "reid").mkdir()
+    (tmp_path / "reid/__init__.py").write_text("")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import tracker.doctor as d; print(d._shadow())"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "verdict='bad'" in done.stdout
+    assert "pip uninstall reid" in done.stdout

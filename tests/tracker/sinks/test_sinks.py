@@ -1,0 +1,228 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tracker import ConfigError, Detections, Frame, ReacquireError, Tracks
+from tracker.sinks import FORMATS, open_sink
+from tracker.sinks.annotate import Annotator
+from tracker.sinks.parquet import SCHEMA
+from tracker.sinks.run import create_run_folder, write_json
+from tracker.sinks.video import VideoSink
+from tracker.sinks.window import WindowSink
+
+
+def frame_at(index, size=(64, 48), seconds=None):
+    image = np.full((size[1], size[0], 3), 100, np.uint8)
+    return Frame(image, index, index / 10 if seconds is None else seconds, "test")
+
+
+def some_tracks(*ids):
+    boxes = [[2.0 + i, 3, 22 + i, 33] for i in range(len(ids))]
+    n = len(ids)
+    return Tracks(list(ids), np.reshape(boxes, (n, 4)), [0.5] * n, [0] * n, list(range(n)), [1] * n)
+
+
+def fill(sink, frames=5, ids=(3, 8), size=(64, 48)):
+    with sink:
+        for i in range(frames):
+            sink.write(frame_at(i, size), Detections.empty(), some_tracks(*ids))
+    return sink.path
+
+
+@pytest.fixture(params=sorted(FORMATS))
+def name(request):
+    return request.param
+
+
+def test_a_run_without_a_frame_is_no_failure(tmp_path, name):
+    with open_sink(name, tmp_path):
+        pass
+
+
+def test_frames_without_tracks(tmp_path, name):
+    assert fill(open_sink(name, tmp_path), ids=()).exists()
+
+
+def test_mot_rows_are_one_based_and_left_top_width_height(tmp_path):
+    lines = fill(open_sink("mot", tmp_path)).read_text().splitlines()
+    assert len(lines) == 10
+    assert lines[0] == "1,3,2.00,3.00,20.00,30.00,0.5000,-1,-1,-1"
+    assert lines[-1].startswith("5,8,")
+
+
+def test_json_lines(tmp_path):
+    path = fill(open_sink("jsonl", tmp_path, class_names={0: "person"}))
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert rows[3] == {
+        "frame": 1,
+        "timestamp": 0.1,
+        "id": 8,
+        "class_id": 0,
+        "class": "person",
+        "score": 0.5,
+        "xyxy": [3.0, 3.0, 23.0, 33.0],
+    }
+
+
+def test_parquet(tmp_path):
+    path = fill(open_sink("parquet", tmp_path, class_names={0: "person"}))
+    table = pq.read_table(path)
+    assert table.schema.equals(SCHEMA)
+    assert table.column("id").to_pylist() == [3, 8] * 5
+    assert table.column("frame").to_pylist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert table.column("class").to_pylist() == ["person"] * 10
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tracks.parquet"]
+
+
+def test_parquet_in_many_parts_is_one_table(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.sinks.parquet.PART_ROWS", 4)
+    path = fill(open_sink("parquet", tmp_path), frames=11)
+    assert pq.read_table(path).num_rows == 22
+
+
+def test_video_plays_at_the_frames_times(tmp_path):
+    times = [0.0, 0.1, 0.5, 0.6, 1.9]
+    with open_sink("video", tmp_path, frame_rate=10) as sink:
+        for i, seconds in enumerate(times):
+            sink.write(frame_at(i, seconds=seconds), Detections.empty(), some_tracks(3))
+    with av.open(str(sink.path)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert [frame.time for frame in container.decode(stream)] == pytest.approx(times, abs=1e-3)
+    content = sink.path.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")  # a browser can begin before it has all
+
+
+def test_video_of_an_odd_size(tmp_path):
+    path = fill(open_sink("video", tmp_path), size=(65, 47))
+    with av.open(str(path)) as container:
+        assert (container.streams.video[0].width, container.streams.video[0].height) == (64, 46)
+
+
+def test_video_has_its_name_only_when_it_is_whole(tmp_path):
+    sink = open_sink("video", tmp_path)
+    for i in range(40):
+        sink.write(frame_at(i), Detections.empty(), some_tracks(1))
+    assert not (tmp_path / "tracks.mp4").exists()
+    sink.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tracks.mp4"]
+
+
+def test_video_thread_ends(tmp_path):
+    fill(open_sink("video", tmp_path))
+    assert not [t for t in threading.enumerate() if t.name == "encode"]
+
+
+def test_a_failing_encoder_is_told_and_does_not_hang(tmp_path):
+    sink = VideoSink(tmp_path / "missing-folder" / "x.mp4")
+    with pytest.raises((ReacquireError, av.FFmpegError)):
+        for i in range(200):
+            sink.write(frame_at(i), Detections.empty(), some_tracks(1))
+            time.sleep(0.001)
+        sink.close()
+
+
+@pytest.mark.parametrize("name", ["mot", "jsonl"])
+def test_a_full_disk_is_an_error_in_words(name, tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    (tmp_path / FORMATS[name]).symlink_to("/dev/full")
+    sink = open_sink(name, tmp_path)
+    with pytest.raises(ReacquireError, match="the disk is full; what was written before stays readable"):
+        sink.write(frame_at(0), Detections.empty(), some_tracks(1))
+
+
+def test_an_unknown_format_lists_those_there_are(tmp_path):
+    with pytest.raises(ConfigError, match="csv: unknown format; there are: mot, jsonl, parquet, video"):
+        open_sink("csv", tmp_path)
+
+
+def test_no_display_is_said(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(ReacquireError, match="no display"):
+        WindowSink("x")
+
+
+def test_drawing_leaves_the_frame_alone_and_keeps_colours():
+    annotator = Annotator((200, 160))
+    frame = frame_at(0, (200, 160))
+    before = frame.image.copy()
+    first = annotator.draw(frame, some_tracks(5))
+    np.testing.assert_array_equal(frame.image, before)
+    assert (first != before).any()
+    other = Annotator((200, 160)).draw(frame, some_tracks(6))
+    assert (first != other).any()
+    again = Annotator((200, 160)).draw(frame, some_tracks(5))
+    np.testing.assert_array_equal(first, again)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import numpy as np
+import tracker.sinks.parquet as parquet
+from tracker import Detections, Frame, Tracks
+from tracker.sinks import FORMATS, open_sink
+parquet.PART_SECONDS = 0.2
+sinks = [open_sink(name, Path(sys.argv[1])) for name in FORMATS]
+for i in range(100_000):
+    frame = Frame(np.zeros((48, 64, 3), np.uint8), i, i / 10)
+    for sink in sinks:
+        sink.write(frame, Detections.empty(), Tracks([1], [[1, 1, 9, 9]], [0.5], [0], [0], [1]))
+    print(i, flush=True)
+    time.sleep(0.01)
+"""
+
+
+def test_a_killed_process_leaves_readable_files_and_no_half_video(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    written = 0
+    for line in process.stdout:
+        written = int(line)
+        if written == 80:
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    process.wait()
+    process.stdout.close()
+    assert len((tmp_path / "tracks.txt").read_text().splitlines()) >= 80
+    assert all(json.loads(line) for line in (tmp_path / "tracks.jsonl").read_text().splitlines())
+    assert pq.read_table(tmp_path / "tracks.parquet.parts").num_rows > 20
+    assert not (tmp_path / "tracks.mp4").exists()
+
+
+def test_run_folders_are_never_overwritten_unasked(tmp_path):
+    first = create_run_folder(tmp_path / "a" / "run")
+    assert create_run_folder(tmp_path / "a" / "run") == first  # still empty
+    write_json(first / "run.json", {"status": "done"})
+    second = create_run_folder(tmp_path / "a" / "run")
+    assert second.name == "run-2"
+    assert json.loads((first / "run.json").read_text()) == {"status": "done"}
+    assert create_run_folder(tmp_path / "a" / "run", overwrite=True) == first
+    assert not list(first.iterdir())
+
+
+def test_only_a_runs_folder_is_ever_emptied(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").write_bytes(b"x")
+    assert create_run_folder(tmp_path / "photos", overwrite=True).name == "photos-2"
+    assert (tmp_path / "photos" / "holiday.jpg").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ReacquireError, match="cannot be written"):
+        create_run_folder(tmp_path / "file" / "run")

@@ -1,0 +1,153 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import pyarrow.parquet as pq
+import pytest
+
+from tracker import ConfigError, SourceError
+from tracker.config import load_pipeline_settings
+from tracker.session import Census, Job, Listener, run
+from tracker.types import Tracks
+
+
+def job_of(source, out, **options):
+    values = {"settings": load_pipeline_settings("default"), "max_frames": 15, "save": ("mot", "parquet", "jsonl")}
+    return Job(source=str(source), out=out, **(values | options))
+
+
+def test_a_run_leaves_its_files_and_a_record(clip, tmp_path):
+    outcome = run(job_of(clip, tmp_path / "run", save=("mot", "parquet", "jsonl", "video")))
+    names = {"tracks.txt", "tracks.parquet", "tracks.jsonl", "tracks.mp4", "run.json"}
+    assert {p.name for p in outcome.files} == {p.name for p in (tmp_path / "run").iterdir()} == names
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record["status"] == "done"
+    assert record["frames"] == 15
+    assert record["identities"] == len(outcome.census.lives) > 0
+    assert record["settings"]["tracker"]["name"] == "default"
+    assert len(record["detector"]["sha256"]) == len(record["embedder"]["sha256"]) == 64
+    assert record["versions"]["numpy"]
+    assert record["source"]["size"] == [768, 576]
+    assert set(record["milliseconds_per_frame"]) == {"read", "detect", "embed", "track", "write"}
+    rows = (tmp_path / "run/tracks.txt").read_text().splitlines()
+    assert len(rows) == pq.read_table(tmp_path / "run/tracks.parquet").num_rows == record["boxes"]
+    with av.open(str(tmp_path / "run/tracks.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 15
+
+
+def test_a_second_run_takes_a_new_folder(clip, tmp_path):
+    first, second = (run(job_of(clip, tmp_path / "run", max_frames=2, save=("mot",))) for _ in range(2))
+    assert [first.folder.name, second.folder.name] == ["run", "run-2"]
+    third = run(job_of(clip, tmp_path / "run", max_frames=2, save=("mot",), overwrite=True))
+    assert third.folder.name == "run"
+
+
+def test_the_same_twice_is_the_same(clip, tmp_path):
+    texts = [
+        (run(job_of(clip, tmp_path / name, save=("mot",))).folder / "tracks.txt").read_text() for name in ("a", "b")
+    ]
+    assert texts[0] == texts[1] != ""
+
+
+def test_a_wrong_source_costs_no_model_and_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.factory.build_pipeline", lambda *_: pytest.fail("loaded a model"))
+    with pytest.raises(SourceError, match="no such file"):
+        run(job_of(tmp_path / "none.mp4", tmp_path / "run"))
+    with pytest.raises(ConfigError, match="unknown format"):
+        run(job_of(tmp_path / "none.mp4", tmp_path / "run", save=("gif",)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_truncated_video_is_tracked_up_to_the_damage(clip, tmp_path):
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(clip.read_bytes()[:300_000])
+    outcome = run(job_of(path, tmp_path / "run", max_frames=None, save=("mot",)))
+    assert outcome.status == "damaged"
+    assert "cut.mp4" in outcome.problem
+    assert outcome.census.frames > 20
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record["status"] == "damaged"
+    assert record["problem"] == outcome.problem
+
+
+def test_an_error_finishes_the_files_and_is_recorded(clip, tmp_path):
+    class Fails(Listener):
+        def stepped(self, step):
+            if step.frame.index == 9:
+                raise RuntimeError("the roof fell in")
+
+    with pytest.raises(RuntimeError, match="roof"):
+        run(job_of(clip, tmp_path / "run", save=("parquet", "video")), Fails())
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert record["status"] == "failed"
+    assert "roof" in record["problem"]
+    assert pq.read_table(tmp_path / "run/tracks.parquet").num_rows > 0
+    with av.open(str(tmp_path / "run/tracks.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 10
+
+
+def test_mot_sequence_with_public_detections(campus, tmp_path):
+    settings = load_pipeline_settings("default", [f"detector.weights=public:{campus}/det/det.txt"], tracker="bytetrack")
+    outcome = run(job_of(campus, tmp_path / "run", settings=settings, max_frames=None))
+    assert outcome.census.frames == 71
+    assert 5 <= len(outcome.census.lives) <= 15
+
+
+def test_a_video_from_above(data, tmp_path):
+    outcome = run(job_of(data / "video/crowd-from-above.mp4", tmp_path / "run", max_frames=8, save=("mot",)))
+    assert outcome.census.frames == 8
+
+
+def start(arguments, cwd):
+    command = [sys.executable, "-c", "from tracker.cli import main; main()", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
+
+
+def wait_for_rows(path, rows, process):
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        if path.exists() and path.read_text().count("\n") >= rows:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    pytest.fail("no rows came")
+
+
+def test_ctrl_c_finishes_the_files(clip, tmp_path):
+    process = start(["track", str(clip), "--out", str(tmp_path / "run"), "--json"], tmp_path)
+    wait_for_rows(tmp_path / "run/tracks.txt", 10, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    summary = json.loads(out)
+    assert summary["status"] == "interrupted"
+    assert 0 < summary["frames"] < 795
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "interrupted"
+    with av.open(str(tmp_path / "run/tracks.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == summary["frames"]
+    assert pq.read_table(tmp_path / "run/tracks.parquet").num_rows == summary["boxes"]
+
+
+def test_kill_leaves_readable_files(clip, tmp_path):
+    process = start(["track", str(clip), "--out", str(tmp_path / "run"), "--save", "mot,jsonl,video"], tmp_path)
+    wait_for_rows(tmp_path / "run/tracks.jsonl", 20, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert all(json.loads(line) for line in (tmp_path / "run/tracks.jsonl").read_text().splitlines())
+    assert all(len(line.split(",")) == 10 for line in (tmp_path / "run/tracks.txt").read_text().splitlines())
+    assert not (tmp_path / "run/tracks.mp4").exists()
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "running"
+
+
+def test_census_counts_what_was_seen_not_what_was_predicted():
+    census = Census()
+    tracks = Tracks([1, 2], [[0, 0, 1, 1]] * 2, [1, 1], [0, 0], [0, -1], [1, 2])
+    census.count(3, tracks, 0.5)
+    census.count(3, tracks, 1.5)
+    assert census.boxes == 2
+    assert list(census.lives) == [1]
+    assert census.longest(5)[0][1].last == 1.5
