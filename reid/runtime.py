@@ -24,6 +24,8 @@ def choose_device(device: str) -> str:
     Raises:
         WeightsError: a GPU is asked for and there is none.
     """
+    if device == "cpu" or (device == "auto" and not _may_have_gpu()):
+        return "cpu"
     import torch
 
     if device == "auto":
@@ -31,6 +33,13 @@ def choose_device(device: str) -> str:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise WeightsError(f"device {device}: torch sees no CUDA GPU here; take cpu, or run `reacquire doctor`")
     return device
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth asking torch, which takes seconds to import."""
+    if "torch" in sys.modules or not sys.platform.startswith("linux"):
+        return True
+    return any(Path(place).exists() for place in ("/dev/nvidia0", "/dev/dxg", "/dev/kfd", "/proc/driver/nvidia"))
 
 
 def sha256(path: Path) -> str:
@@ -63,8 +72,8 @@ def export_onnx(
     network: nn.Module,
     path: Path,
     *,
-    example: Tensor,
-    inputs: str,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
     outputs: Sequence[str],
     dynamic: dict[str, dict[int, str]],
 ) -> None:
@@ -73,8 +82,8 @@ def export_onnx(
     Args:
         network: in evaluation mode, on the CPU.
         path: of the file.
-        example: an input.
-        inputs: the input's name.
+        example: of the inputs.
+        inputs: their names.
         outputs: the outputs' names.
         dynamic: axes that may have any length, by input or output.
     """
@@ -88,9 +97,9 @@ def export_onnx(
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 network,
-                (example,),
+                example,
                 str(partial),
-                input_names=[inputs],
+                input_names=list(inputs),
                 output_names=list(outputs),
                 dynamic_axes=dynamic,
                 opset_version=17,

@@ -64,16 +64,17 @@ def run_ultralytics(video: str, frames: int, weights: str, size: int, tracker: s
 def checkpoint(folder: Path) -> tuple[Path, int]:
     """The bundled weights as a checkpoint that Ultralytics loads, and their image size."""
     import torch
+    from safetensors.torch import load_file
     from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
     import tracker.detection
-    from tracker.detection.network import read_weights
+    from tracker.detection.weights_file import read_about
 
-    weights = read_weights(Path(tracker.detection.__file__).parent / "weights/person.safetensors")
+    weights = read_about(Path(tracker.detection.__file__).parent / "weights/person.safetensors")
     config = yaml_model_load(weights.architecture)
     config["nc"] = len(weights.class_names)
     model = DetectionModel(config, nc=config["nc"], verbose=False)
-    model.load_state_dict({k: v.float() for k, v in weights.tensors.items()})
+    model.load_state_dict({k: v.float() for k, v in load_file(weights.path).items()})
     model.names = weights.class_names
     path = folder / "person.pt"
     torch.save({"model": model, "train_args": {"task": "detect", "imgsz": weights.image_size}}, path)

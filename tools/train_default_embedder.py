@@ -15,11 +15,11 @@ import torch
 import yaml
 
 from reid.data.crops import read_crops
-from reid.embedder import Preprocessing, save_weights
 from reid.evaluate import evaluate_ranking, verification
 from reid.models import EmbeddingNetwork, create_model
 from reid.runtime import sha256
 from reid.train import Trainer, TrainSettings, embed_crops, read
+from reid.weights_file import Preprocessing, save_weights
 
 
 def trained(settings: TrainSettings, out: Path) -> tuple[EmbeddingNetwork, int]:

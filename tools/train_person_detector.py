@@ -36,7 +36,7 @@ from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 from ultralytics.utils.torch_utils import ModelEMA
 
 from reid.runtime import sha256
-from tracker.detection.network import FORMAT
+from tracker.detection.weights_file import FORMAT
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data")) / "person_det"
 

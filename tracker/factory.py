@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reid.runtime import choose_device
 from tracker.config import PipelineSettings, load_pipeline_settings, load_recipe
 from tracker.errors import DataError
 
@@ -87,7 +88,7 @@ def build_pipeline(
         settings = load_pipeline_settings(settings, overrides)
     batch = settings.batch
     if batch == "auto":
-        batch = GPU_BATCH if on_gpu(settings.device) else CPU_BATCH
+        batch = CPU_BATCH if choose_device(settings.device) == "cpu" else GPU_BATCH
     return Pipeline(
         build_detector(settings),
         load_tracker(settings.tracker),
@@ -95,12 +96,3 @@ def build_pipeline(
         batch=batch,
         include_lost=include_lost,
     )
-
-
-def on_gpu(device: str) -> bool:
-    """Whether a device setting means a GPU on this machine."""
-    if device == "auto":
-        import torch
-
-        return torch.cuda.is_available()
-    return device != "cpu"

@@ -66,6 +66,9 @@ class Associator(Protocol):
     @property
     def needs_embedding(self) -> bool: ...
 
+    @property
+    def embedding_score(self) -> float: ...
+
     def update(
         self,
         detections: Detections,
@@ -178,6 +181,16 @@ class Pipeline:
                 found = self.detector.detect(batch)
             if self.embedder is not None:
                 with self.timings.measure("embed", len(batch)):
-                    vectors = self.embedder.embed_batch([f.image for f in batch], [d.xyxy for d in found])
-                found = [d.with_embedding(v) for d, v in zip(found, vectors, strict=True)]
+                    found = self._embed(self.embedder, batch, found)
             yield batch, found
+
+    def _embed(self, embedder: Embedder, batch: list[Frame], found: list[Detections]) -> list[Detections]:
+        """The detections with embeddings; zeros for those that the recipe never compares."""
+        rows = [np.flatnonzero(d.score >= self.engine.embedding_score) for d in found]
+        vectors = embedder.embed_batch([f.image for f in batch], [d.xyxy[r] for d, r in zip(found, rows, strict=True)])
+        embedded = []
+        for detections, chosen, some in zip(found, rows, vectors, strict=True):
+            every = np.zeros((len(detections), some.shape[1]), np.float32)
+            every[chosen] = some
+            embedded.append(detections.with_embedding(every))
+        return embedded

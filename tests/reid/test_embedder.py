@@ -4,9 +4,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from reid import DataError, WeightsError, load_embedder
-from reid.embedder import Embedder, Preprocessing, read_weights, save_weights
+from reid.embedder import Embedder
 from reid.evaluate import evaluate_ranking
 from reid.models import create_model
+from reid.weights_file import Preprocessing, read_about, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def tiny(path, **changes):
 
 def test_weights_there_and_back(tmp_path, image):
     network = tiny(tmp_path / "w.safetensors")
-    weights = read_weights(tmp_path / "w.safetensors")
+    weights = read_about(tmp_path / "w.safetensors")
     assert weights.threshold == 0.4
     assert weights.preprocessing.size == (64, 32)
     assert not any("classifier" in name for name in load_file(tmp_path / "w.safetensors"))

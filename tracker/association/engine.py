@@ -29,12 +29,18 @@ class Engine:
 
     Args:
         recipe: what to do.
+
+    Attributes:
+        needs_image: `update` wants the frame's picture.
+        needs_embedding: detections must have embeddings.
+        embedding_score: those with a lower score may have zeros instead.
     """
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.needs_image = False
         self.needs_embedding = recipe.needs_embedding
+        self.embedding_score = recipe.embedding_score
         motion = recipe.motion
         self._filter = BoxKalman(
             motion.state, position_noise=motion.position_noise, velocity_noise=motion.velocity_noise

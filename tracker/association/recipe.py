@@ -132,3 +132,9 @@ class Recipe(Part):
     def needs_embedding(self) -> bool:
         """Whether any stage compares appearance."""
         return any(stage.needs_embedding for stage in self.stages)
+
+    @property
+    def embedding_score(self) -> float:
+        """Detections below this score are never compared by appearance, so they need no embedding."""
+        lowest = [stage.detections.score[0] for stage in self.stages if stage.needs_embedding]
+        return min([*lowest, self.birth.score]) if lowest else 1.0

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.runtime import cache_folder, choose_device, sha256
+from reid.runtime import cache_folder, choose_device, onnx_session
 from tracker.detection.base import class_ids
-from tracker.detection.network import (
-    BINS,
-    Backend,
-    OnnxBackend,
-    TorchBackend,
-    build,
-    read_weights,
-    write_onnx,
-)
+from tracker.detection.weights_file import read_about
 from tracker.types import Detections, Frame
 
 STRIDES = (8, 16, 32)
@@ -32,11 +24,39 @@ MOST_CANDIDATES = 3000
 """Of a frame, before boxes of one object are merged."""
 
 
+EXPORT = 1
+"""Counts changes of the exported graph, so that an older one in the cache is not taken for it."""
+BINS = 16
+"""Of the distribution that stands for each side of a box (Li et al., NeurIPS 2020, section 3)."""
+
+
+class Backend(Protocol):
+    """Runs the network: ``(B, H, W, 3)`` uint8 BGR to ``(B, A, 4 * BINS)`` and ``(B, A, C)`` logits."""
+
+    name: str
+
+    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+
+class OnnxBackend:
+    """The network in ONNX Runtime, on the CPU."""
+
+    name = "onnxruntime cpu"
+
+    def __init__(self, path: Path) -> None:
+        self._session = onnx_session(path)
+
+    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        sides, classes = self._session.run(None, {"images": images})
+        return sides, classes
+
+
 class BundledDetector:
     """Runs weights of our own format.
 
-    On a CPU through ONNX Runtime, which is faster there than torch; the ONNX file is exported at first use
-    into the user's cache, and torch runs where there is none to write. On a GPU through torch in half precision.
+    On a CPU through ONNX Runtime, which is faster there than torch and needs less memory; the ONNX file is
+    exported at first use into the user's cache, and torch runs where there is none to write. On a GPU through
+    torch in half precision.
 
     Args: see `tracker.detection.load_detector`.
     """
@@ -53,37 +73,34 @@ class BundledDetector:
         half: bool | None = None,
         backend: str = "auto",
     ) -> None:
-        weights = read_weights(path)
-        self.class_names = weights.class_names
-        self.score = weights.score if score is None else score
+        about = read_about(path)
+        self.about, self.class_names = about, about.class_names
+        self.score = about.score if score is None else score
         self.nms_iou = nms_iou
-        self.image_size = image_size or weights.image_size
-        self._path, self._architecture = path, weights.architecture
-        self._hash = sha256(path)
+        self.image_size = image_size or about.image_size
         self._classes = class_ids(classes, self.class_names, path.name)
         device = choose_device(device)
         half = device != "cpu" if half is None else half
-        if backend == "auto":
-            backend = "onnx" if device == "cpu" and not half else "torch"
+        folder = cache_folder() if device == "cpu" and not half and backend != "torch" else None
         self._run: Backend
-        onnx = self._onnx_file() if backend == "onnx" else None
-        if onnx is not None:
+        if folder is not None:
+            onnx = folder / f"detector-v{EXPORT}-{about.sha256[:16]}.onnx"
             if not onnx.exists():
-                write_onnx(build(weights), onnx)
+                from tracker.detection.network import build, write_onnx
+
+                write_onnx(build(about), onnx)
             self._run = OnnxBackend(onnx)
         else:
-            self._run = TorchBackend(build(weights), device, half)
+            from tracker.detection.network import TorchBackend, build
 
-    def _onnx_file(self) -> Path | None:
-        folder = cache_folder()
-        return None if folder is None else folder / f"detector-{self._hash[:16]}.onnx"
+            self._run = TorchBackend(build(about), device, half)
 
     def describe(self) -> dict[str, Any]:
         """Weights, hash, architecture, size, backend and thresholds."""
         return {
-            "weights": self._path.name,
-            "sha256": self._hash,
-            "architecture": self._architecture,
+            "weights": self.about.path.name,
+            "sha256": self.about.sha256,
+            "architecture": self.about.architecture,
             "image_size": self.image_size,
             "backend": self._run.name,
             "score": self.score,

@@ -1,64 +1,21 @@
-"""The bundled detector's network: built from an architecture's name, run by torch or ONNX Runtime."""
+"""The bundled detector's network in torch: built from an architecture's name, run, exported."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import safetensors
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from reid.runtime import export_onnx, onnx_session
+from reid.runtime import export_onnx
+from tracker.detection.weights_file import DetectorFile
 from tracker.errors import WeightsError
-
-FORMAT = "reacquire-detector/1"
-BINS = 16
-"""Of the distribution that stands for each side of a box (Li et al., NeurIPS 2020, section 3)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """A weights file: tensors and what they need to be used."""
-
-    path: Path
-    architecture: str
-    class_names: dict[int, str]
-    image_size: int
-    score: float
-    tensors: dict[str, Tensor]
-
-
-def read_weights(path: Path) -> Weights:
-    """Read a `.safetensors` file of ours; data only, nothing in it can run.
-
-    Raises:
-        WeightsError: missing, damaged, or written for something else.
-    """
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-    except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: damaged, or not a safetensors file ({error})") from error
-    if about.get("format") != FORMAT:
-        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {about.get('format')!r}")
-    return Weights(
-        path=path,
-        architecture=about["architecture"],
-        class_names={int(k): v for k, v in json.loads(about["class_names"]).items()},
-        image_size=int(about["image_size"]),
-        score=float(about["score"]),
-        tensors=tensors,
-    )
 
 
 class RawDetector(nn.Module):
@@ -93,8 +50,8 @@ class RawDetector(nn.Module):
         return torch.cat(sides, 2).transpose(1, 2), torch.cat(classes, 2).transpose(1, 2)
 
 
-def build(weights: Weights) -> RawDetector:
-    """The network with its weights, convolutions and normalisations fused, for inference.
+def build(about: DetectorFile) -> RawDetector:
+    """The network of a weights file, convolutions and normalisations fused, for inference.
 
     Raises:
         WeightsError: the tensors are not those of the architecture; says which are missing or too many.
@@ -102,32 +59,25 @@ def build(weights: Weights) -> RawDetector:
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
-    config = yaml_model_load(weights.architecture)
-    config["nc"] = len(weights.class_names)
+    config = yaml_model_load(about.architecture)
+    config["nc"] = len(about.class_names)
     model = DetectionModel(config, ch=3, nc=config["nc"], verbose=False)
+    tensors = load_file(about.path)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    got = {name: tensor.shape for name, tensor in weights.tensors.items()}
+    got = {name: tensor.shape for name, tensor in tensors.items()}
     wrong = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
     if wrong:
         name = wrong[0]
         raise WeightsError(
-            f"{weights.path}: {len(wrong)} tensors do not fit {weights.architecture}; {name}: "
+            f"{about.path}: {len(wrong)} tensors do not fit {about.architecture}; {name}: "
             f"expected {_shape(expected.get(name))}, got {_shape(got.get(name))}"
         )
-    model.load_state_dict({name: tensor.float() for name, tensor in weights.tensors.items()})
+    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return RawDetector(model.eval().fuse(verbose=False)).eval()
 
 
 def _shape(shape: Sequence[int] | None) -> str:
     return "nothing" if shape is None else str(tuple(shape))
-
-
-class Backend(Protocol):
-    """Runs the network on ``(B, H, W, 3)`` uint8; arrays in, arrays out."""
-
-    name: str
-
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 
 
 class TorchBackend:
@@ -149,22 +99,9 @@ class TorchBackend:
         return sides.float().cpu().numpy(), classes.float().cpu().numpy()
 
 
-class OnnxBackend:
-    """The network in ONNX Runtime, on the CPU."""
-
-    name = "onnxruntime cpu"
-
-    def __init__(self, path: Path) -> None:
-        self._session = onnx_session(path)
-
-    def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        sides, classes = self._session.run(None, {"images": images})
-        return sides, classes
-
-
 def write_onnx(network: RawDetector, path: Path) -> None:
     """Write the network as ONNX, of any batch, height and width."""
     axes = {"images": {0: "batch", 1: "height", 2: "width"}}
     axes |= {name: {0: "batch", 1: "anchors"} for name in ("sides", "classes")}
     example = torch.zeros(1, 96, 64, 3, dtype=torch.uint8)
-    export_onnx(network, path, example=example, inputs="images", outputs=["sides", "classes"], dynamic=axes)
+    export_onnx(network, path, example=(example,), inputs=["images"], outputs=["sides", "classes"], dynamic=axes)

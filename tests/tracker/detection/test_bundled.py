@@ -10,7 +10,8 @@ from tracker.association.assignment import assign
 from tracker.association.costs import iou
 from tracker.detection import load_detector
 from tracker.detection.bundled import BundledDetector, anchors, merge
-from tracker.detection.network import FORMAT, build, read_weights
+from tracker.detection.network import build
+from tracker.detection.weights_file import FORMAT, read_about
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +98,11 @@ def test_decoding_equals_ultralytics_own(shipped, frames):
     from ultralytics.nn.tasks import DetectionModel, yaml_model_load
     from ultralytics.utils.nms import non_max_suppression
 
-    weights = read_weights(shipped)
+    weights = read_about(shipped)
     config = yaml_model_load(weights.architecture)
     config["nc"] = 1
     model = DetectionModel(config, nc=1, verbose=False)
-    model.load_state_dict({k: v.float() for k, v in weights.tensors.items()})
+    model.load_state_dict({k: v.float() for k, v in load_file(shipped).items()})
     size = weights.image_size
     image = frames[0].image
     height = round(576 * size / 768)
@@ -198,7 +199,7 @@ def test_a_gpu_that_is_not_there_is_refused(shipped):
 def test_shipped_file_is_small_and_plain(shipped):
     assert shipped.stat().st_size < 6_500_000
     assert all(t.dtype in (torch.float16, torch.int64) for t in load_file(shipped).values())
-    assert sum(p.numel() for p in build(read_weights(shipped)).parameters()) > 1e6
+    assert sum(p.numel() for p in build(read_about(shipped)).parameters()) > 1e6
 
 
 def test_anchors_cover_the_picture_once():
