@@ -106,8 +106,17 @@ def in_process(job: dict[str, Any]) -> dict[str, Any]:
 def work(job: dict[str, Any]) -> None:
     kind = job.pop("kind")
     result = run_ours(**job) if kind == "ours" else run_ultralytics(**job)
-    result["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1e6)
+    result["memory"] = peak_memory()
     print(json.dumps(result))
+
+
+def peak_memory() -> float:
+    """This process's peak in MB. Linux keeps the parent's in `ru_maxrss` across exec, so the kernel's own is read."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def contenders(video: str, frames: int, device: str, folder: Path) -> dict[str, dict[str, Any]]:
