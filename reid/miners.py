@@ -2,14 +2,26 @@
 
 A miner takes the distance matrix and the labels and returns index triplets ``(anchor, positive, negative)``,
 each ``(T,)`` int64. It never sees gradients. A batch without a positive or without a negative has no triplet.
+
+What would be too many triplets to list, all of them or all semi-hard ones, is summed in closed form by
+`reid.losses.all_triplets_loss` instead; `batch_all` lists them for small batches and for comparison.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+Negative = Literal["closest", "random"]
+CUTOFF = 0.5
+"""Distances are taken as at least this by distance-weighted sampling, or the nearest would always win."""
+FAR_CUTOFF = 1.4
+"""Negatives beyond this (√2 is orthogonal) teach nothing and are not drawn."""
 
 
 class Triplets(NamedTuple):
@@ -20,10 +32,15 @@ class Triplets(NamedTuple):
     negative: Tensor
 
 
-class Miner(Protocol):
-    """Chooses triplets of a batch."""
+class Shares(NamedTuple):
+    """Of triplets, in 0–1: negatives beyond positive and margin, between them, nearer than the positive."""
 
-    def __call__(self, distance: Tensor, labels: Tensor) -> Triplets: ...
+    easy: float
+    semi_hard: float
+    hard: float
+
+
+Miner = Callable[[Tensor, Tensor], Triplets]
 
 
 def relations(labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,3 +59,158 @@ def batch_hard(distance: Tensor, labels: Tensor) -> Triplets:
     positive = distance.masked_fill(~same, -torch.inf).argmax(1)[anchor]
     negative = distance.masked_fill(~other, torch.inf).argmin(1)[anchor]
     return Triplets(anchor, positive, negative)
+
+
+@torch.no_grad()
+def batch_all(distance: Tensor, labels: Tensor) -> Triplets:
+    """Every triplet there is (Hermans et al. 2017, equation 6).
+
+    Listed pair by pair, without an N×N×N mask; still T is about N² K for N images of K each: for large batches
+    use `reid.losses.all_triplets_loss`.
+    """
+    same, other = relations(labels)
+    anchor, positive = torch.nonzero(same, as_tuple=True)
+    count = other.sum(1)[anchor]
+    columns = torch.nonzero(other, as_tuple=True)[1].split(other.sum(1).tolist())
+    negative = torch.cat([columns[a] for a in anchor.tolist()]) if len(anchor) else anchor
+    return Triplets(anchor.repeat_interleave(count), positive.repeat_interleave(count), negative)
+
+
+@torch.no_grad()
+def semi_hard(distance: Tensor, labels: Tensor, *, margin: float = 0.2, choose: Negative = "closest") -> Triplets:
+    """For every anchor–positive pair one negative with ``d(a,p) < d(a,n) < d(a,p) + margin``.
+
+    FaceNet (Schroff et al. 2015, section 3.2) says so of *squared* distances of unit vectors; the definition is
+    the same here, the metric is the caller's. Pairs without such a negative have no triplet.
+
+    Args:
+        distance: ``(N, N)``.
+        labels: ``(N,)``.
+        margin: above 0, in units of the distance.
+        choose: the closest of them, or one at random.
+    """
+    same, other = relations(labels)
+    anchor, positive = torch.nonzero(same, as_tuple=True)
+    ranked, order = distance.masked_fill(~other, torch.inf).sort(1)
+    pair = distance[anchor, positive]
+    first, after = band(ranked, anchor, pair, margin)
+    exists = first < after
+    anchor, positive, first, after = anchor[exists], positive[exists], first[exists], after[exists]
+    place = first
+    if choose == "random":
+        place = first + (torch.rand_like(first, dtype=torch.float64) * (after - first)).long()
+    return Triplets(anchor, positive, order[anchor, place])
+
+
+def band(ranked: Tensor, anchor: Tensor, low: Tensor, width: float) -> tuple[Tensor, Tensor]:
+    """Where, in rows of ascending distances, those strictly between ``low`` and ``low + width`` begin and end."""
+    # One row of `ranked` per anchor, all its values looked up together.
+    n = len(ranked)
+    count = torch.bincount(anchor, minlength=n)
+    most = int(count.max()) if len(anchor) else 0
+    slot = torch.arange(len(anchor), device=anchor.device) - (count.cumsum(0) - count)[anchor]
+    wanted = torch.full((n, most), torch.inf, dtype=ranked.dtype, device=ranked.device)
+    wanted[anchor, slot] = low
+    first = torch.searchsorted(ranked, wanted, right=True)[anchor, slot]
+    after = torch.searchsorted(ranked, wanted + width, right=False)[anchor, slot]
+    return first, torch.maximum(first, after)
+
+
+@torch.no_grad()
+def distance_weighted(distance: Tensor, labels: Tensor, *, dimension: int) -> Triplets:
+    """For every anchor–positive pair a negative drawn by ``1 / q(d)`` (Wu et al. 2017, section 4.2).
+
+    q is the density of distances between random points of the unit sphere, ``d^(D-2) (1 - d²/4)^((D-3)/2)``:
+    weighting by its inverse spreads the negatives evenly over distances. The weights span hundreds of orders of
+    magnitude, so each row is normalised by itself, in logarithms; normalising by the batch's largest weight
+    would underflow to zero for nearly all anchors at 512 dimensions.
+
+    Args:
+        distance: ``(N, N)`` plain Euclidean, of unit vectors.
+        labels: ``(N,)``.
+        dimension: D of the vectors, above 3.
+    """
+    same, other = relations(labels)
+    d = distance.double().clamp(CUTOFF, 1.999)
+    logit = -((dimension - 2) * d.log() + (dimension - 3) / 2 * (1 - d.square() / 4).log())
+    allowed = other & (distance < FAR_CUTOFF)
+    allowed |= other & ~allowed.any(1, keepdim=True)  # all too far: any will do
+    logit = logit.masked_fill(~allowed, -torch.inf)
+    anchor, positive = torch.nonzero(same & other.any(1, keepdim=True), as_tuple=True)
+    if not len(anchor):
+        return Triplets(anchor, positive, anchor)
+    # Many draws of a row share its cumulative weights: inverse transform sampling.
+    weight = (logit - logit.max(1, keepdim=True).values).exp()
+    cumulative = weight.cumsum(1)
+    draw = torch.rand(len(anchor), dtype=torch.float64, device=distance.device) * cumulative[anchor, -1]
+    negative = torch.searchsorted(cumulative[anchor], draw[:, None], right=True).flatten()
+    return Triplets(anchor, positive, negative.clamp_max(len(distance) - 1))
+
+
+@torch.no_grad()
+def random_triplets(distance: Tensor, labels: Tensor) -> Triplets:
+    """For every anchor–positive pair any negative: the baseline that the others must beat."""
+    same, other = relations(labels)
+    anchor, positive = torch.nonzero(same & other.any(1, keepdim=True), as_tuple=True)
+    if not len(anchor):
+        return Triplets(anchor, positive, anchor)
+    ranked = torch.rand_like(distance, dtype=torch.float32).masked_fill(~other, -1).argsort(1, descending=True)
+    place = (torch.rand(len(anchor), device=distance.device) * other.sum(1)[anchor]).long()
+    return Triplets(anchor, positive, ranked[anchor, place])
+
+
+@torch.no_grad()
+def shares(distance: Tensor, triplets: Triplets, *, margin: float) -> Shares:
+    """How many triplets are easy, semi-hard and hard."""
+    if not len(triplets.anchor):
+        return Shares(0.0, 0.0, 0.0)
+    positive = distance[triplets.anchor, triplets.positive]
+    negative = distance[triplets.anchor, triplets.negative]
+    hard = float((negative <= positive).float().mean())
+    easy = float((negative >= positive + margin).float().mean())
+    return Shares(easy, 1.0 - easy - hard, hard)
+
+
+def offline_triplets(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    margin: float = 0.3,
+    each: int = 1,
+    block: int = 512,
+    seed: int = 0,
+) -> Iterator[NDArray[np.int64]]:
+    """Triplets over a whole data set that are neither trivial nor hopeless.
+
+    For every image `each` random positives, and for each a random negative whose distance is within `margin` of
+    the positive's: nearer ones are often wrong labels, farther ones teach nothing. Pairs without one are left
+    out. Streams block by block: memory is `block` rows of distances, never all triplets.
+
+    Args:
+        vectors: ``(N, D)`` of unit length, embedded by the present network.
+        labels: ``(N,)``.
+        margin: half the width of the band, plain Euclidean.
+        each: positives an image.
+        block: anchors at a time.
+        seed: of what is drawn.
+
+    Yields:
+        ``(T, 3)`` anchor, positive, negative, a block of anchors at a time.
+    """
+    random = np.random.default_rng(seed)
+    n = len(vectors)
+    for start in range(0, n, block):
+        rows = np.arange(start, min(start + block, n))
+        distance = np.sqrt(np.clip(2 - 2 * vectors[rows] @ vectors.T, 0, None))
+        same = labels[rows, None] == labels[None]
+        own = same.copy()
+        own[np.arange(len(rows)), rows] = False
+        found = []
+        for _ in range(each):
+            positive = np.where(own, random.random(own.shape, np.float32), -1).argmax(1)
+            reach = distance[np.arange(len(rows)), positive]
+            near = ~same & (np.abs(distance - reach[:, None]) < margin)
+            negative = np.where(near, random.random(near.shape, np.float32), -1).argmax(1)
+            usable = own.any(1) & near.any(1)
+            found.append(np.stack([rows, positive, negative], axis=1)[usable])
+        yield np.concatenate(found)

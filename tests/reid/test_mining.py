@@ -6,8 +6,17 @@ import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
 
 from reid.distance import pairwise
-from reid.losses import identity_loss, triplet_loss
-from reid.miners import Triplets, batch_hard
+from reid.losses import CentreLoss, all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
+from reid.miners import (
+    Triplets,
+    batch_all,
+    batch_hard,
+    distance_weighted,
+    offline_triplets,
+    random_triplets,
+    semi_hard,
+    shares,
+)
 
 
 @pytest.fixture(params=range(4))
@@ -108,3 +117,234 @@ def test_identity_loss_without_smoothing_is_cross_entropy():
     logits, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 3, 0, 1])
     expected = -torch.log_softmax(logits, 1)[torch.arange(6), labels].mean()
     assert identity_loss(logits, labels, smoothing=0).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def naive_triplets(labels):
+    n = len(labels)
+    return [
+        (a, p, k)
+        for a in range(n)
+        for p in range(n)
+        for k in range(n)
+        if a != p and labels[a] == labels[p] and labels[a] != labels[k]
+    ]
+
+
+def is_semi_hard(distance, triplet, margin):
+    a, p, n = triplet
+    return distance[a, p] < distance[a, n] < distance[a, p] + margin
+
+
+def as_set(triplets):
+    return {tuple(t) for t in torch.stack(triplets).T.tolist()}
+
+
+def test_batch_all_lists_every_triplet_once(batch):
+    x, labels = batch
+    got = batch_all(pairwise(x), labels)
+    assert sorted(as_set(got)) == sorted(naive_triplets(labels))
+    assert len(got.anchor) == len(as_set(got))
+
+
+@pytest.mark.parametrize("only", ["all", "semi-hard"])
+@pytest.mark.parametrize("reduction", ["mean", "nonzero"])
+@pytest.mark.parametrize("margin", [0.2, 3.0])
+def test_all_triplets_in_closed_form_equal_the_loop(batch, only, reduction, margin):
+    x, labels = batch
+    x = x.clone().requires_grad_()
+    distance = pairwise(x)
+    chosen = [t for t in naive_triplets(labels) if only == "all" or is_semi_hard(distance, t, margin)]
+    hinges = torch.stack([(distance[a, p] - distance[a, n] + margin).clamp_min(0) for a, p, n in chosen])
+    expected = hinges.mean() if reduction == "mean" else hinges[hinges > 0].mean()
+    got = all_triplets_loss(distance, labels, margin=margin, only=only, reduction=reduction)
+    assert got.triplets == len(chosen)
+    assert got.active == int((hinges > 0).sum())
+    assert got.loss.item() == pytest.approx(expected.item(), abs=1e-10)
+    (theirs,) = torch.autograd.grad(expected, x, retain_graph=True)
+    (ours,) = torch.autograd.grad(got.loss, x)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_batch_all_equals_pytorch_metric_learning(batch):
+    x, labels = batch
+    lp = distances.LpDistance(normalize_embeddings=False)
+    theirs = losses.TripletMarginLoss(0.5, distance=lp, reducer=reducers.AvgNonZeroReducer())(x, labels)
+    ours = all_triplets_loss(pairwise(x), labels, margin=0.5)
+    assert ours.loss.item() == pytest.approx(theirs.item(), abs=1e-9)
+
+
+def test_semi_hard_equals_pytorch_metric_learning(batch):
+    """All semi-hard triplets, with squared distances as FaceNet has them."""
+    x, labels = batch
+    x = torch.nn.functional.normalize(x)
+    squared = distances.LpDistance(normalize_embeddings=False, power=2)
+    theirs = miners.TripletMarginMiner(margin=0.4, type_of_triplets="semihard", distance=squared)(x, labels)
+    got = all_triplets_loss(pairwise(x, metric="squared"), labels, margin=0.4, only="semi-hard")
+    assert got.triplets == len(theirs[0])
+
+
+def test_semi_hard_takes_the_closest_of_them(batch):
+    x, labels = batch
+    distance = pairwise(x)
+    got = as_set(semi_hard(distance, labels, margin=1.0))
+    expected = set()
+    for a, p in {(a, p) for a, p, _ in naive_triplets(labels)}:
+        able = [n for n in range(len(labels)) if labels[n] != labels[a] and is_semi_hard(distance, (a, p, n), 1.0)]
+        if able:
+            expected.add((a, p, min(able, key=lambda n: float(distance[a, n]))))
+    assert got == expected
+
+
+def test_semi_hard_at_random_is_semi_hard(batch):
+    x, labels = batch
+    distance = pairwise(x)
+    picked = as_set(semi_hard(distance, labels, margin=1.0, choose="random"))
+    assert all(is_semi_hard(distance, t, 1.0) for t in picked)
+    assert {t[:2] for t in picked} == {t[:2] for t in as_set(semi_hard(distance, labels, margin=1.0))}
+
+
+@pytest.mark.parametrize("miner", [random_triplets, lambda d, y: distance_weighted(d, y, dimension=8)])
+def test_drawn_triplets_are_triplets_one_a_pair(batch, miner):
+    x, labels = batch
+    x = torch.nn.functional.normalize(x)
+    got = miner(pairwise(x), labels)
+    assert as_set(got) <= set(naive_triplets(labels))
+    assert len(got.anchor) == len({t[:2] for t in naive_triplets(labels)})
+
+
+def test_distance_weighting_draws_by_the_density():
+    """One anchor, one positive, negatives at known distances: draws follow 1 / q(d)."""
+    torch.manual_seed(0)
+    d = torch.tensor([0.6, 0.8, 1.0, 1.2])
+    distance = torch.zeros(6, 6)
+    distance[0, 2:] = distance[1, 2:] = d
+    labels = torch.tensor([0, 0, 1, 2, 3, 4])
+    drawn = torch.cat([distance_weighted(distance, labels, dimension=8).negative[:1] for _ in range(3000)])
+    expected = 1 / (d**6 * (1 - d**2 / 4) ** 2.5)
+    torch.testing.assert_close(
+        torch.bincount(drawn, minlength=6)[2:] / 3000, expected / expected.sum(), atol=0.03, rtol=0
+    )
+
+
+def test_distance_weighting_does_not_underflow():
+    """At 512 dimensions the weights span hundreds of orders of magnitude between rows. Normalised by the whole
+    batch's largest, all but the closest rows would be zero and lose their anchors."""
+    torch.manual_seed(0)
+    x = torch.nn.functional.normalize(torch.randn(32, 512))
+    x[1] = torch.nn.functional.normalize(x[2] + 0.02 * torch.randn(512), dim=0)  # one very close pair of others
+    labels = torch.arange(32) // 2
+    distance = pairwise(x).float()
+    d = distance.clamp(0.5, 1.999)
+    logit = -(510 * d.log() + 254.5 * (1 - d.square() / 4).log())
+    logit[labels[:, None] == labels[None]] = -torch.inf
+    by_global_maximum = (logit - logit.max()).exp()
+    assert (by_global_maximum.sum(1) == 0).sum() > 16  # the trap is real
+    got = distance_weighted(distance, labels, dimension=512)
+    assert sorted(got.anchor.tolist()) == list(range(32))
+    assert (labels[got.anchor] != labels[got.negative]).all()
+
+
+def test_shares_of_easy_semi_hard_and_hard(batch):
+    x, labels = batch
+    distance = pairwise(x)
+    triplets = naive_triplets(labels)
+    got = shares(distance, batch_all(distance, labels), margin=0.7)
+    semi = np.mean([bool(is_semi_hard(distance, t, 0.7)) for t in triplets])
+    hard = np.mean([bool(distance[a, n] <= distance[a, p]) for a, p, n in triplets])
+    assert got.semi_hard == pytest.approx(semi, abs=1e-6)
+    assert got.hard == pytest.approx(hard, abs=1e-6)
+    assert sum(got) == pytest.approx(1)
+
+
+def test_offline_triplets_are_neither_trivial_nor_hopeless():
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(300, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = random.integers(0, 40, 300)
+    blocks = list(offline_triplets(vectors, labels, margin=0.2, each=2, block=64, seed=1))
+    assert len(blocks) == 5
+    a, p, n = np.concatenate(blocks).T
+    assert len(a) > 300
+    assert (labels[a] == labels[p]).all()
+    assert (a != p).all()
+    assert (labels[a] != labels[n]).all()
+    gap = np.linalg.norm(vectors[a] - vectors[p], axis=1) - np.linalg.norm(vectors[a] - vectors[n], axis=1)
+    assert np.abs(gap).max() < 0.2 + 1e-5
+    again = np.concatenate(list(offline_triplets(vectors, labels, margin=0.2, each=2, block=64, seed=1)))
+    np.testing.assert_array_equal(np.stack([a, p, n], 1), again)
+
+
+def test_contrastive_loss_equals_a_loop(batch):
+    x, labels = batch
+    distance = pairwise(x)
+    pull, push = [], []
+    for i in range(len(labels)):
+        for j in range(i + 1, len(labels)):
+            d = float(distance[i, j])
+            if labels[i] == labels[j]:
+                pull.append(max(d - 0.1, 0) ** 2)
+            else:
+                push.append(max(4.0 - d, 0) ** 2)
+    got = contrastive_loss(distance, labels, margin=4.0, positive_margin=0.1)
+    assert got.item() == pytest.approx(np.mean(pull) + np.mean(push))
+
+
+def test_contrastive_loss_without_pairs_of_a_kind():
+    x = torch.randn(3, 2, requires_grad=True)
+    contrastive_loss(pairwise(x), torch.zeros(3, dtype=torch.long)).backward()
+    assert torch.isfinite(x.grad).all()
+
+
+def test_centre_loss_pulls_to_the_centres():
+    torch.manual_seed(0)
+    loss = CentreLoss(2, 3).double()
+    x, labels = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 1, 1, 0, 1])
+    expected = np.mean([0.5 * float(((x[i] - loss.centres[labels[i]]) ** 2).sum()) for i in range(5)])
+    assert loss(x, labels).item() == pytest.approx(expected)
+    assert torch.autograd.gradcheck(lambda v: loss(v, labels), (x.requires_grad_(),))
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 0], [0, 1, 2, 3]])
+@pytest.mark.parametrize(
+    "miner", [batch_all, semi_hard, random_triplets, lambda d, y: distance_weighted(d, y, dimension=8)]
+)
+def test_every_miner_survives_a_batch_without_triplets(miner, labels):
+    x = torch.nn.functional.normalize(torch.randn(4, 8))
+    assert len(miner(pairwise(x), torch.tensor(labels)).anchor) == 0
+    got = all_triplets_loss(pairwise(x), torch.tensor(labels), margin=0.3)
+    assert got.loss.item() == 0
+    assert got.triplets == 0
+
+
+def trained_on_a_toy(mine):
+    """Forty points of ten identities in noise, a linear map; the share whose nearest neighbour is of their own."""
+    torch.manual_seed(0)
+    labels = torch.arange(40) // 4
+    x = torch.randn(10, 6)[labels] + 0.4 * torch.randn(40, 6)
+    x = torch.cat([x, 2.0 * torch.randn(40, 10)], dim=1)  # six of sixteen columns tell
+    network = torch.nn.Linear(16, 8, bias=False)
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    for _ in range(300):
+        distance = pairwise(network(x))
+        loss = mine(distance, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    distance = pairwise(network(x)).detach().fill_diagonal_(torch.inf)
+    return float((labels[distance.argmin(1)] == labels).float().mean())
+
+
+def test_the_tutorials_wrong_batch_hard_destroys_what_ours_learns():
+    """A popular text takes the farthest negative as the hardest and adds a second term with the wrong sign."""
+
+    def wrong(distance, labels):
+        same = labels[:, None] == labels[None]
+        positive = (distance * same).max(1).values
+        negative = distance.masked_fill(same, -torch.inf).max(1).values
+        return (positive - negative + 0.5).clamp_min(0).mean() + (negative - positive).mean()
+
+    def ours(distance, labels):
+        return triplet_loss(distance, batch_hard(distance.detach(), labels), margin=0.5)
+
+    assert trained_on_a_toy(ours) > 0.95
+    assert trained_on_a_toy(wrong) < 0.5
