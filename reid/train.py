@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from reid.data.crops import Augment, read_crops
@@ -21,11 +21,12 @@ from reid.data.sets import READERS, CropSet, together
 from reid.distance import pairwise
 from reid.errors import ConfigError
 from reid.evaluate import Ranking, evaluate_ranking
-from reid.losses import identity_loss, triplet_loss
-from reid.miners import batch_hard
+from reid.losses import all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
+from reid.miners import batch_hard, distance_weighted, random_triplets, semi_hard, shares
 from reid.models import EmbeddingNetwork, create_model
 from reid.samplers import IdentitySampler
 
+LOGGED = ("epoch", "triplet", "identity", "easy", "semi_hard", "hard", "spread", "rank1", "mAP", "seconds")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 COLLAPSED = 1e-3
 """Standard deviation of unit embeddings in a batch under which they are one point."""
@@ -66,6 +67,7 @@ class TrainSettings(Strict):
     rate: float = Field(1.5e-3, gt=0)
     decay: float = Field(0.02, ge=0)
     warmup_epochs: float = Field(3, ge=0)
+    mining: Literal["batch_hard", "batch_all", "semi_hard", "distance_weighted", "random", "contrastive"] = "batch_hard"
     margin: float | Literal["soft"] = 0.3
     triplet_feature: Literal["raw", "unit"] = Field(
         "unit", description="what triplets compare: before the neck, or after it at unit length, as in use"
@@ -78,6 +80,12 @@ class TrainSettings(Strict):
     seed: int = 1
     evaluate_every: int = Field(5, ge=1)
     threads: int = Field(0, ge=0, description="0: all")
+
+    @model_validator(mode="after")
+    def _margin_fits(self) -> Self:
+        if self.margin == "soft" and self.mining not in ("batch_hard", "distance_weighted", "random"):
+            raise ValueError(f"mining {self.mining} needs a number as margin, got 'soft'")
+        return self
 
     @property
     def epochs(self) -> int:
@@ -113,6 +121,31 @@ def embed_crops(network: nn.Module, crops: Tensor, *, batch: int = 256, device: 
     network.eval()
     parts = [network(normalised(part.to(device).float() / 255)).cpu() for part in crops.split(batch)]
     return torch.cat(parts).float().numpy()
+
+
+def metric_loss(settings: TrainSettings, distance: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """The loss on distances that the settings name, and the shares of the kinds of triplets that it saw.
+
+    Args:
+        settings: `mining` and `margin` count.
+        distance: ``(N, N)`` plain Euclidean, with gradient.
+        labels: ``(N,)``.
+    """
+    margin, fixed = settings.margin, distance.detach()
+    width = 0.3 if margin == "soft" else margin
+    if settings.mining == "contrastive":
+        return contrastive_loss(distance, labels, margin=width), {}
+    if settings.mining == "batch_all":
+        return all_triplets_loss(distance, labels, margin=width).loss, {}
+    if settings.mining == "semi_hard":
+        triplets = semi_hard(fixed, labels, margin=width)
+    elif settings.mining == "distance_weighted":
+        triplets = distance_weighted(fixed, labels, dimension=settings.dimension)
+    elif settings.mining == "random":
+        triplets = random_triplets(fixed, labels)
+    else:
+        triplets = batch_hard(fixed, labels)
+    return triplet_loss(distance, triplets, margin=margin), shares(fixed, triplets, margin=width)._asdict()
 
 
 class Trainer:
@@ -246,10 +279,9 @@ class Trainer:
             logits = self.network.classifier(normal) if self.network.classifier is not None else None
         compared = raw.float() if s.triplet_feature == "raw" else nn.functional.normalize(normal.float())
         distance = pairwise(compared)
-        triplets = batch_hard(distance.detach(), labels)
-        triplet = triplet_loss(distance, triplets, margin=s.margin)
+        triplet, kinds = metric_loss(s, distance, labels)
         loss = s.triplet_weight * triplet
-        parts = {"triplet": float(triplet.detach())}
+        parts = {"triplet": float(triplet.detach())} | kinds
         if logits is not None:
             identity = identity_loss(logits.float(), labels, smoothing=s.smoothing)
             loss = loss + s.identity_weight * identity
@@ -282,7 +314,7 @@ class Trainer:
         return evaluate_ranking(vectors[0], vectors[1], query.identity, gallery.identity, query.camera, gallery.camera)
 
     def _log(self, row: dict[str, float]) -> None:
-        columns: Sequence[str] = ("epoch", "triplet", "identity", "spread", "rank1", "mAP", "seconds")
+        columns: Sequence[str] = LOGGED
         path = self.out / "log.csv"
         new = not path.exists()
         with path.open("a", newline="") as file:

@@ -83,3 +83,16 @@ def test_collapse_is_told(crops, tmp_path):
     trainer.settings = settings_for(crops, rate=1e-12, triplet_feature="raw")
     trainer._train_epoch()
     assert any("collapsed" in line for line in said)
+
+
+@pytest.mark.parametrize("mining", ["batch_all", "semi_hard", "distance_weighted", "random", "contrastive"])
+def test_every_mining_strategy_trains(crops, tmp_path, mining):
+    trainer = Trainer(settings_for(crops, mining=mining, stages=(Stage(size=(32, 16), epochs=1),)), tmp_path)
+    row = trainer._train_epoch()
+    assert np.isfinite(row["triplet"])
+    assert row["triplet"] > 0
+
+
+def test_a_soft_margin_needs_listed_triplets(crops):
+    with pytest.raises(ValueError, match="batch_all needs a number as margin"):
+        settings_for(crops, mining="batch_all", margin="soft")
