@@ -52,7 +52,7 @@ def theirs(strategy: str) -> Callable[[Tensor, Tensor], Tensor]:
         "batch_hard": lambda: miners.BatchHardMiner(distance=lp),
         "batch_all": lambda: None,
         "semi_hard": lambda: miners.TripletMarginMiner(margin=MARGIN, type_of_triplets="semihard", distance=lp),
-        "distance_weighted": lambda: miners.DistanceWeightedMiner(cutoff=0.5, nonzero_loss_cutoff=1.4, distance=lp),
+        "distance_weighted": lambda: miners.DistanceWeightedMiner(cutoff=0.5, nonzero_loss_cutoff=1.4),
     }[strategy]()
 
     def loss(x: Tensor, labels: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import typer
 
 from tracker import __version__
 from tracker.cli import demo, doctor, track
+from tracker.cli import eval as evaluation
 
 app = typer.Typer(
     name="reacquire",
@@ -37,4 +38,5 @@ def _top(
 
 app.command("demo")(demo.demo)
 app.command("track", epilog=track.EPILOG)(track.track)
+app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
 app.command("doctor")(doctor.doctor)

@@ -1,0 +1,246 @@
+"""Our scores beside the official evaluator's, motmetrics' and published numbers."""
+
+from pathlib import Path
+
+import motmetrics
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trackeval.metrics import CLEAR, HOTA, Identity
+
+from tracker.evaluation import clear, hota, identity
+from tracker.evaluation.benchmarks import RULES
+from tracker.evaluation.evaluate import combine, evaluate_files
+from tracker.evaluation.referee import opinion
+from tracker.evaluation.sequence import Matchup, Sequence
+
+SHIPPED = Path(motmetrics.__file__).parent / "data"
+
+# TrackEval, motmetrics and a third tool agree on these, on the files in the motmetrics wheel.
+GOLDEN = {
+    "TUD-Campus": {
+        "MOTA": 0.5264623955431755, "MOTP": 0.7227989153605385, "IDF1": 0.5576592082616179,
+        "TP": 209, "FN": 150, "FP": 13, "IDSW": 7, "Frag": 7, "MT": 1, "PT": 6, "ML": 1,
+        "HOTA": 0.3913974378451139, "DetA": 0.418047030142763, "AssA": 0.36912068120832836, "LocA": 0.770052227022172,
+    },
+    "TUD-Stadtmitte": {
+        "MOTA": 0.5640138408304498, "MOTP": 0.6540957044559912, "IDF1": 0.6446194225721785,
+        "TP": 704, "FN": 452, "FP": 45, "IDSW": 7, "Frag": 6, "MT": 5, "PT": 4, "ML": 1,
+        "HOTA": 0.3978490169927877, "DetA": 0.3922675723693166, "AssA": 0.4088407518112996, "LocA": 0.737521177178062,
+    },
+    "combined": {
+        "MOTA": 0.5551155115511551, "MOTP": 0.6698229455064297, "IDF1": 0.6242960579243765,
+        "TP": 913, "FN": 602, "FP": 58, "IDSW": 14, "Frag": 13, "MT": 6, "PT": 10, "ML": 2,
+        "HOTA": 0.3999570912884786, "DetA": 0.3976832912424188, "AssA": 0.4124495298453543, "LocA": 0.7324802580659768,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    scores = {
+        name: evaluate_files(SHIPPED / name / "gt.txt", SHIPPED / name / "test.txt", RULES["mot15"])
+        for name in ("TUD-Campus", "TUD-Stadtmitte")
+    }
+    return scores | {"combined": combine(scores)}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_numbers(shipped, name):
+    summary = shipped[name].summary()
+    for metric, value in GOLDEN[name].items():
+        assert summary[metric] == pytest.approx(value, abs=1e-9), metric
+
+
+def official(sequence):
+    """The same sequence through TrackEval's metrics."""
+    data = {
+        "num_timesteps": len(sequence.frames),
+        "num_gt_dets": sequence.truth_boxes,
+        "num_tracker_dets": sequence.result_boxes,
+        "num_gt_ids": sequence.truths,
+        "num_tracker_ids": sequence.results,
+        "gt_ids": [f.truth for f in sequence.frames],
+        "tracker_ids": [f.result for f in sequence.frames],
+        "similarity_scores": [f.similarity for f in sequence.frames],
+    }
+    quiet = {"PRINT_CONFIG": False}
+    return HOTA().eval_sequence(data), CLEAR(quiet).eval_sequence(data), Identity(quiet).eval_sequence(data)
+
+
+def check_against_official(sequence):
+    theirs_hota, theirs_clear, theirs_identity = official(sequence)
+    ours = hota.hota(sequence)
+    for name in ("HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA", "OWTA"):
+        np.testing.assert_allclose(getattr(ours, name), theirs_hota[name], atol=1e-9, err_msg=name)
+    ours = clear.clear(sequence)
+    for name in ("TP", "FP", "FN", "IDSW", "Frag", "MT", "PT", "ML"):
+        theirs = theirs_clear["CLR_" + name] if name in ("TP", "FP", "FN") else theirs_clear[name]
+        assert getattr(ours, name) == theirs, name
+    assert ours.MOTA == pytest.approx(theirs_clear["MOTA"], abs=1e-9)
+    assert ours.MOTP == pytest.approx(theirs_clear["MOTP"], abs=1e-9)
+    ours = identity.identity(sequence)
+    for name in ("IDTP", "IDFP", "IDFN", "IDF1", "IDP", "IDR"):
+        assert getattr(ours, name) == pytest.approx(theirs_identity[name], abs=1e-9), name
+
+
+def renumbered(frames):
+    """Ids from 0 without gaps, as a sequence has them."""
+    truths = sorted({int(i) for truth, _, _ in frames for i in truth})
+    results = sorted({int(i) for _, result, _ in frames for i in result})
+    return Sequence(
+        tuple(
+            Matchup(np.searchsorted(truths, t).astype(int), np.searchsorted(results, r).astype(int), s)
+            for t, r, s in frames
+        ),
+        len(truths),
+        len(results),
+    )
+
+
+@st.composite
+def sequences(draw):
+    """Gaps, empty frames, no truth, no results; overlaps all different, so that the best matching is one."""
+    seed = draw(st.integers(0, 2**31))
+    random = np.random.default_rng(seed)
+    frames = []
+    for _ in range(draw(st.integers(1, 8))):
+        truth = random.permutation(6)[: draw(st.integers(0, 5))]
+        result = random.permutation(7)[: draw(st.integers(0, 5))]
+        similarity = random.random((len(truth), len(result)))
+        similarity[random.random(similarity.shape) < 0.3] = 0
+        frames.append((truth, result, similarity))
+    return renumbered(frames)
+
+
+@settings(max_examples=150, deadline=None)
+@given(sequences())
+def test_equals_the_official_evaluator_on_anything(sequence):
+    check_against_official(sequence)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sequences())
+def test_nothing_beats_the_truth(sequence):
+    perfect = Sequence(
+        tuple(Matchup(f.truth, f.truth, np.eye(len(f.truth))) for f in sequence.frames),
+        sequence.truths,
+        sequence.truths,
+    )
+    if perfect.truth_boxes:
+        assert hota.hota(perfect).HOTA.mean() == pytest.approx(1)
+        assert clear.clear(perfect).MOTA == 1
+        assert identity.identity(perfect).IDF1 == 1
+
+
+def test_a_swap_by_hand():
+    """Two people, ten frames, ids exchanged in the middle: every box is right, half of each life is."""
+    frames = [(np.array([0, 1]), np.array([0, 1]) if t < 5 else np.array([1, 0]), np.eye(2)) for t in range(10)]
+    sequence = renumbered(frames)
+    c = clear.clear(sequence)
+    assert (c.TP, c.FP, c.FN, c.IDSW, c.Frag) == (20, 0, 0, 2, 0)
+    assert c.MOTA == pytest.approx(0.9)
+    assert identity.identity(sequence).IDF1 == pytest.approx(0.5)
+    # Each match shares 5 of the 15 boxes of its identity and its track: AssA = 1/3.
+    assert hota.hota(sequence).AssA == pytest.approx(np.full(19, 1 / 3))
+
+
+@pytest.mark.parametrize("name", ["MOT17-05", "MOT17-09"])
+def test_real_tracker_output_by_the_rules_of_mot17(data, name, tmp_path):
+    """Distractors, zero-marked rows and other classes, as TrackEval's own MOTChallenge reader treats them."""
+    truth = data / "mot17" / name
+    result = next((data / "mot17/tracks-LifT").glob(f"{name}*.txt"))
+    theirs = trackeval_of(tmp_path, "MOT17", {name: (truth, result)})
+    ours = evaluate_files(truth / "gt/gt.txt", result, RULES["mot17"], length=theirs["length"][name]).summary()
+    compare(ours, theirs[name])
+
+
+def compare(ours, theirs):
+    for metric in ("HOTA", "DetA", "AssA", "LocA"):
+        assert ours[metric] == pytest.approx(theirs["HOTA"][metric].mean(), abs=1e-9), metric
+    for metric in ("MOTA", "MOTP", "IDSW", "Frag", "MT", "PT", "ML"):
+        assert ours[metric] == pytest.approx(theirs["CLEAR"][metric], abs=1e-9), metric
+    for metric in ("IDF1", "IDP", "IDR"):
+        assert ours[metric] == pytest.approx(theirs["Identity"][metric], abs=1e-9), metric
+
+
+def trackeval_of(folder, benchmark, sequences):
+    """Scores by the whole official evaluator, its folders laid out in `folder`."""
+    import shutil
+
+    import trackeval
+
+    root, lengths = folder / "gt", {}
+    for name, (truth, result) in sequences.items():
+        (root / name / "gt").mkdir(parents=True)
+        shutil.copy(truth / "gt/gt.txt", root / name / "gt/gt.txt")
+        rows = np.loadtxt(truth / "gt/gt.txt", delimiter=",")
+        found = np.loadtxt(result, delimiter=",", ndmin=2)
+        lengths[name] = int(max(rows[:, 0].max(), found[:, 0].max()))
+        (root / name / "seqinfo.ini").write_text(f"[Sequence]\nname={name}\nseqLength={lengths[name]}\n")
+        (folder / "trackers/mine/data").mkdir(parents=True, exist_ok=True)
+        shutil.copy(result, folder / f"trackers/mine/data/{name}.txt")
+    dataset = trackeval.datasets.MotChallenge2DBox(
+        {
+            "GT_FOLDER": str(root),
+            "TRACKERS_FOLDER": str(folder / "trackers"),
+            "BENCHMARK": benchmark,
+            "SKIP_SPLIT_FOL": True,
+            "SEQ_INFO": dict.fromkeys(sequences),
+            "PRINT_CONFIG": False,
+            "DO_PREPROC": True,
+        }
+    )
+    quiet = {"PRINT_CONFIG": False}
+    out = {"length": lengths}
+    for name in sequences:
+        data = dataset.get_preprocessed_seq_data(dataset.get_raw_seq_data("mine", name), "pedestrian")
+        metrics = {"HOTA": HOTA(), "CLEAR": CLEAR(quiet), "Identity": Identity(quiet)}
+        out[name] = {key: metric.eval_sequence(data) for key, metric in metrics.items()}
+    return out
+
+
+@pytest.mark.parametrize("benchmark", ["MOT15", "MOT17", "MOT20"])
+def test_rules_on_a_made_case(tmp_path, benchmark):
+    """Twenty frames with pedestrians, people in cars, statics, distractors, occluders and zero-marked rows."""
+    random = np.random.default_rng(7)
+    rows, found = [], []
+    for frame in range(1, 21):
+        for i, kind in enumerate([1, 1, 1, 7, 8, 2, 12, 6, 9]):
+            left = 40 + 120 * i + 2 * frame
+            flag = 0 if kind != 1 or (i == 2 and frame < 8) else 1
+            kind_or_world = kind if benchmark != "MOT15" else -1
+            rows.append([frame, i + 1, left, 50, 60, 120, flag, kind_or_world, 1])
+            if random.random() < 0.85:
+                jitter = random.normal(0, 6, 4)
+                found.append(
+                    [
+                        frame,
+                        (i + 1) + (10 if i == 0 and frame > 10 else 0),
+                        *(np.array([left, 50, 60, 120]) + jitter),
+                        1,
+                        -1,
+                        -1,
+                        -1,
+                    ]
+                )
+    truth = tmp_path / "made"
+    (truth / "gt").mkdir(parents=True)
+    np.savetxt(truth / "gt/gt.txt", rows, delimiter=",", fmt="%d")
+    np.savetxt(tmp_path / "result.txt", found, delimiter=",", fmt="%.6f")
+    theirs = trackeval_of(tmp_path / "official", benchmark, {"made": (truth, tmp_path / "result.txt")})
+    ours = evaluate_files(truth / "gt/gt.txt", tmp_path / "result.txt", RULES[benchmark.lower()], length=20)
+    compare(ours.summary(), theirs["made"])
+
+
+def test_motmetrics_agrees(shipped):
+    from tracker.evaluation.mot import read_result, read_truth
+    from tracker.evaluation.sequence import match_up
+
+    folder = SHIPPED / "TUD-Campus"
+    true = read_truth(folder / "gt.txt", world_coordinates=True)
+    theirs = opinion(match_up(true, read_result(folder / "test.txt"), int(true.frame.max())))
+    ours = shipped["TUD-Campus"].summary()
+    for metric, value in theirs.items():
+        assert ours[metric] == pytest.approx(value, abs=1e-9), metric

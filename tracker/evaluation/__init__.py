@@ -1,0 +1,1 @@
+"""How well tracking went: CLEAR, Identity and HOTA by the official rules, from MOTChallenge files."""
