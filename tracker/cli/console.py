@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-stdout = Console()
+# Where there is no terminal, lines are as long as they need to be.
+stdout = Console(width=None if sys.stdout.isatty() else 200)
 stderr = Console(stderr=True)
 
 

@@ -71,8 +71,8 @@ def hota(sequence: Sequence) -> Hota:
     lives, tracks = sequence.counts()
     alignment = _alignment(sequence, lives, tracks)
     # How often each identity and track are matched at each threshold. Kept as triples, which are few.
-    pairs: list[NDArray[np.int64]] = []
-    overlaps: list[Float64] = []
+    pairs: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    overlaps: list[Float64] = [np.empty(0)]
     for frame in sequence.frames:
         if len(frame.truth) and len(frame.result):
             score = alignment[frame.truth[:, None], frame.result[None]] * frame.similarity
