@@ -10,15 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
 
-from reid.data.crops import read_crops
-from reid.evaluate import evaluate_ranking, verification
+from reid.judge import RATES, judge
 from reid.models import EmbeddingNetwork, create_model
 from reid.runtime import sha256
-from reid.train import Trainer, TrainSettings, embed_crops, read
+from reid.train import Trainer, TrainSettings, read
 from reid.weights_file import Preprocessing, save_weights
 
 
@@ -31,26 +29,6 @@ def trained(settings: TrainSettings, out: Path) -> tuple[EmbeddingNetwork, int]:
     )
     network.load_state_dict(state["average"])
     return network.eval(), state["epoch"]
-
-
-def evaluate(settings: TrainSettings, network: EmbeddingNetwork, size: tuple[int, int]) -> float:
-    """Print ranks and verification on the validation data; the threshold at a false match rate of 1e-2."""
-    assert settings.query is not None
-    assert settings.gallery is not None
-    query, gallery = read(settings.query), read(settings.gallery)
-    q, g = (embed_crops(network, read_crops(s.paths, size)) for s in (query, gallery))
-    ranking = evaluate_ranking(q, g, query.identity, gallery.identity, query.camera, gallery.camera)
-    print(f"query {len(query)}, gallery {len(gallery)} crops at {size[0]}x{size[1]}")
-    print("  ".join(f"rank-{r} {ranking.cmc[r - 1]:.3f}" for r in (1, 5, 10)), end="  ")
-    print(f"mAP {ranking.mean_ap:.3f}  mINP {ranking.mean_inp:.3f}")
-    other = query.camera[:, None] != gallery.camera[None]
-    same = query.identity[:, None] == gallery.identity[None]
-    threshold = 0.0
-    for rate in (1e-2, 1e-3):
-        point = verification((1 - q @ g.T)[other], same[other], false_match_rate=rate)
-        print(f"FNMR {point.false_non_match_rate:.3f} at FMR {rate:g}: cosine distance up to {point.threshold:.3f}")
-        threshold = threshold or point.threshold
-    return threshold
 
 
 def main() -> None:
@@ -66,7 +44,16 @@ def main() -> None:
         Trainer(settings, args.out, device=args.device, report=lambda line: print(line, flush=True)).run()
     network, epoch = trained(settings, args.out)
     size = settings.size_at(max(epoch - 1, 0))
-    threshold = evaluate(settings, network, size)
+    assert settings.query is not None
+    assert settings.gallery is not None
+    query, gallery = read(settings.query), read(settings.gallery)
+    judgement = judge(network, size, query, gallery)
+    ranking = judgement.ranking
+    print(f"epoch {epoch}; query {len(query)}, gallery {len(gallery)} crops at {size[0]}x{size[1]}")
+    print("  ".join(f"rank-{r} {ranking.cmc[r - 1]:.3f}" for r in (1, 5, 10)), end="  ")
+    print(f"mAP {ranking.mean_ap:.3f}  mINP {ranking.mean_inp:.3f}")
+    for rate, point in zip(RATES, judgement.points, strict=True):
+        print(f"FNMR {point.false_non_match_rate:.3f} at FMR {rate:g}: cosine distance up to {point.threshold:.3f}")
     if args.verb == "export":
         save_weights(
             args.weights,
@@ -74,12 +61,11 @@ def main() -> None:
             backbone=settings.backbone,
             pooling=settings.pooling,
             preprocessing=Preprocessing(size),
-            threshold=round(threshold, 3),
+            threshold=round(judgement.threshold, 3),
             about={"trained": f"{epoch} of {settings.epochs} epochs of {args.config.name}"},
         )
         print(f"{args.weights}: {args.weights.stat().st_size:,} bytes, sha256 {sha256(args.weights)}")
 
 
 if __name__ == "__main__":
-    np.set_printoptions(precision=3)
     main()

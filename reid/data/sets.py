@@ -33,7 +33,12 @@ class CropSet:
         return len(self.paths)
 
 
-def _images(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
+    """All images below a folder, sorted.
+
+    Raises:
+        DataError: no folder, or none in it.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES)
@@ -43,7 +48,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _by_name(folder: Path, pattern: str, example: str) -> CropSet:
-    paths = _images(folder)
+    paths = images_in(folder)
     identity, camera = [], []
     for path in paths:
         match = re.match(pattern, path.name)
@@ -62,7 +67,7 @@ def market1501(folder: str | Path) -> CropSet:
 def folders(folder: str | Path) -> CropSet:
     """A plain folder of crops, ``identity/anything.jpg``; a camera is read from ``_c3`` in the name if there."""
     root = Path(folder)
-    paths = _images(root)
+    paths = images_in(root)
     names = [p.relative_to(root).parts[0] if p.parent != root else "" for p in paths]
     if "" in names:
         raise DataError(f"{paths[names.index('')]}: expected one folder an identity, as identity/crop.jpg")
