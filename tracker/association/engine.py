@@ -52,6 +52,7 @@ class Engine:
         self._table = TrackTable.empty()
         self._next_id = 1
         self._now: float | None = None
+        self._before: float | None = None
 
     def update(
         self,
@@ -125,7 +126,7 @@ class Engine:
 
     def _step_to(self, timestamp: float | None) -> None:
         """Move the clock and every track to the new frame's time."""
-        before = self._now
+        before = self._before = self._now
         nominal = 1 / self.recipe.frame_rate
         if timestamp is None:
             timestamp = 0.0 if before is None else before + nominal
@@ -295,7 +296,9 @@ class Engine:
             return matched
         dead = (table.state == TrackState.TENTATIVE) & (matched < 0)
         lost = table.state == TrackState.LOST
-        dead |= lost & (self._age() > self.recipe.death.lost_seconds + 1e-6)
+        # Seen in the last frame: it has at least this one to come back in, however slow the camera.
+        had_a_chance = table.seen < (self._before or 0.0)
+        dead |= lost & had_a_chance & (self._age() > self.recipe.death.lost_seconds + 1e-6)
         if self.recipe.death.duplicate_overlap < 1.0 and lost.any():
             boxes = self._filter.boxes(table.beliefs)
             seen = matched >= 0

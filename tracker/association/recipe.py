@@ -98,7 +98,7 @@ class Birth(Part):
 class Death(Part):
     """When a track ends."""
 
-    lost_seconds: float = Field(1.0, ge=0, le=86_400, description="out of sight this long")
+    lost_seconds: float = Field(1.0, ge=0, le=86_400, description="out of sight longer than this, and than one frame")
     duplicate_overlap: Fraction = Field(
         1.0, description="a lost track that a seen one overlaps more than this is the same object: it ends"
     )

@@ -205,6 +205,16 @@ def test_a_lost_track_lives_by_the_clock_not_by_frames():
         assert sum(alive) / rate == pytest.approx(2, abs=1 / rate + 1e-6)
 
 
+@pytest.mark.parametrize("rate", [1, 5, 10, 25, 30, 60])
+def test_recipes_work_at_any_frame_rate(engine, rate):
+    """One person who stands still, missed once: seen, and seen again with the same id."""
+    ids = []
+    for t in range(20):
+        tracks = engine.update(see([at(10)] if t != 12 else []), timestamp=100 + t / rate)
+        ids.append(tracks.id.tolist())
+    assert ids[11] == ids[13] == ids[19] == [1]
+
+
 def test_lost_tracks_are_shown_on_request_only():
     engine = load_tracker("bytetrack")
     for t in range(3):
