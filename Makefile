@@ -37,6 +37,7 @@ bench: $(DEPS)  ## speed beside the peers, on this machine
 	$(BIN)/python tools/bench_pipeline.py
 	$(BIN)/python tools/bench_association.py
 	$(BIN)/python tools/bench_evaluation.py
+	$(BIN)/python tools/bench_mining.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
