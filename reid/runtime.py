@@ -116,4 +116,6 @@ def onnx_session(path: Path) -> onnxruntime.InferenceSession:
 
     options: Any = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Idle threads would spin in wait for work and take the processor from the next network, and from decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

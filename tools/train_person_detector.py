@@ -52,15 +52,22 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides the result, beside data and seed."""
+    """All that decides the result, beside data and seed.
 
-    stages: tuple[Stage, ...]
+    The learning rate begins anew, at half its height, with every cycle (Loshchilov and Hutter, ICLR 2017).
+    """
+
+    cycles: tuple[tuple[Stage, ...], ...]
     architecture: str = "yolo11n.yaml"
     batch: int = 16
     rate: float = 2e-3
     decay: float = 0.02
     warmup_epochs: float = 2.0
     ema_decay: float = 0.9995
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return tuple(stage for cycle in self.cycles for stage in cycle)
 
     @property
     def epochs(self) -> int:
@@ -73,10 +80,28 @@ class Recipe:
             epoch -= stage.epochs
         return self.stages[-1]
 
+    def rate_at(self, epoch: float) -> float:
+        """Learning rate: in each cycle a linear warm-up, then a half cosine down to one percent."""
+        for number, cycle in enumerate(self.cycles):
+            length = sum(stage.epochs for stage in cycle)
+            if epoch < length or number == len(self.cycles) - 1:
+                break
+            epoch -= length
+        peak = self.rate * 0.5**number
+        if epoch < self.warmup_epochs:
+            return peak * max(epoch / self.warmup_epochs, 1e-3)
+        rest = min((epoch - self.warmup_epochs) / (length - self.warmup_epochs), 1.0)
+        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * rest)))
+
 
 RECIPES = {
-    "cpu": Recipe((Stage(224, 26, 1.0), Stage(320, 20, 0.8), Stage(384, 5, 0.0))),
-    "gpu": Recipe((Stage(640, 280, 1.0), Stage(640, 20, 0.0)), batch=64, ema_decay=0.9999),
+    "cpu": Recipe(
+        (
+            (Stage(224, 26, 1.0), Stage(320, 20, 0.8), Stage(384, 5, 0.0)),
+            (Stage(320, 16, 0.8), Stage(384, 4, 0.0)),
+        )
+    ),
+    "gpu": Recipe(((Stage(640, 280, 1.0), Stage(640, 20, 0.0)),), batch=64, ema_decay=0.9999),
 }
 
 
@@ -153,13 +178,6 @@ def make_optimizer(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimi
     return torch.optim.AdamW(groups, lr=recipe.rate, betas=(0.9, 0.99))
 
 
-def rate_at(progress: float, warmup: float) -> float:
-    """Factor on the learning rate: linear warm-up, then a half cosine down to one percent."""
-    if progress < warmup:
-        return max(progress / warmup, 1e-3)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
-
-
 def fast_bf16(device: torch.device) -> bool:
     """Whether bfloat16 is fast here: always on a GPU, on a CPU only with the instructions for it."""
     return device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
@@ -231,9 +249,8 @@ def train_epoch(
     model.train()
     totals: dict[str, float] = {}
     for step, batch in enumerate(loader):
-        progress = (epoch + step / len(loader)) / recipe.epochs
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * rate_at(progress, recipe.warmup_epochs / recipe.epochs)
+            group["lr"] = recipe.rate_at(epoch + step / len(loader))
         image = batch["img"].to(device, non_blocking=True).float().div_(255)
         batch["img"] = image.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracker.detection.base import Detector
     from tracker.pipeline import Pipeline
 
-GPU_BATCH, CPU_BATCH = 16, 4
+GPU_BATCH, CPU_BATCH = 16, 8
 
 
 def load_tracker(
