@@ -98,7 +98,7 @@ RECIPES = {
     "cpu": Recipe(
         (
             (Stage(224, 26, 1.0), Stage(320, 20, 0.8), Stage(384, 5, 0.0)),
-            (Stage(320, 16, 0.8), Stage(384, 4, 0.0)),
+            (Stage(320, 11, 0.8), Stage(384, 3, 0.0)),
         )
     ),
     "gpu": Recipe(((Stage(640, 280, 1.0), Stage(640, 20, 0.0)),), batch=64, ema_decay=0.9999),

@@ -177,6 +177,8 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
 
             sinks.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
         pipeline = build_pipeline(job.settings)
+        for line in getattr(pipeline.detector, "warnings", ()):  # of those that read files
+            listener.say(line)
         folder = create_run_folder(job.out or _default_folder(source), overwrite=job.overwrite)
         record = _Record(folder / "run.json", job, source, pipeline)
         names = pipeline.detector.class_names

@@ -13,13 +13,18 @@ from reid.runtime import sha256
 from tracker.errors import DataError
 from tracker.types import Detections, Frame
 
+ENOUGH = 20
+"""Boxes to look at before they are judged to be of the right form."""
+SLACK = 1.1
+"""Boxes may reach this far beyond the picture, in pictures."""
+
 
 class PublicDetections:
     """Looks detections up by the frame's index; frames are 1-based in the file, 0-based in memory.
 
     Rows are ``frame, id, left, top, width, height, score, …``; a missing score is 1. Scores above 1, as some old
     detectors write, are scaled by the file's largest; negative ones become 0. Rows with NaN or without area are
-    dropped and counted in `dropped`.
+    dropped, counted in `dropped`, and told in `warnings`.
 
     Args:
         path: the file.
@@ -34,12 +39,18 @@ class PublicDetections:
         self._path = path
         rows = read_rows(path)
         if len(rows) and rows[:, 0].min() < 1:
-            line = int(np.argmin(rows[:, 0])) + 1
-            raise DataError(f"{path}, line {line}: frame {rows[line - 1, 0]:g}; frames in a MOT file begin at 1, not 0")
+            row = int(np.argmin(rows[:, 0]))
+            raise DataError(f"{path}, row {row + 1}: frame {rows[row, 0]:g}; frames in a MOT file begin at 1, not 0")
         with np.errstate(invalid="ignore"):
-            usable = np.isfinite(rows[:, :7]).all(1) & (rows[:, 4] > 0) & (rows[:, 5] > 0)
-        self.dropped = int((~usable).sum())
-        rows = rows[usable]
+            faults = {"a value is NaN": ~np.isfinite(rows).all(1), "no width or height": ~(rows[:, 4:6] > 0).all(1)}
+        useless = np.logical_or.reduce(list(faults.values()))
+        self.dropped = int(useless.sum())
+        self.warnings = [
+            f"{path}: {int(bad.sum())} rows dropped, the first is row {int(bad.argmax()) + 1}: {reason}"
+            for reason, bad in faults.items()
+            if bad.any()
+        ]
+        rows = rows[~useless]
         highest = rows[:, 6].max(initial=1.0)
         score = np.clip(rows[:, 6] / max(highest, 1.0), 0, 1)
         if least_score is not None:
@@ -48,16 +59,39 @@ class PublicDetections:
         self._frame = rows[order, 0].astype(np.int64)
         self._xyxy = np.concatenate([rows[order, 2:4], rows[order, 2:4] + rows[order, 4:6]], axis=1)
         self._score = score[order]
+        self._seen = self._beyond = 0
 
     def describe(self) -> dict[str, Any]:
         """File, hash, and how many rows were dropped."""
         return {"weights": f"public:{self._path.name}", "sha256": sha256(self._path), "dropped_rows": self.dropped}
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """The rows of each frame."""
+        """The rows of each frame.
+
+        Raises:
+            DataError: most boxes reach beyond the pictures, as when corners stand where sizes belong.
+        """
         numbers = np.array([frame.index + 1 for frame in frames])
         begin, end = np.searchsorted(self._frame, numbers), np.searchsorted(self._frame, numbers, "right")
-        return [Detections(self._xyxy[b:e], self._score[b:e]) for b, e in zip(begin, end, strict=True)]
+        found = [Detections(self._xyxy[b:e], self._score[b:e]) for b, e in zip(begin, end, strict=True)]
+        for frame, detections in zip(frames, found, strict=True):
+            self._check_corners(frame, detections)
+        return found
+
+    def _check_corners(self, frame: Frame, detections: Detections) -> None:
+        """Count boxes that would lie inside the picture if their sizes were corners, and do not as sizes."""
+        if self._seen >= ENOUGH:
+            return
+        size = np.array(frame.size, np.float32)
+        low, high = detections.xyxy[:, :2], detections.xyxy[:, 2:]
+        written = high - low
+        beyond = (high > SLACK * size).any(1) & (written > low).all(1) & (written <= SLACK * size).all(1)
+        self._seen, self._beyond = self._seen + len(detections), self._beyond + int(beyond.sum())
+        if self._seen >= ENOUGH and self._beyond > self._seen / 2:
+            raise DataError(
+                f"{self._path}: {self._beyond} of {self._seen} boxes reach far beyond the picture; columns 5 and 6 "
+                "look like x2,y2 and must be width,height"
+            )
 
 
 def read_rows(path: Path) -> NDArray[np.float64]:

@@ -38,6 +38,23 @@ def test_useless_rows_are_dropped_and_counted(tmp_path):
     assert detector.dropped == 2
     assert len(detector.detect([frame(0)])[0]) == 1
     assert detector.describe()["dropped_rows"] == 2
+    assert "row 1: a value is NaN" in detector.warnings[0]
+    assert "row 2: no width or height" in detector.warnings[1]
+
+
+def test_corners_where_sizes_belong_are_told(tmp_path):
+    rows = [f"{t},-1,{300 + t},200,{340 + t},300,0.9" for t in range(1, 31)]  # x1,y1,x2,y2
+    detector = load_detector(write(tmp_path, "\n".join(rows)))
+    with pytest.raises(DataError, match="columns 5 and 6 look like x2,y2"):
+        for t in range(30):
+            detector.detect([Frame(np.zeros((480, 400, 3), np.uint8), t, 0.0)])
+
+
+def test_people_at_the_edge_are_no_mistake(tmp_path):
+    rows = [f"{t},-1,350,300,100,250,0.9" for t in range(1, 31)]
+    detector = load_detector(write(tmp_path, "\n".join(rows)))
+    for t in range(30):
+        assert len(detector.detect([Frame(np.zeros((480, 400, 3), np.uint8), t, 0.0)])[0]) == 1
 
 
 def test_least_score(tmp_path):
@@ -52,7 +69,7 @@ def test_an_empty_file_is_no_detections(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,-1,1,2,3,4,1\n0,-1,1,2,3,4,1\n", r"det\.txt, line 2: frame 0; frames in a MOT file begin at 1"),
+        ("1,-1,1,2,3,4,1\n0,-1,1,2,3,4,1\n", r"det\.txt, row 2: frame 0; frames in a MOT file begin at 1"),
         ("1,-1,1,2\n", r"det\.txt, line 1: expected frame,id,left,top,width,height,score; got '1,-1,1,2'"),
         ("1,-1,1,2,3,4,1\n\n1,-1,a,2,3,4,1\n", r"det\.txt, line 3: expected numbers"),
     ],
