@@ -42,7 +42,7 @@ class PublicDetections:
             row = int(np.argmin(rows[:, 0]))
             raise DataError(f"{path}, row {row + 1}: frame {rows[row, 0]:g}; frames in a MOT file begin at 1, not 0")
         with np.errstate(invalid="ignore"):
-            faults = {"a value is NaN": ~np.isfinite(rows).all(1), "no width or height": ~(rows[:, 4:6] > 0).all(1)}
+            faults = {"a value is NaN": ~np.isfinite(rows).all(1), "no width or height": (rows[:, 4:6] <= 0).any(1)}
         useless = np.logical_or.reduce(list(faults.values()))
         self.dropped = int(useless.sum())
         self.warnings = [
