@@ -189,7 +189,7 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
         listener.started(source)
         outcome = Outcome("done", None, folder, [], Census(), 0.0, {})
         try:
-            with interruptible() as stopped:
+            with interruptible(source.stop) as stopped:
                 _track(pipeline, source, sinks, outcome, listener, stopped)
             stack.close()  # finishes the files
         except BaseException as error:
@@ -217,9 +217,13 @@ def _track(
                     sink.write(step.frame, step.detections, step.tracks)
             outcome.census.count(len(step.detections), step.tracks, step.frame.timestamp)
             listener.stepped(step)
-            if stopped() or any(getattr(sink, "closed", False) for sink in sinks):
+            if stopped():
+                break
+            if any(getattr(sink, "closed", False) for sink in sinks):  # the window was closed
                 outcome.status = "interrupted"
                 break
+    if stopped():
+        outcome.status = "interrupted"
     outcome.seconds = time.perf_counter() - started
     outcome.milliseconds = pipeline.timings.milliseconds()
     if outcome.status == "done" and source.problem is not None:
@@ -262,8 +266,8 @@ class _Record:
 
 
 @contextmanager
-def interruptible() -> Generator[Callable[[], bool]]:
-    """Yield a function that says whether the user asked to stop.
+def interruptible(stop: Callable[[], None] = lambda: None) -> Generator[Callable[[], bool]]:
+    """Yield a function that says whether the user asked to stop; `stop` is called when they do.
 
     The first Ctrl-C (or SIGTERM) only sets it, so that files are finished; a second one interrupts at once.
     Outside the main thread signals cannot be caught, and it never says yes.
@@ -274,6 +278,7 @@ def interruptible() -> Generator[Callable[[], bool]]:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
+        stop()
 
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

@@ -132,6 +132,20 @@ def test_ctrl_c_finishes_the_files(clip, tmp_path):
     assert pq.read_table(tmp_path / "run/tracks.parquet").num_rows == summary["boxes"]
 
 
+def test_ctrl_c_while_a_camera_is_lost(tmp_path):
+    """Nothing answers at that address; asking once must be enough."""
+    process = start(["track", "http://127.0.0.1:9/none.ts", "--out", str(tmp_path / "run"), "--save", "mot"], tmp_path)
+    until = time.monotonic() + 60
+    while not (tmp_path / "run/run.json").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=15)
+    assert process.returncode == 130, err
+    assert "trying again" in err
+    assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "interrupted"
+
+
 def test_kill_leaves_readable_files(clip, tmp_path):
     process = start(["track", str(clip), "--out", str(tmp_path / "run"), "--save", "mot,jsonl,video"], tmp_path)
     wait_for_rows(tmp_path / "run/tracks.jsonl", 20, process)

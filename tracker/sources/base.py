@@ -37,6 +37,9 @@ class Source(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
 
+    def stop(self) -> None:  # noqa: B027  # only those that wait for frames need it
+        """End the iteration soon, from any thread, without waiting for it."""
+
     def close(self) -> None:  # noqa: B027  # most have nothing to close
         """Let go of files, devices and threads."""
 

@@ -20,6 +20,8 @@ from tracker.types import Frame
 
 OPEN_SECONDS, READ_SECONDS = 10.0, 10.0
 """Time-outs of opening a stream and of waiting for its next packet."""
+PATIENCE = 2.0
+"""Seconds that closing waits for the reader."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before trying again: doubled each time, up to the longest, with 50–100 % of it drawn by chance."""
 
@@ -88,12 +90,16 @@ class LiveSource(Source):
             yield Frame(image, index, timestamp, self.name)
             index += 1
 
-    def close(self) -> None:
-        """Stop reading; returns when the reader has let go, or its time-out has passed."""
+    def stop(self) -> None:
+        """End the iteration, also one that waits for a lost camera."""
         self._stop.set()
         self._end()
+
+    def close(self) -> None:
+        """Stop reading. A reader that hangs in a time-out of the network is left behind; it ends by itself."""
+        self.stop()
         if self._started:
-            self._thread.join(READ_SECONDS)
+            self._thread.join(PATIENCE)
 
     def _end(self) -> None:
         with self._changed:
