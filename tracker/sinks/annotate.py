@@ -28,7 +28,7 @@ class Annotator:
     def __init__(self, size: tuple[int, int], frame_rate: float = 30.0) -> None:
         unit = min(size)
         lookup = sv.ColorLookup.TRACK
-        line = max(1, round(unit / 360))
+        line = max(2, round(unit / 300))
         self._boxes = sv.BoxAnnotator(COLOURS, thickness=line, color_lookup=lookup)
         self._labels = sv.LabelAnnotator(
             COLOURS,
