@@ -8,7 +8,7 @@ import numpy as np
 
 from tracker import open_source
 
-SECONDS = (6.0, 11.0, 15.0, 19.5)
+SECONDS = (6.0, 10.0, 11.4, 13.2)
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class DetectorSettings(Settings):
     score: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="lowest score; the weights' own when absent"
     )
-    nms_iou: float = Field(0.7, ge=0, le=1, description="boxes that overlap more than this are one object")
+    nms_iou: float = Field(0.6, ge=0, le=1, description="boxes that overlap more than this are one object")
     image_size: Annotated[int, Field(ge=32, le=8192)] | None = Field(
         None, description="long side in pixels; the weights' own when absent"
     )

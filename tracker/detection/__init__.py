@@ -18,7 +18,7 @@ def load_detector(
     *,
     classes: Sequence[str] | None = None,
     score: float | None = None,
-    nms_iou: float = 0.7,
+    nms_iou: float = 0.6,
     image_size: int | None = None,
     device: str = "auto",
     half: bool | None = None,

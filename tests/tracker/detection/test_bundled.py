@@ -126,7 +126,7 @@ def test_campus_precision_and_recall(campus, detector):
     with open_source(campus) as source:
         for frame in source:
             found = detector.detect([frame])[0]
-            found = found[found.score >= 0.45]
+            found = found[found.score >= 0.5]
             overlap = iou(found.xyxy, truth[truth[:, 0] == frame.index + 1, 2:6])
             hits += len(assign(1 - overlap, 0.5)[0])
             boxes += len(found)
