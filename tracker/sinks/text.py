@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,8 +19,9 @@ class _LineSink(Sink):
         with writing(path):
             self._file = path.open("w", encoding="utf-8", newline="\n")
 
+    @abstractmethod
     def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
-        raise NotImplementedError
+        """One line a track."""
 
     def write(self, frame: Frame, detections: Detections, tracks: Tracks) -> None:
         lines = self._lines(frame, tracks)
