@@ -299,7 +299,7 @@ def test_centre_loss_pulls_to_the_centres():
     torch.manual_seed(0)
     loss = CentreLoss(2, 3).double()
     x, labels = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 1, 1, 0, 1])
-    expected = np.mean([0.5 * float(((x[i] - loss.centres[labels[i]]) ** 2).sum()) for i in range(5)])
+    expected = np.mean([0.5 * float(((x[i] - loss.centres[labels[i]]) ** 2).sum().detach()) for i in range(5)])
     assert loss(x, labels).item() == pytest.approx(expected)
     assert torch.autograd.gradcheck(lambda v: loss(v, labels), (x.requires_grad_(),))
 
