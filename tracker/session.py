@@ -177,8 +177,10 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
 
             sinks.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
         pipeline = build_pipeline(job.settings)
-        for line in getattr(pipeline.detector, "warnings", ()):  # of those that read files
+        warnings: list[str] = getattr(pipeline.detector, "warnings", [])  # of detectors that read files
+        for line in warnings:
             listener.say(line)
+        told = len(warnings)
         folder = create_run_folder(job.out or _default_folder(source), overwrite=job.overwrite)
         record = _Record(folder / "run.json", job, source, pipeline)
         names = pipeline.detector.class_names
@@ -192,6 +194,8 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
             with interruptible(source.stop) as stopped:
                 _track(pipeline, source, sinks, outcome, listener, stopped)
             stack.close()  # finishes the files
+            for line in warnings[told:]:
+                listener.say(line)
         except BaseException as error:
             record.write(outcome, "failed", str(error) or type(error).__name__)
             raise
@@ -241,6 +245,7 @@ class _Record:
     def __init__(self, path: Path, job: Job, source: Source, pipeline: Pipeline) -> None:
         self.path = path
         self._started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._pipeline = pipeline
         self._about: dict[str, Any] = {
             "source": {
                 "name": source.name,
@@ -261,6 +266,7 @@ class _Record:
     def write(self, outcome: Outcome, status: str, problem: str | None) -> None:
         """Write how it went."""
         summary = outcome.summary() | {"status": status, "problem": problem}
+        self._about["detector"] = self._pipeline.detector.describe()  # may have counted rows that it dropped
         times = {"started": self._started, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
         write_json(self.path, summary | times | self._about)
 

@@ -97,6 +97,22 @@ def test_mot_sequence_with_public_detections(campus, tmp_path):
     assert 5 <= len(outcome.census.lives) <= 15
 
 
+def test_rows_that_were_dropped_are_told_and_recorded(clip, tmp_path):
+    (tmp_path / "det.txt").write_text("1,-1,100,100,40,90,0.9\n1,-1,100,100,-4,90,0.9\n2,-1,5000,100,40,90,0.9\n")
+
+    class Notes(Listener):
+        said: list[str] = []  # noqa: RUF012
+
+        def say(self, line):
+            self.said.append(line)
+
+    settings = load_pipeline_settings("default", [f"detector.weights=public:{tmp_path}/det.txt"], tracker="sort")
+    run(job_of(clip, tmp_path / "run", settings=settings, save=("mot",)), Notes())
+    assert any("row 2: no width or height" in line for line in Notes.said)
+    assert any("outside the picture" in line for line in Notes.said)
+    assert json.loads((tmp_path / "run/run.json").read_text())["detector"]["dropped_rows"] == 2
+
+
 def test_a_video_from_above(data, tmp_path):
     outcome = run(job_of(data / "video/crowd-from-above.mp4", tmp_path / "run", max_frames=8, save=("mot",)))
     assert outcome.census.frames == 8

@@ -23,8 +23,8 @@ class PublicDetections:
     """Looks detections up by the frame's index; frames are 1-based in the file, 0-based in memory.
 
     Rows are ``frame, id, left, top, width, height, score, …``; a missing score is 1. Scores above 1, as some old
-    detectors write, are scaled by the file's largest; negative ones become 0. Rows with NaN or without area are
-    dropped, counted in `dropped`, and told in `warnings`.
+    detectors write, are scaled by the file's largest; negative ones become 0. Rows with NaN, without area or wholly
+    outside the picture are dropped, counted in `dropped`, and told in `warnings`.
 
     Args:
         path: the file.
@@ -59,7 +59,7 @@ class PublicDetections:
         self._frame = rows[order, 0].astype(np.int64)
         self._xyxy = np.concatenate([rows[order, 2:4], rows[order, 2:4] + rows[order, 4:6]], axis=1)
         self._score = score[order]
-        self._seen = self._beyond = 0
+        self._seen = self._beyond = self._outside = 0
 
     def describe(self) -> dict[str, Any]:
         """File, hash, and how many rows were dropped."""
@@ -76,7 +76,23 @@ class PublicDetections:
         found = [Detections(self._xyxy[b:e], self._score[b:e]) for b, e in zip(begin, end, strict=True)]
         for frame, detections in zip(frames, found, strict=True):
             self._check_corners(frame, detections)
-        return found
+        return [self._inside(frame, detections) for frame, detections in zip(frames, found, strict=True)]
+
+    def _inside(self, frame: Frame, detections: Detections) -> Detections:
+        """Without boxes wholly outside the picture."""
+        xyxy = detections.xyxy
+        low, high, size = xyxy[:, :2], xyxy[:, 2:], np.array(frame.size)
+        inside = np.asarray(np.logical_and(high > 0, low < size).all(axis=1), np.bool_)
+        if inside.all():
+            return detections
+        if not self._outside:
+            box = [round(v, 1) for v in xyxy[~inside][0].tolist()]
+            self.warnings.append(
+                f"{self._path}: boxes outside the picture dropped, first in frame {frame.index + 1}: {box}"
+            )
+        self._outside += int((~inside).sum())
+        self.dropped += int((~inside).sum())
+        return detections[inside]
 
     def _check_corners(self, frame: Frame, detections: Detections) -> None:
         """Count boxes that would lie inside the picture if their sizes were corners, and do not as sizes."""

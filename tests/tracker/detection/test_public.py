@@ -12,7 +12,7 @@ def write(tmp_path, text):
 
 
 def frame(index):
-    return Frame(np.zeros((4, 4, 3), np.uint8), index, 0.0)
+    return Frame(np.zeros((480, 640, 3), np.uint8), index, 0.0)
 
 
 def test_rows_come_by_frame_as_corners(tmp_path):
@@ -48,6 +48,17 @@ def test_corners_where_sizes_belong_are_told(tmp_path):
     with pytest.raises(DataError, match="columns 5 and 6 look like x2,y2"):
         for t in range(30):
             detector.detect([Frame(np.zeros((480, 400, 3), np.uint8), t, 0.0)])
+
+
+def test_boxes_outside_the_picture_are_dropped_and_counted(tmp_path):
+    detector = load_detector(
+        write(tmp_path, "1,-1,-50,10,40,40,1\n1,-1,5,5,10,10,1\n1,-1,-5,5,10,10,1\n1,-1,900,5,10,10,1\n")
+    )
+    found = detector.detect([Frame(np.zeros((480, 640, 3), np.uint8), 0, 0.0)])[0]
+    assert found.xyxy[:, 0].tolist() == [5, -5]
+    assert detector.dropped == detector.describe()["dropped_rows"] == 2
+    assert len(detector.warnings) == 1
+    assert "outside the picture dropped, first in frame 1: [-50.0" in detector.warnings[0]
 
 
 def test_people_at_the_edge_are_no_mistake(tmp_path):
