@@ -7,6 +7,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("project", deadline=None)  # the first example may wait for a compiler
+settings.load_profile("project")
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("REACQUIRE_DATA", ROOT / "../shared/data"))

@@ -43,7 +43,7 @@ def test_types_and_errors_import_nothing_of_ours(root):
 
 @pytest.mark.parametrize("folder", ["tracker/motion", "tracker/association"])
 def test_motion_and_association_know_arrays_only(root, folder):
-    allowed = ("tracker.types", "tracker.errors", "tracker.motion", "tracker.association")
+    allowed = ("tracker.types", "tracker.errors", "tracker.compiled", "tracker.motion", "tracker.association")
     for path in modules(root, folder):
         names = imports_of(path)
         assert not [n for n in ours(names) if not n.startswith(allowed)], path

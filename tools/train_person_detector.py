@@ -54,7 +54,8 @@ class Stage:
 class Recipe:
     """All that decides the result, beside data and seed.
 
-    The learning rate begins anew, at half its height, with every cycle (Loshchilov and Hutter, ICLR 2017).
+    The learning rate begins anew with every cycle, at half its height after the first (Loshchilov and Hutter,
+    ICLR 2017).
     """
 
     cycles: tuple[tuple[Stage, ...], ...]
@@ -87,7 +88,7 @@ class Recipe:
             if epoch < length or number == len(self.cycles) - 1:
                 break
             epoch -= length
-        peak = self.rate * 0.5**number
+        peak = self.rate * (0.5 if number else 1.0)
         if epoch < self.warmup_epochs:
             return peak * max(epoch / self.warmup_epochs, 1e-3)
         rest = min((epoch - self.warmup_epochs) / (length - self.warmup_epochs), 1.0)
@@ -99,6 +100,7 @@ RECIPES = {
         (
             (Stage(224, 26, 1.0), Stage(320, 20, 0.8), Stage(384, 5, 0.0)),
             (Stage(320, 11, 0.8), Stage(384, 3, 0.0)),
+            (Stage(320, 30, 0.8), Stage(416, 5, 0.0)),
         )
     ),
     "gpu": Recipe(((Stage(640, 280, 1.0), Stage(640, 20, 0.0)),), batch=64, ema_decay=0.9999),

@@ -1,21 +1,20 @@
-"""Exact minimum-cost assignment over a gated graph."""
+"""Exact minimum-cost assignment over a gated, sparse graph."""
 
 from __future__ import annotations
 
-import lap
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from tracker.compiled import compiled
+
+Float64 = NDArray[np.float64]
+Index = NDArray[np.int64]
+MORE = 1e-12
+"""Of two assignments that cost the same, that with more pairs is better."""
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
-NOTHING = np.empty(0, np.intp)
-SPLIT_FROM = 32
-"""Objects from which looking for components costs less than it saves."""
 
-
-def assign(cost: NDArray[np.float64], gate: float) -> Pairs:
+def assign(cost: Float64, gate: float) -> Pairs:
     """Rows matched to columns so that the sum over pairs of ``gate - cost`` is greatest.
 
     A pair beyond the gate (or NaN) does not exist; leaving a row and a column alone costs as much as a pair
@@ -29,36 +28,165 @@ def assign(cost: NDArray[np.float64], gate: float) -> Pairs:
     Returns:
         Rows and columns of the pairs, in order of rows.
     """
-    exists = cost <= gate
-    rows, columns = np.nonzero(exists)
-    if len(rows) == 0:
-        return NOTHING, NOTHING
-    row_degree, column_degree = exists.sum(1), exists.sum(0)
-    if row_degree.max() == 1 and column_degree.max() == 1:
-        return rows, columns  # nobody competes
-    if len(rows) and min(cost.shape) < SPLIT_FROM:
-        return _solve(cost, exists, gate)
-    n = cost.shape[0]
-    size = n + cost.shape[1]
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, n + columns)), shape=(size, size))
-    _, label = connected_components(graph, directed=False)
-    alone = (row_degree[rows] == 1) & (column_degree[columns] == 1)
-    found = [(rows[alone], columns[alone])]
-    for component in np.unique(label[rows[~alone]]):
-        r, c = np.flatnonzero(label[:n] == component), np.flatnonzero(label[n:] == component)
-        block = np.ix_(r, c)
-        r_in, c_in = _solve(cost[block], exists[block], gate)
-        found.append((r[r_in], c[c_in]))
-    all_rows, all_columns = (np.concatenate(side) for side in zip(*found, strict=True))
-    order = np.argsort(all_rows, kind="stable")
-    return all_rows[order], all_columns[order]
+    rows, columns = np.nonzero(cost <= gate)
+    first = np.searchsorted(rows, np.arange(cost.shape[0] + 1)).astype(np.int64)
+    chosen = solve(first, columns.astype(np.int64), cost[rows, columns].astype(np.float64) - gate, cost.shape[1])
+    kept = np.flatnonzero(chosen >= 0)
+    return kept, columns[chosen[kept]]
 
 
-def _solve(cost: NDArray[np.float64], exists: NDArray[np.bool_], gate: float) -> Pairs:
-    """One component, by Jonker and Volgenant's algorithm on the matrix widened by "stays alone"."""
-    gain = np.where(exists, cost - gate, 0.0)  # staying alone is worth 0, a pair never more than that
-    _, column_of, _ = lap.lapjv(gain, extend_cost=True)
-    row = np.flatnonzero(column_of >= 0)
-    column = column_of[row].astype(np.intp)
-    real = exists[row, column]
-    return row[real], column[real]
+@compiled
+def solve(first: Index, column: Index, gain: Float64, columns: int) -> Index:
+    """The best pairs of a sparse bipartite graph.
+
+    Args:
+        first: ``(N + 1,)``; the edges of row `i` are `first[i]` up to but without `first[i + 1]`.
+        column: ``(E,)`` of each edge.
+        gain: ``(E,)`` cost of each edge less that of staying alone: at most 0.
+        columns: how many there are.
+
+    Returns:
+        ``(N,)`` the chosen edge of each row, -1 for none.
+    """
+    n = len(first) - 1
+    chosen = np.full(n, -1, np.int64)
+    root = _components(first, column, n, columns)
+    # Rows of one component behind each other: counted, then placed.
+    start = np.zeros(n + columns + 1, np.int64)
+    for row in range(n):
+        if first[row + 1] > first[row]:
+            start[root[row] + 1] += 1
+    for i in range(n + columns):
+        start[i + 1] += start[i]
+    place = start[:-1].copy()
+    order = np.empty(n, np.int64)
+    for row in range(n):
+        if first[row + 1] > first[row]:
+            order[place[root[row]]] = row
+            place[root[row]] += 1
+    local = np.full(columns, -1, np.int64)
+    for component in range(n + columns):
+        size = start[component + 1] - start[component]
+        if size == 1:
+            row = order[start[component]]
+            best = first[row]
+            for edge in range(first[row] + 1, first[row + 1]):
+                if gain[edge] < gain[best]:
+                    best = edge
+            chosen[row] = best
+        elif size > 1:
+            _solve_component(order[start[component] : start[component + 1]], first, column, gain, local, chosen)
+    return chosen
+
+
+@compiled
+def _find(parent: Index, i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@compiled
+def _components(first: Index, column: Index, n: int, columns: int) -> Index:
+    """The representative of every row's component (union-find)."""
+    parent = np.arange(n + columns)
+    for row in range(n):
+        for edge in range(first[row], first[row + 1]):
+            a, b = _find(parent, row), _find(parent, n + column[edge])
+            if a != b:
+                parent[max(a, b)] = min(a, b)
+    root = np.empty(n, np.int64)
+    for row in range(n):
+        root[row] = _find(parent, row)
+    return root
+
+
+@compiled
+def _solve_component(rows: Index, first: Index, column: Index, gain: Float64, local: Index, chosen: Index) -> None:
+    """One component, as a dense matrix in which a missing pair is worth as much as staying alone."""
+    members = np.empty(first[rows[-1] + 1] - first[rows[0]], np.int64)  # rows ascend: enough
+    m = 0
+    for row in rows:
+        for edge in range(first[row], first[row + 1]):
+            if local[column[edge]] < 0:
+                members[m] = column[edge]
+                local[column[edge]] = m
+                m += 1
+    n = len(rows)
+    wide = n <= m
+    cost = np.zeros((n, m) if wide else (m, n))
+    edges = np.full(cost.shape, -1, np.int64)
+    for i in range(n):
+        for edge in range(first[rows[i]], first[rows[i] + 1]):
+            j = local[column[edge]]
+            a, b = (i, j) if wide else (j, i)
+            cost[a, b], edges[a, b] = gain[edge] - MORE, edge
+    taker = shortest_augmenting_paths(cost)
+    for b in range(len(taker)):
+        a = taker[b]
+        if a >= 0 and edges[a, b] >= 0:
+            chosen[rows[a if wide else b]] = edges[a, b]
+    for j in range(m):
+        local[members[j]] = -1
+
+
+@compiled
+def shortest_augmenting_paths(cost: Float64) -> Index:
+    """The row of every column in a complete assignment of least cost, -1 for none (Jonker and Volgenant, 1987).
+
+    Args:
+        cost: ``(N, M)``, N at most M, finite.
+    """
+    n, m = cost.shape
+    row_price, column_price = np.zeros(n), np.zeros(m)
+    row_of = np.full(m, -1, np.int64)
+    waiting = np.empty(n, np.int64)
+    count = 0
+    # Every row takes its cheapest column while that is free; most are served so.
+    for i in range(n):
+        best = 0
+        for j in range(1, m):
+            if cost[i, j] < cost[i, best]:
+                best = j
+        row_price[i] = cost[i, best]
+        if row_of[best] < 0:
+            row_of[best] = i
+        else:
+            waiting[count] = i
+            count += 1
+    for w in range(count):
+        _augment(cost, row_price, column_price, row_of, waiting[w])
+    return row_of
+
+
+@compiled
+def _augment(cost: Float64, row_price: Float64, column_price: Float64, row_of: Index, start: int) -> None:
+    """Serve one more row, along the shortest path through the reduced costs (Dijkstra over columns)."""
+    m = cost.shape[1]
+    distance, before, done = np.full(m, np.inf), np.full(m, -1, np.int64), np.zeros(m, np.bool_)
+    i, closest, travelled = start, -1, 0.0
+    while True:
+        previous, closest, least = closest, -1, np.inf
+        for j in range(m):
+            if done[j]:
+                continue
+            length = travelled + cost[i, j] - row_price[i] - column_price[j]
+            if length < distance[j]:
+                distance[j], before[j] = length, previous
+            if distance[j] < least or (distance[j] == least and row_of[j] < 0):
+                closest, least = j, distance[j]
+        travelled = least
+        if row_of[closest] < 0:
+            break
+        done[closest] = True
+        i = row_of[closest]
+    row_price[start] += travelled
+    for j in range(m):
+        if done[j]:
+            column_price[j] -= travelled - distance[j]
+            row_price[row_of[j]] += travelled - distance[j]
+    while closest >= 0:
+        earlier = before[closest]
+        row_of[closest] = row_of[earlier] if earlier >= 0 else start
+        closest = earlier

@@ -15,14 +15,21 @@ StateName = Literal["tentative", "confirmed", "lost"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
-CostName = Literal["iou", "iou_times_score", "embedding", "fused", "least"]
+CostName = Literal["iou", "iou_times_score", "embedding", "fused", "least", "adaptive"]
 """
 - iou: one minus the overlap.
 - iou_times_score: one minus overlap × detection score (ByteTrack's fuse_score).
 - embedding: half the cosine distance, 0–1, of the track's appearance.
 - fused: weighted sum of iou (× score) and embedding, see `weight`.
 - least: the smaller of iou (× score) and embedding, the latter only where both its gates hold (BoT-SORT).
+- adaptive: iou (× score) plus cosine distance, weighted by `weight` and by how well it tells candidates apart
+  (Deep OC-SORT).
+
+Wherever a cost says iou, `overlap` says which.
 """
+
+OverlapName = Literal["iou", "giou", "diou", "ciou", "biou", "hmiou"]
+"""Plain; generalised, distance, complete (brought to 0–1); of boxes grown by `buffer`; times that of the heights."""
 
 
 class Part(BaseModel):
@@ -40,7 +47,12 @@ class Motion(Part):
     coast_seconds: Positive | None = Field(
         None, description="a track out of sight loses its velocity with this time constant; null: never"
     )
-    noise_by_score: bool = Field(False, description="trust low-score boxes less (GIAOTracker's NSA)")
+    noise_by_score: Fraction | None = Field(
+        None,
+        description="noise of a measurement times 1 - score, at least this (GIAOTracker's NSA); null: the same for all",
+    )
+    reupdate: bool = Field(False, description="back in sight, run the filter again over the gap (OC-SORT's ORU)")
+    direction_steps: int = Field(3, ge=1, le=5, description="nominal frames over which a heading is taken")
 
 
 class Chosen(Part):
@@ -62,8 +74,27 @@ class Stage(Part):
     detections: Chosen = Chosen()
     cost: CostName = "iou"
     gate: float = Field(ge=0, description="pairs that cost more do not exist")
-    weight: Fraction = Field(0.5, description="of the embedding in `fused`")
-    times_score: bool = Field(False, description="overlap × score in `fused` and `least`")
+    overlap: OverlapName = "iou"
+    buffer: Annotated[float, Field(ge=0, le=5)] = Field(0.3, description="growth of boxes in `biou`, share of a side")
+    against: Literal["predicted", "observed"] = Field(
+        "predicted", description="box of a track: the filter's, or the last one that was seen (OC-SORT's OCR)"
+    )
+    weight: Fraction = Field(0.5, description="of the embedding in `fused` and `adaptive`")
+    look: Literal["mean", "samples"] = Field(
+        "mean", description="what embeddings are compared with: the running mean, or the most alike sample"
+    )
+    times_score: bool = Field(False, description="overlap × score in `fused`, `least` and `adaptive`")
+    direction: Fraction = Field(0.0, description="weight of the angle to the heading × score (OC-SORT's OCM)")
+    direction_of: Literal["centre", "corners"] = "centre"
+    score_change: Fraction = Field(0.0, description="weight of how far a score is from where it was going")
+    shape: Fraction = Field(0.0, description="weight of the difference of widths and heights (BoostTrack)")
+    mahalanobis: Fraction = Field(0.0, description="weight of the squared distance by motion, 1 at chi-square's 99 %")
+    low_below: Fraction = Field(0.0, description="detections of a lower score cost `low_penalty` more (TrackTrack)")
+    low_penalty: Fraction = 0.0
+    rounds: Fraction | None = Field(
+        None,
+        description="pairs that prefer each other, the gate falling by this every round (TrackTrack); null: exact",
+    )
     least_overlap: Fraction | None = Field(None, description="pairs that overlap less do not exist")
     appearance_gate: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="pairs whose embedding cost is higher do not exist (in `least`: do not count by it)"
@@ -76,14 +107,16 @@ class Stage(Part):
         None,
         description="heights a second that an unseen object may have moved; pairs further off do not exist",
     )
+    slack: Annotated[float, Field(ge=0)] = Field(0.5, description="heights that it may be off at once, beside `reach`")
     size_ratio: Fraction | None = Field(None, description="pairs whose heights differ more do not exist")
     by_age: bool = Field(False, description="most recently seen tracks choose first (DeepSORT's cascade)")
     seen_within: Positive | None = Field(None, description="only tracks seen in the last so many seconds")
+    gone_for: Annotated[float, Field(ge=0)] = Field(0.0, description="only tracks not seen for so many seconds")
 
     @property
     def needs_embedding(self) -> bool:
         """Whether it compares appearance."""
-        return self.cost in ("embedding", "fused", "least") or self.appearance_gate is not None
+        return self.cost in ("embedding", "fused", "least", "adaptive") or self.appearance_gate is not None
 
 
 class Birth(Part):
@@ -91,8 +124,12 @@ class Birth(Part):
 
     score: Fraction = Field(0.6, description="lowest score that begins a track")
     confirm_hits: int = Field(2, ge=1, le=100, description="consecutive matches until it is confirmed")
+    keep_seconds: float = Field(0.0, ge=0, le=3600, description="an unconfirmed track that misses lives on so long")
+    shown_after: int = Field(
+        1, ge=1, le=100, description="consecutive matches after a miss until it is shown again; not at the start"
+    )
     at_once_in_first_frame: bool = Field(True, description="the first frame's detections are confirmed at once")
-    overlap: Fraction = Field(1.0, description="no birth on a detection that overlaps a matched track's more")
+    overlap: Fraction = Field(1.0, description="no birth on a detection that overlaps a matched or a surer one more")
 
 
 class Death(Part):
@@ -108,6 +145,13 @@ class Appearance(Part):
     """How a track remembers what it looks like."""
 
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of the running mean")
+    momentum_by_score: bool = Field(False, description="learn less from detections of lower score (Deep OC-SORT)")
+    samples: int = Field(0, ge=0, le=200, description="embeddings kept beside the mean")
+    novelty: Fraction = Field(
+        0.0,
+        description="half cosine distance from all samples that makes a new one; else the better of two alike stays. "
+        "0: simply the newest",
+    )
     score: Fraction = Field(0.5, description="lowest detection score that teaches it")
     overlap: Fraction = Field(1.0, description="a box hidden by another more than this teaches nothing")
 
@@ -125,6 +169,7 @@ class Recipe(Part):
     birth: Birth = Birth()
     death: Death = Death()
     appearance: Appearance = Appearance()
+    boost: Fraction = Field(0.0, description="raise scores to this × overlap with a track's expected box (BoostTrack)")
     class_agnostic: bool = Field(False, description="objects of different classes may match")
     box: Literal["filter", "detection"] = Field("filter", description="which box a matched track shows")
 
@@ -132,6 +177,12 @@ class Recipe(Part):
     def needs_embedding(self) -> bool:
         """Whether any stage compares appearance."""
         return any(stage.needs_embedding for stage in self.stages)
+
+    @model_validator(mode="after")
+    def _has_samples(self) -> Self:
+        if any(stage.look == "samples" for stage in self.stages) and not self.appearance.samples:
+            raise ValueError("a stage looks at samples, but appearance.samples is 0: no track keeps any")
+        return self
 
     @property
     def embedding_score(self) -> float:

@@ -1,10 +1,13 @@
-"""Constant-velocity Kalman filters for many boxes at once, in closed form.
+"""Constant-velocity Kalman filter of a box, in closed form.
 
 With diagonal noise the usual 8-state filter of a box is four independent position/velocity filters, one for
-each measured quantity. Predict and update are then a few operations on ``(N, 4)`` arrays, with no matrix to
-invert; the result equals the 8×8 filter to rounding.
+each measured quantity. Predict and update are then a few operations, with no matrix to invert; the result equals
+the 8×8 filter to rounding. All functions are compiled, and work in place on one belief of ``(20,)`` float64:
 
-A box is measured as one of
+    position (4), velocity (4), variance of position (4), covariance (4), variance of velocity (4)
+
+Positions are in pixels (pixels² for an area, none for an aspect), velocities per nominal frame. A box is measured
+as one of
 
 - ``xyah``: centre, aspect (width / height), height (Wojke et al., ICIP 2017, section 2.1);
 - ``xywh``: centre, width, height (Aharon et al., arXiv 2206.14651, section 3.1);
@@ -13,159 +16,172 @@ A box is measured as one of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.compiled import compiled
+
 Float64 = NDArray[np.float64]
 BoxState = Literal["xyah", "xywh", "xysr"]
+Four = tuple[float, float, float, float]
+
+XYAH, XYWH, XYSR = 0, 1, 2
+KINDS: dict[BoxState, int] = {"xyah": XYAH, "xywh": XYWH, "xysr": XYSR}
+
+POSITION, VELOCITY, VAR_POSITION, COVARIANCE, VAR_VELOCITY, SIZE = 0, 4, 8, 12, 16, 20
+"""Where each part of a belief begins, and how long it is."""
 
 SMALLEST_SIDE = 1e-3
 """Pixels; a predicted box never becomes smaller, so that every division is safe."""
 
 
-@dataclass(slots=True)
-class Beliefs:
-    """What is believed of N boxes: means and covariances of position and velocity, each ``(N, 4)`` float64.
+@compiled
+def measure(kind: int, x1: float, y1: float, x2: float, y2: float) -> Four:
+    """Corners as a measurement."""
+    width, height = max(x2 - x1, SMALLEST_SIDE), max(y2 - y1, SMALLEST_SIDE)
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    if kind == XYWH:
+        return x, y, width, height
+    if kind == XYAH:
+        return x, y, width / height, height
+    return x, y, width * height, width / height
 
-    Positions are in pixels (pixels² for area, none for aspect), velocities per nominal frame.
+
+@compiled
+def corners(kind: int, belief: Float64) -> Four:
+    """The believed box."""
+    x, y, third, fourth = belief[0], belief[1], max(belief[2], 1e-9), max(belief[3], 1e-9)
+    if kind == XYWH:
+        width, height = third, fourth
+    elif kind == XYAH:
+        width, height = third * fourth, fourth
+    else:
+        width, height = math.sqrt(third * fourth), math.sqrt(third / fourth)
+    half_width, half_height = max(width, SMALLEST_SIDE) / 2, max(height, SMALLEST_SIDE) / 2
+    return x - half_width, y - half_height, x + half_width, y + half_height
+
+
+@compiled
+def _size(kind: int, belief: Float64, i: int) -> float:
+    """What the noise of quantity `i` is a share of."""
+    if kind == XYWH:
+        return float(belief[2 + i % 2])
+    return float(belief[3])
+
+
+@compiled
+def _process(kind: int, belief: Float64, i: int, p: float, v: float) -> tuple[float, float]:
+    """Variances that a nominal frame adds to position and velocity."""
+    if kind == XYSR:
+        return 1.0, (1e-2 if i < 2 else 1e-4 if i == 2 else 0.0)
+    if kind == XYAH and i == 2:
+        return 1e-4, 1e-10
+    size = _size(kind, belief, i)
+    return (p * size) ** 2, (v * size) ** 2
+
+
+@compiled
+def noise(kind: int, belief: Float64, i: int, p: float) -> float:
+    """Variance of a measurement of quantity `i`."""
+    if kind == XYSR:
+        return 1.0 if i < 2 else 10.0
+    if kind == XYAH and i == 2:
+        return 1e-2
+    return (p * _size(kind, belief, i)) ** 2
+
+
+@compiled
+def initiate(kind: int, belief: Float64, z: Four, p: float, v: float) -> None:
+    """A new box at rest, unsure of its velocity."""
+    for i in range(4):
+        belief[POSITION + i], belief[VELOCITY + i], belief[COVARIANCE + i] = z[i], 0.0, 0.0
+    for i in range(4):
+        if kind == XYSR:
+            belief[VAR_POSITION + i], belief[VAR_VELOCITY + i] = 10.0, (1e4 if i < 3 else 0.0)
+        else:
+            by_position, by_velocity = _process(kind, belief, i, p, v)
+            known = kind == XYAH and i == 2
+            belief[VAR_POSITION + i] = by_position * (1.0 if known else 4.0)
+            belief[VAR_VELOCITY + i] = by_velocity * (1.0 if known else 100.0)
+
+
+@compiled
+def predict(kind: int, belief: Float64, steps: float, p: float, v: float) -> None:
+    """Move on by a number of nominal frames, at least 0; a fraction is fine."""
+    if kind == XYSR and belief[2] + steps * belief[VELOCITY + 2] <= 0:
+        belief[VELOCITY + 2] = 0.0  # an area that would turn negative stops shrinking
+    added = (
+        _process(kind, belief, 0, p, v),
+        _process(kind, belief, 1, p, v),
+        _process(kind, belief, 2, p, v),
+        _process(kind, belief, 3, p, v),
+    )
+    for i in range(4):
+        belief[i] += steps * belief[VELOCITY + i]
+        belief[VAR_POSITION + i] += steps * (2 * belief[COVARIANCE + i] + steps * belief[VAR_VELOCITY + i])
+        belief[VAR_POSITION + i] += steps * added[i][0]
+        belief[COVARIANCE + i] += steps * belief[VAR_VELOCITY + i]
+        belief[VAR_VELOCITY + i] += steps * added[i][1]
+    if kind != XYSR:
+        belief[2], belief[3] = max(belief[2], 1e-6), max(belief[3], 1e-6)
+
+
+@compiled
+def update(kind: int, belief: Float64, z: Four, scale: float, p: float) -> None:
+    """Learn from a measurement, the deviation of whose noise is multiplied by `scale`."""
+    square = scale * scale
+    noises = (
+        noise(kind, belief, 0, p) * square,
+        noise(kind, belief, 1, p) * square,
+        noise(kind, belief, 2, p) * square,
+        noise(kind, belief, 3, p) * square,
+    )
+    for i in range(4):
+        total = belief[VAR_POSITION + i] + noises[i]
+        if total <= 0:
+            continue
+        gain_p, gain_v = belief[VAR_POSITION + i] / total, belief[COVARIANCE + i] / total
+        surprise = z[i] - belief[i]
+        belief[i] += gain_p * surprise
+        belief[VELOCITY + i] += gain_v * surprise
+        belief[VAR_VELOCITY + i] -= gain_v * belief[COVARIANCE + i]
+        belief[VAR_POSITION + i] *= 1 - gain_p
+        belief[COVARIANCE + i] *= 1 - gain_p
+
+
+@compiled
+def squared_mahalanobis(kind: int, belief: Float64, z: Four, p: float) -> float:
+    """Squared distance of a measurement from a belief; chi-square with 4 degrees of freedom."""
+    total = 0.0
+    for i in range(4):
+        total += (z[i] - belief[i]) ** 2 / (belief[VAR_POSITION + i] + noise(kind, belief, i, p))
+    return total
+
+
+@compiled
+def warp(kind: int, belief: Float64, camera: Float64) -> None:
+    """Move a belief as a camera moved: ``(2, 3)`` affine from the last picture's pixels to this one's.
+
+    Sides grow with the root of the determinant. The covariance between x and y that a rotation makes is left
+    out: it is of the order of the angle between two frames.
     """
-
-    position: Float64
-    velocity: Float64
-    var_position: Float64
-    covariance: Float64
-    var_velocity: Float64
-
-    def __len__(self) -> int:
-        return len(self.position)
-
-    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Beliefs:
-        return Beliefs(*(column[rows] for column in self.columns()))
-
-    def __setitem__(self, rows: NDArray[np.intp], other: Beliefs) -> None:
-        for mine, theirs in zip(self.columns(), other.columns(), strict=True):
-            mine[rows] = theirs
-
-    def columns(self) -> tuple[Float64, Float64, Float64, Float64, Float64]:
-        """The five arrays."""
-        return self.position, self.velocity, self.var_position, self.covariance, self.var_velocity
-
-
-class BoxKalman:
-    """The filter of one kind of box state.
-
-    Args:
-        state: what is measured.
-        position_noise: standard deviation of a measured side, as a share of its size (1/20 in the papers).
-        velocity_noise: standard deviation of a change of velocity per nominal frame, likewise (1/160).
-    """
-
-    def __init__(
-        self, state: BoxState = "xyah", *, position_noise: float = 1 / 20, velocity_noise: float = 1 / 160
-    ) -> None:
-        self.state, self._p, self._v = state, position_noise, velocity_noise
-
-    def measure(self, xyxy: NDArray[np.floating]) -> Float64:
-        """``(N, 4)`` corners as measurements."""
-        box = np.asarray(xyxy, np.float64)
-        size = np.maximum(box[:, 2:] - box[:, :2], SMALLEST_SIDE)
-        centre = (box[:, :2] + box[:, 2:]) / 2
-        width, height = size[:, 0], size[:, 1]
-        if self.state == "xywh":
-            shape = (width, height)
-        elif self.state == "xyah":
-            shape = (width / height, height)
-        else:
-            shape = (width * height, width / height)
-        return np.column_stack([centre, *shape])
-
-    def boxes(self, beliefs: Beliefs) -> Float64:
-        """``(N, 4)`` corners."""
-        x, y, third, fourth = np.maximum(beliefs.position, [-np.inf, -np.inf, 1e-9, 1e-9]).T
-        if self.state == "xywh":
-            width, height = third, fourth
-        elif self.state == "xyah":
-            width, height = third * fourth, fourth
-        else:
-            width, height = np.sqrt(third * fourth), np.sqrt(third / fourth)
-        half = np.stack([np.maximum(width, SMALLEST_SIDE), np.maximum(height, SMALLEST_SIDE)], axis=1) / 2
-        centre = np.stack([x, y], axis=1)
-        return np.concatenate([centre - half, centre + half], axis=1)
-
-    def initiate(self, measured: Float64) -> Beliefs:
-        """New boxes at rest, unsure of their velocity."""
-        position, velocity = self._deviations(measured)
-        if self.state == "xysr":
-            var_position = np.full_like(measured, 10.0)
-            var_velocity = np.broadcast_to([1e4, 1e4, 1e4, 0.0], measured.shape).copy()
-        else:
-            factor_p = np.array([2.0, 2.0, 1.0, 2.0] if self.state == "xyah" else [2.0] * 4)
-            factor_v = np.array([10.0, 10.0, 1.0, 10.0] if self.state == "xyah" else [10.0] * 4)
-            var_position, var_velocity = np.square(factor_p * position), np.square(factor_v * velocity)
-        zeros = np.zeros_like(measured)
-        return Beliefs(measured.copy(), zeros, var_position, zeros.copy(), var_velocity)
-
-    def predict(self, beliefs: Beliefs, steps: float) -> None:
-        """Move all boxes on by a number of nominal frames, at least 0; a fraction is fine."""
-        b = beliefs
-        position, velocity = self._process(b.position)
-        if self.state == "xysr":  # an area that would turn negative stops shrinking
-            stop = b.position[:, 2] + steps * b.velocity[:, 2] <= 0
-            b.velocity[stop, 2] = 0.0
-        b.position += steps * b.velocity
-        b.var_position += steps * (2 * b.covariance + steps * b.var_velocity) + steps * position
-        b.covariance += steps * b.var_velocity
-        b.var_velocity += steps * velocity
-        if self.state != "xysr":
-            np.maximum(b.position[:, 2:], 1e-6, out=b.position[:, 2:])
-
-    def update(self, beliefs: Beliefs, measured: Float64, scale: Float64) -> Beliefs:
-        """What is believed after ``(N, 4)`` measurements; their noise's deviation is multiplied by `scale`."""
-        b = beliefs
-        noise = self._measurement_noise(b.position) * np.square(scale)
-        total = b.var_position + noise
-        gain_p, gain_v = b.var_position / total, b.covariance / total
-        surprise = measured - b.position
-        return Beliefs(
-            b.position + gain_p * surprise,
-            b.velocity + gain_v * surprise,
-            (1 - gain_p) * b.var_position,
-            (1 - gain_p) * b.covariance,
-            b.var_velocity - gain_v * b.covariance,
-        )
-
-    def squared_mahalanobis(self, beliefs: Beliefs, measured: Float64) -> Float64:
-        """``(N, M)`` squared distances of measurements from beliefs; chi-square with 4 degrees of freedom."""
-        spread = beliefs.var_position + self._measurement_noise(beliefs.position)
-        surprise = measured[None] - beliefs.position[:, None]
-        return np.asarray((np.square(surprise) / spread[:, None]).sum(2))
-
-    def _deviations(self, position: Float64) -> tuple[Float64, Float64]:
-        """Standard deviations that go with the size of a box: of positions, of velocities."""
-        if self.state == "xywh":
-            size = position[:, [2, 3, 2, 3]]
-            return self._p * size, self._v * size
-        height = position[:, 3:4]
-        ones = np.ones_like(height)
-        return (
-            np.hstack([self._p * height, self._p * height, 1e-2 * ones, self._p * height]),
-            np.hstack([self._v * height, self._v * height, 1e-5 * ones, self._v * height]),
-        )
-
-    def _process(self, position: Float64) -> tuple[Float64, Float64]:
-        """Variances that a nominal frame adds."""
-        if self.state == "xysr":
-            return np.array([1.0, 1.0, 1.0, 1.0]), np.array([1e-2, 1e-2, 1e-4, 0.0])
-        p, v = self._deviations(position)
-        return np.square(p), np.square(v)
-
-    def _measurement_noise(self, position: Float64) -> Float64:
-        if self.state == "xysr":
-            return np.array([1.0, 1.0, 10.0, 10.0])
-        noise = np.square(self._deviations(position)[0])
-        if self.state == "xyah":
-            noise[:, 2] = 1e-2
-        return noise
+    a, b, c, d = camera[0, 0], camera[0, 1], camera[1, 0], camera[1, 1]
+    grow = math.sqrt(max(abs(a * d - b * c), 1e-12))
+    x, y = belief[0], belief[1]
+    belief[0], belief[1] = a * x + b * y + camera[0, 2], c * x + d * y + camera[1, 2]
+    x, y = belief[VELOCITY], belief[VELOCITY + 1]
+    belief[VELOCITY], belief[VELOCITY + 1] = a * x + b * y, c * x + d * y
+    for part in (VAR_POSITION, COVARIANCE, VAR_VELOCITY):
+        x, y = belief[part], belief[part + 1]
+        belief[part], belief[part + 1] = a * a * x + b * b * y, c * c * x + d * d * y
+    third = grow if kind == XYWH else 1.0 if kind == XYAH else grow * grow
+    fourth = 1.0 if kind == XYSR else grow
+    for i, factor in ((2, third), (3, fourth)):
+        belief[POSITION + i] *= factor
+        belief[VELOCITY + i] *= factor
+        belief[VAR_POSITION + i] *= factor * factor
+        belief[COVARIANCE + i] *= factor * factor
+        belief[VAR_VELOCITY + i] *= factor * factor

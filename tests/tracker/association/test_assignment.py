@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from tracker.association.assignment import SPLIT_FROM, assign
+from tracker.association.assignment import assign
 
 
 def worth(cost, gate, rows, columns):
@@ -45,7 +45,7 @@ def test_is_optimal(cost, gate):
 @pytest.mark.parametrize("seed", range(4))
 def test_is_optimal_where_the_graph_falls_apart(seed):
     random = np.random.default_rng(seed)
-    n = 3 * SPLIT_FROM
+    n = 96
     places, others = random.uniform(0, 300, (n, 2)), random.uniform(0, 300, (n + 9, 2))
     cost = np.linalg.norm(places[:, None] - others[None], axis=2)
     check(cost, 25.0)

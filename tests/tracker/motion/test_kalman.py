@@ -3,10 +3,52 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.motion.kalman import BoxKalman
+from tracker.motion import kalman as k
 
 BOXES = np.array([[10.0, 20, 50, 120], [200, 100, 260, 220]])
-ONE = np.ones((1, 1))
+ONE = 1.0
+P, V = 1 / 20, 1 / 160
+
+
+class BoxKalman:
+    """The compiled functions, for several boxes at once."""
+
+    def __init__(self, state):
+        self.kind = k.KINDS[state]
+
+    def measure(self, boxes):
+        return np.array([k.measure(self.kind, *map(float, box)) for box in boxes])
+
+    def initiate(self, measured):
+        beliefs = np.zeros((len(measured), k.SIZE))
+        for belief, z in zip(beliefs, measured, strict=True):
+            k.initiate(self.kind, belief, tuple(map(float, z)), P, V)
+        return beliefs
+
+    def predict(self, beliefs, steps):
+        for belief in beliefs:
+            k.predict(self.kind, belief, float(steps), P, V)
+
+    def update(self, beliefs, measured, scale):
+        for belief, z in zip(beliefs, measured, strict=True):
+            k.update(self.kind, belief, tuple(map(float, z)), scale, P)
+        return beliefs
+
+    def boxes(self, beliefs):
+        return np.array([k.corners(self.kind, belief) for belief in beliefs])
+
+    def squared_mahalanobis(self, beliefs, measured):
+        return np.array(
+            [[k.squared_mahalanobis(self.kind, b, tuple(map(float, z)), P) for z in measured] for b in beliefs]
+        )
+
+
+def position(beliefs):
+    return beliefs[:, :4]
+
+
+def velocity(beliefs):
+    return beliefs[:, 4:8]
 
 
 def full_filter(measured, updates, *, state, steps=1):
@@ -60,10 +102,10 @@ def test_equals_the_full_filter(state, steps):
         beliefs = kalman.update(beliefs, z, ONE)
     for row in range(2):
         mean, covariance = full_filter(first[row], [z[row] for z in walk], state=state, steps=steps)
-        np.testing.assert_allclose(np.r_[beliefs.position[row], beliefs.velocity[row]], mean, rtol=1e-9)
-        np.testing.assert_allclose(beliefs.var_position[row], np.diag(covariance)[:4], rtol=1e-9)
-        np.testing.assert_allclose(beliefs.var_velocity[row], np.diag(covariance)[4:], rtol=1e-9)
-        np.testing.assert_allclose(beliefs.covariance[row], np.diag(covariance[:4, 4:]), rtol=1e-9)
+        np.testing.assert_allclose(np.r_[beliefs[row, :4], beliefs[row, 4:8]], mean, rtol=1e-9)
+        np.testing.assert_allclose(beliefs[row, 8:12], np.diag(covariance)[:4], rtol=1e-9)
+        np.testing.assert_allclose(beliefs[row, 16:20], np.diag(covariance)[4:], rtol=1e-9)
+        np.testing.assert_allclose(beliefs[row, 12:16], np.diag(covariance[:4, 4:]), rtol=1e-9)
 
 
 @pytest.mark.parametrize("state", ["xyah", "xywh"])
@@ -83,7 +125,7 @@ def test_equals_ultralytics_filter(state):
         np.testing.assert_allclose(kalman.squared_mahalanobis(beliefs, z)[0], theirs, rtol=1e-9)
         mean, covariance = peer.update(mean, covariance, z[0])
         beliefs = kalman.update(beliefs, z, ONE)
-        np.testing.assert_allclose(np.r_[beliefs.position[0], beliefs.velocity[0]], mean, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(np.r_[beliefs[0, :4], beliefs[0, 4:8]], mean, rtol=1e-9, atol=1e-12)
 
 
 def test_learns_a_constant_velocity():
@@ -92,8 +134,8 @@ def test_learns_a_constant_velocity():
     for i in range(1, 60):
         kalman.predict(beliefs, 1)
         beliefs = kalman.update(beliefs, kalman.measure(BOXES + i * np.array([3, -1, 3, -1])), ONE)
-    assert beliefs.velocity[:, 0] == pytest.approx(3, abs=0.05)
-    assert beliefs.velocity[:, 1] == pytest.approx(-1, abs=0.05)
+    assert velocity(beliefs)[:, 0] == pytest.approx(3, abs=0.05)
+    assert velocity(beliefs)[:, 1] == pytest.approx(-1, abs=0.05)
     kalman.predict(beliefs, 10)  # one long step, as after dropped frames
     assert kalman.boxes(beliefs) == pytest.approx(BOXES + 69 * np.array([3, -1, 3, -1]), abs=1)
 
@@ -102,18 +144,18 @@ def test_learns_a_constant_velocity():
 def test_many_short_steps_move_as_far_as_a_long_one(steps):
     kalman = BoxKalman("xyah")
     short, long = (kalman.initiate(kalman.measure(BOXES)) for _ in range(2))
-    short.velocity[:] = long.velocity[:] = [2, 1, 0, 0.1]
+    short[:, 4:8] = long[:, 4:8] = [2, 1, 0, 0.1]
     for step in steps:
         kalman.predict(short, step)
     kalman.predict(long, sum(steps))
-    np.testing.assert_allclose(short.position, long.position, rtol=1e-9)
+    np.testing.assert_allclose(position(short), position(long), rtol=1e-9)
 
 
 @pytest.mark.parametrize("state", ["xyah", "xywh", "xysr"])
 def test_a_shrinking_box_never_turns_inside_out(state):
     kalman = BoxKalman(state)
     beliefs = kalman.initiate(kalman.measure(BOXES))
-    beliefs.velocity[:, 2:] = -50
+    beliefs[:, 6:8] = -50
     for _ in range(30):
         kalman.predict(beliefs, 1)
         box = kalman.boxes(beliefs)
@@ -124,7 +166,33 @@ def test_a_shrinking_box_never_turns_inside_out(state):
 def test_uncertain_measurements_count_less():
     kalman = BoxKalman("xywh")
     z = kalman.measure(BOXES + 20)
-    sure, unsure = (
-        kalman.update(kalman.initiate(kalman.measure(BOXES)), z, np.full((2, 1), scale)) for scale in (0.1, 3.0)
+    sure, unsure = (kalman.update(kalman.initiate(kalman.measure(BOXES)), z, scale) for scale in (0.1, 3.0))
+    assert (position(sure)[:, 0] > position(unsure)[:, 0]).all()
+
+
+def test_a_warp_moves_the_box_as_it_moves_its_corners():
+    """Turned a little and grown, as by a camera: the believed box is that of the moved centre, the sides grown."""
+    angle, grow = 0.02, 1.1
+    camera = np.array(
+        [[grow * np.cos(angle), -grow * np.sin(angle), 5], [grow * np.sin(angle), grow * np.cos(angle), -3]]
     )
-    assert (sure.position[:, 0] > unsure.position[:, 0]).all()
+    for state in ("xyah", "xywh", "xysr"):
+        kalman = BoxKalman(state)
+        beliefs = kalman.initiate(kalman.measure(BOXES))
+        beliefs[:, 4:6] = [3, -2]
+        for belief in beliefs:
+            k.warp(kalman.kind, belief, camera)
+        centre = (BOXES[:, :2] + BOXES[:, 2:]) / 2 @ camera[:, :2].T + camera[:, 2]
+        half = grow * (BOXES[:, 2:] - BOXES[:, :2]) / 2
+        assert kalman.boxes(beliefs) == pytest.approx(np.concatenate([centre - half, centre + half], axis=1))
+        np.testing.assert_allclose(velocity(beliefs)[:, :2], np.tile(camera[:, :2] @ [3, -2], (2, 1)))
+
+
+@pytest.mark.parametrize("state", ["xyah", "xywh", "xysr"])
+def test_a_still_camera_changes_nothing(state):
+    kalman = BoxKalman(state)
+    beliefs = kalman.initiate(kalman.measure(BOXES))
+    before = beliefs.copy()
+    for belief in beliefs:
+        k.warp(kalman.kind, belief, np.eye(2, 3))
+    np.testing.assert_array_equal(beliefs, before)

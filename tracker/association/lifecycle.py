@@ -1,0 +1,475 @@
+"""What happens to the table of tracks in a frame, beside the pairing: predict, learn, bury, give birth. Compiled."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.association import costs
+from tracker.association import layout as at
+from tracker.association.pairing import associate, box_at, past_at
+from tracker.compiled import compiled
+from tracker.motion import kalman
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+Index = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Shown = tuple[Index, Float32, Float32, Index, Index, NDArray[np.uint8]]
+
+ALIKE = 0.02
+"""Half cosine distance below which a sample of the appearance adds nothing."""
+
+
+@compiled
+def predict(table: Float64, n: int, rules: Float64, elapsed: float, camera: Float64, moved: bool) -> None:
+    """Move every track to the new frame's time, and as the camera moved."""
+    kind, steps = int(rules[at.R_KIND]), elapsed / rules[at.R_NOMINAL]
+    p, v = rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE]
+    fade = math.exp(-elapsed / rules[at.R_COAST])
+    for row in range(n):
+        belief = table[row, at.BELIEF : at.BELIEF + kalman.SIZE]
+        if moved:
+            follow_camera(table[row], kind, camera)
+        if table[row, at.STATE] == at.LOST:
+            # The size of what is out of sight stays as it was.
+            if kind == kalman.XYWH:
+                belief[kalman.VELOCITY + 2] = 0.0
+            if kind != kalman.XYSR:
+                belief[kalman.VELOCITY + 3] = 0.0
+            for i in range(4):
+                belief[kalman.VELOCITY + i] *= fade
+        kalman.predict(kind, belief, steps, p, v)
+
+
+@compiled
+def follow_camera(track: Float64, kind: int, camera: Float64) -> None:
+    """Bring all that a track remembers of places into the new picture."""
+    kalman.warp(kind, track[at.BELIEF : at.BELIEF + kalman.SIZE], camera)
+    kalman.warp(kind, track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE], camera)
+    warp_box(track[at.BOX : at.BOX + 4], camera)
+    for k in range(at.PASTS):
+        if not math.isnan(track[at.PAST + 5 * k]):
+            warp_box(track[at.PAST + 5 * k + 1 : at.PAST + 5 * k + 5], camera)
+    for k in range(4):
+        x, y = track[at.HEADING + 2 * k], track[at.HEADING + 2 * k + 1]
+        dx, dy = camera[0, 0] * x + camera[0, 1] * y, camera[1, 0] * x + camera[1, 1] * y
+        size, before = math.hypot(dx, dy), math.hypot(x, y)
+        if size > 0:
+            track[at.HEADING + 2 * k], track[at.HEADING + 2 * k + 1] = dx * before / size, dy * before / size
+
+
+@compiled
+def warp_box(box: Float64, camera: Float64) -> None:
+    """Move the centre of a box and scale its sides."""
+    grow = math.sqrt(max(abs(camera[0, 0] * camera[1, 1] - camera[0, 1] * camera[1, 0]), 1e-12))
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    half_width, half_height = grow * (box[2] - box[0]) / 2, grow * (box[3] - box[1]) / 2
+    cx = camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]
+    cy = camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]
+    box[0], box[1], box[2], box[3] = cx - half_width, cy - half_height, cx + half_width, cy + half_height
+
+
+@compiled
+def boost(table: Float64, n: int, rules: Float64, xyxy: Float64, score: Float64) -> None:
+    """Raise the score of what lies where a track is expected (BoostTrack's DLO; MVA 2024, section 3.1)."""
+    kind = int(rules[at.R_KIND])
+    for row in range(n):
+        if table[row, at.STATE] == at.TENTATIVE:
+            continue
+        box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+        for j in range(len(xyxy)):
+            if xyxy[j, 0] < box[2] and xyxy[j, 2] > box[0] and xyxy[j, 1] < box[3] and xyxy[j, 3] > box[1]:
+                score[j] = max(score[j], rules[at.R_BOOST] * costs.pair_iou(box, box_at(xyxy, j)))
+
+
+@compiled
+def remember(track: Float64, box: costs.Box, now: float, rules: Float64) -> None:
+    """Add a matched box to a track's past, and renew its heading."""
+    if rules[at.R_DIRECTIONS] > 0 and not math.isnan(track[at.PAST]):
+        set_heading(track, box, now, rules)
+    for column in range(at.WIDTH - 1, at.PAST + 4, -1):
+        track[column] = track[column - 5]
+    track[at.PAST] = now
+    for i in range(4):
+        track[at.PAST + 1 + i] = track[at.BOX + i] = box[i]
+
+
+@compiled
+def set_heading(track: Float64, box: costs.Box, now: float, rules: Float64) -> None:
+    """Where the track is heading: of the centre, over `direction_steps`; of the corners, the mean over 1 to as many.
+
+    Rules' directions: 1 the centre (OC-SORT), 2 the corners (Hybrid-SORT, TrackTrack: weighted by 1/steps).
+    """
+    nominal, steps = rules[at.R_NOMINAL], int(rules[at.R_DIRECTION_STEPS])
+    h = at.HEADING
+    if rules[at.R_DIRECTIONS] == 1:
+        past = past_at(track, now, steps * nominal, nominal)
+        dx = (box[0] + box[2] - track[past] - track[past + 2]) / 2
+        dy = (box[1] + box[3] - track[past + 1] - track[past + 3]) / 2
+        size = math.hypot(dx, dy) + 1e-6
+        track[h], track[h + 1] = dx / size, dy / size
+        return
+    track[h : h + 8] = 0.0
+    for step in range(1, steps + 1):
+        past = past_at(track, now, step * nominal, nominal)
+        for corner in range(4):
+            x, y = 2 * (corner // 2), 1 + 2 * (corner % 2)
+            dx, dy = box[x] - track[past + x], box[y] - track[past + y]
+            size = (math.hypot(dx, dy) + 1e-5) * step * steps
+            track[h + 2 * corner] += dx / size
+            track[h + 2 * corner + 1] += dy / size
+
+
+@compiled
+def replay(track: Float64, box: costs.Box, now: float, rules: Float64) -> None:
+    """Observation-centric re-update: the filter is run again over the gap, on boxes between the last and the new.
+
+    Cao et al., CVPR 2023, section 4.1: removes the error that a blind filter has gathered.
+    """
+    kind, nominal = int(rules[at.R_KIND]), rules[at.R_NOMINAL]
+    gap = now - track[at.SEEN]
+    steps = round(gap / nominal)
+    if steps <= 1 or steps > 10_000:
+        return
+    belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
+    belief[:] = track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE]
+    p, v = rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE]
+    length = gap / nominal / steps
+    for step in range(1, steps + 1):
+        kalman.predict(kind, belief, length, p, v)
+        if step < steps:
+            part = step / steps
+            x1 = track[at.BOX] + part * (box[0] - track[at.BOX])
+            y1 = track[at.BOX + 1] + part * (box[1] - track[at.BOX + 1])
+            x2 = track[at.BOX + 2] + part * (box[2] - track[at.BOX + 2])
+            y2 = track[at.BOX + 3] + part * (box[3] - track[at.BOX + 3])
+            kalman.update(kind, belief, kalman.measure(kind, x1, y1, x2, y2), 1.0, p)
+
+
+@compiled
+def learn(
+    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, matched: Index, xyxy: Float64,
+    score: Float64, embedding: Float32, hidden: Float64, now: float, next_id: int,
+) -> int:  # fmt: skip
+    """Update matched tracks and all states; returns the next id."""
+    kind, p = int(rules[at.R_KIND]), rules[at.R_POSITION_NOISE]
+    for row in range(n):
+        track, j = table[row], matched[row]
+        if j < 0:
+            track[at.STREAK] = 0
+            if track[at.STATE] == at.CONFIRMED:
+                track[at.STATE] = at.LOST
+            elif track[at.STATE] == at.TENTATIVE:
+                track[at.HITS] = 0
+            continue
+        box = box_at(xyxy, j)
+        if rules[at.R_REUPDATE] > 0:
+            replay(track, box, now, rules)
+        scale = 1.0
+        if rules[at.R_NOISE_BY_SCORE] > 0:
+            scale = max(1.0 - score[j], rules[at.R_NOISE_BY_SCORE])
+        belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
+        kalman.update(kind, belief, kalman.measure(kind, box[0], box[1], box[2], box[3]), scale, p)
+        track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE] = belief
+        remember(track, box, now, rules)
+        track[at.HITS] += 1
+        track[at.STREAK] += 1
+        track[at.SEEN] = now
+        track[at.SCORE_BEFORE], track[at.SCORE] = track[at.SCORE], score[j]
+        if rules[at.R_LOOKS] > 0:
+            learn_look(looks[row], quality[row], rules, embedding[j], score[j], hidden[j])
+        if track[at.STATE] != at.TENTATIVE or track[at.HITS] >= rules[at.R_CONFIRM_HITS]:
+            track[at.STATE] = at.CONFIRMED
+            if track[at.ID] == 0:  # now, so that none is spent on a false start
+                track[at.ID] = next_id
+                next_id += 1
+    return next_id
+
+
+@compiled
+def learn_look(memory: Float32, quality: Float64, rules: Float64, seen: Float32, score: float, hidden: float) -> None:
+    """Teach a track what it looks like: its running mean, and its samples.
+
+    Args:
+        memory: ``(1 + S, D)``, the mean and the samples.
+        quality: ``(1 + S,)``: how many samples there were, then the quality of each, -1 where free.
+        hidden: how much of the box others cover.
+    """
+    known = False
+    for i in range(len(seen)):
+        known = known or memory[0, i] != 0
+    good = score >= rules[at.R_LOOK_SCORE] and hidden <= rules[at.R_LOOK_HIDDEN]
+    if known and not good:
+        return
+    momentum = rules[at.R_MOMENTUM] if known else 0.0
+    if known and rules[at.R_MOMENTUM_BY_SCORE] > 0:  # Deep OC-SORT, section 3.2: less of what is less sure
+        trust = (score - rules[at.R_LOOK_SCORE]) / max(1 - rules[at.R_LOOK_SCORE], 1e-6)
+        momentum += (1 - momentum) * (1 - trust)
+    total = 0.0
+    for i in range(len(seen)):
+        memory[0, i] = momentum * memory[0, i] + (1 - momentum) * seen[i]
+        total += memory[0, i] ** 2
+    total = math.sqrt(total)
+    if total > 0:
+        for i in range(len(seen)):
+            memory[0, i] /= total
+    if len(memory) > 1:
+        add_sample(memory, quality, rules, seen, score * (1 - hidden))
+
+
+@compiled
+def add_sample(memory: Float32, quality: Float64, rules: Float64, seen: Float32, value: float) -> None:
+    """Keep a sample: the newest in turn, or, with `novelty`, what is new or better than what it resembles most."""
+    budget = len(memory) - 1
+    if rules[at.R_NOVELTY] <= 0:
+        slot = 1 + int(quality[0]) % budget
+    else:
+        slot, like, worst = -1, -2.0, 1
+        for k in range(1, budget + 1):
+            if quality[k] < quality[worst]:
+                worst = k
+            if quality[k] < 0:
+                continue
+            dot = np.float32(0)
+            for i in range(len(seen)):
+                dot += memory[k, i] * seen[i]
+            if dot > like:
+                slot, like = k, float(dot)
+        if (1 - like) / 2 > rules[at.R_NOVELTY]:  # new: takes the place of the worst
+            if quality[worst] > value:
+                return
+            slot = worst
+        elif value <= quality[slot]:
+            return
+    memory[slot] = seen
+    quality[slot] = value
+    quality[0] += 1
+
+
+@compiled
+def hidden_shares(xyxy: Float64) -> Float64:
+    """How much of every box another in front of it (lower in the picture) covers, at most, in 0–1."""
+    n = len(xyxy)
+    out = np.zeros(n)
+    order = np.argsort(xyxy[:, 0])
+    for a in range(n):
+        i = order[a]
+        for b in range(a + 1, n):
+            j = order[b]
+            if xyxy[j, 0] >= xyxy[i, 2]:
+                break
+            width = min(xyxy[i, 2], xyxy[j, 2]) - xyxy[j, 0]
+            height = min(xyxy[i, 3], xyxy[j, 3]) - max(xyxy[i, 1], xyxy[j, 1])
+            if width <= 0 or height <= 0:
+                continue
+            behind = i if xyxy[j, 3] > xyxy[i, 3] else j
+            if xyxy[j, 3] == xyxy[i, 3]:
+                continue
+            area = max((xyxy[behind, 2] - xyxy[behind, 0]) * (xyxy[behind, 3] - xyxy[behind, 1]), 1e-6)
+            out[behind] = max(out[behind], width * height / area)
+    return out
+
+
+@compiled
+def find_dead(table: Float64, n: int, rules: Float64, matched: Index, now: float, before: float) -> Flags:
+    """Tentative tracks that missed, tracks too long out of sight, and lost doubles of seen ones."""
+    dead = np.zeros(n, np.bool_)
+    kind = int(rules[at.R_KIND])
+    lost = False
+    for row in range(n):
+        if matched[row] >= 0:
+            continue
+        age = now - table[row, at.SEEN]
+        # Seen in the last frame: it has at least this one to come back in, however slow the camera.
+        had_a_chance = table[row, at.SEEN] < before
+        if table[row, at.STATE] == at.TENTATIVE:
+            dead[row] = age > rules[at.R_KEEP] + 1e-6 if rules[at.R_KEEP] > 0 else True
+        else:
+            dead[row] = had_a_chance and age > rules[at.R_LOST] + 1e-6
+            lost = lost or not dead[row]
+    if not lost or rules[at.R_DUPLICATE] >= 1:
+        return dead
+    boxes = np.empty((n, 4))
+    for row in range(n):
+        boxes[row] = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+    for row in range(n):
+        if matched[row] >= 0 or dead[row] or table[row, at.STATE] != at.LOST:
+            continue
+        box = box_at(boxes, row)
+        for other in range(n):
+            if matched[other] < 0 or boxes[other, 0] > box[2] or boxes[other, 2] < box[0]:
+                continue
+            if costs.pair_iou(box, box_at(boxes, other)) > rules[at.R_DUPLICATE]:
+                dead[row] = True
+                break
+    return dead
+
+
+@compiled
+def keep(table: Float64, n: int, looks: Float32, quality: Float64, matched: Index, dead: Flags) -> int:
+    """Close the gaps that the dead leave; returns how many remain."""
+    kept = 0
+    for row in range(n):
+        if dead[row]:
+            continue
+        if kept < row:
+            table[kept] = table[row]
+            looks[kept] = looks[row]
+            quality[kept] = quality[row]
+            matched[kept] = matched[row]
+        kept += 1
+    return kept
+
+
+@compiled
+def newborns(rules: Float64, matched: Index, xyxy: Float64, score: Float64) -> Index:
+    """Rows of detections that nobody took and that begin a track."""
+    count = len(xyxy)
+    free, taken = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+    for j in range(count):
+        free[j] = score[j] >= rules[at.R_BIRTH_SCORE]
+    for j in matched:
+        if j >= 0:
+            free[j], taken[j] = False, True
+    if rules[at.R_BIRTH_OVERLAP] < 1:
+        # The surest first; what overlaps a seen track, or a surer newborn, is the same object.
+        for j in np.argsort(-score, kind="mergesort"):
+            if not free[j]:
+                continue
+            box = box_at(xyxy, j)
+            for other in range(count):
+                if not taken[other] or xyxy[other, 0] > box[2] or xyxy[other, 2] < box[0]:
+                    continue
+                if costs.pair_iou(box, box_at(xyxy, other)) > rules[at.R_BIRTH_OVERLAP]:
+                    free[j] = False
+                    break
+            taken[j] = free[j]
+    return np.flatnonzero(free)
+
+
+@compiled
+def bear(
+    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, rows: Index, xyxy: Float64,
+    score: Float64, class_id: Index, embedding: Float32, hidden: Float64, now: float, serial: int, next_id: int,
+    at_once: bool,
+) -> int:  # fmt: skip
+    """Begin a track on each of the detections `rows`; returns the next id."""
+    kind = int(rules[at.R_KIND])
+    for i in range(len(rows)):
+        track, j = table[n + i], rows[i]
+        track[:] = 0.0
+        track[at.PAST :] = np.nan
+        box = box_at(xyxy, j)
+        belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
+        z = kalman.measure(kind, box[0], box[1], box[2], box[3])
+        kalman.initiate(kind, belief, z, rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE])
+        track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE] = belief
+        remember(track, box, now, rules)
+        track[at.SERIAL], track[at.HITS], track[at.STREAK] = serial + i, 1, 1
+        track[at.BORN] = track[at.SEEN] = now
+        track[at.SCORE] = track[at.SCORE_BEFORE] = score[j]
+        track[at.CLASS] = class_id[j]
+        looks[n + i] = np.float32(0)
+        quality[n + i] = -1.0
+        quality[n + i, 0] = 0.0
+        if rules[at.R_LOOKS] > 0:
+            learn_look(looks[n + i], quality[n + i], rules, embedding[j], score[j], hidden[j])
+        if at_once:
+            track[at.STATE], track[at.ID] = at.CONFIRMED, next_id
+            next_id += 1
+    return next_id
+
+
+@compiled
+def report(
+    table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, start: float, now: float, include_lost: bool
+) -> Shown:
+    """The tracks to show, by id: id, box, score, class, detection, state."""
+    rows = np.empty(n, np.int64)
+    m = 0
+    kind = int(rules[at.R_KIND])
+    for row in range(n):
+        seen = table[row, at.STATE] == at.CONFIRMED and matched[row] >= 0
+        young = now - start < (rules[at.R_SHOWN_AFTER] - 0.5) * rules[at.R_NOMINAL]
+        shown = seen and (table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER] or young)
+        if shown or (include_lost and table[row, at.STATE] == at.LOST):
+            k = m
+            while k > 0 and table[rows[k - 1], at.ID] > table[row, at.ID]:  # nearly in order already
+                rows[k] = rows[k - 1]
+                k -= 1
+            rows[k] = row
+            m += 1
+    ids, boxes, scores = np.empty(m, np.int64), np.empty((m, 4), np.float32), np.empty(m, np.float32)
+    classes, detections, states = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.uint8)
+    for i in range(m):
+        row = rows[i]
+        ids[i], scores[i], classes[i] = int(table[row, at.ID]), table[row, at.SCORE], int(table[row, at.CLASS])
+        detections[i], states[i] = matched[row], int(table[row, at.STATE])
+        if rules[at.R_BOX_DETECTION] > 0 and matched[row] >= 0:
+            for k in range(4):
+                boxes[i, k] = xyxy[matched[row], k]
+        else:
+            box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+            for k in range(4):
+                boxes[i, k] = box[k]
+    return ids, boxes, scores, classes, detections, states
+
+
+@compiled
+def first_fault(xyxy: Float32, score: Float32, embedding: Float32) -> int:
+    """The first row that no tracker can use, -1 for none."""
+    for j in range(len(xyxy)):
+        width, height = xyxy[j, 2] - xyxy[j, 0], xyxy[j, 3] - xyxy[j, 1]
+        if not (width >= 0 and height >= 0 and 0 <= score[j] <= 1):
+            return j
+        if not (math.isfinite(width) and math.isfinite(height)):
+            return j
+        total = np.float32(0)
+        for i in range(embedding.shape[1]):
+            total += abs(embedding[j, i])
+        if not math.isfinite(total):
+            return j
+    return -1
+
+
+@compiled
+def step(
+    table: Float64, n: int, looks: Float32, quality: Float64, stages: Float64, rules: Float64, clock: Float64,
+    serial: int, next_id: int, xyxy32: Float32, score32: Float32, class_id: Index, embedding: Float32,
+    camera: Float64, moved: bool, include_lost: bool, recording: bool,
+) -> tuple[int, int, int, Shown, Float64]:  # fmt: skip
+    """One frame. `table`, `looks` and `quality` have room for a newborn a detection, and change in place.
+
+    Args:
+        clock: ``(3,)`` seconds: of the first frame, of the one before, of this.
+
+    Returns:
+        How many tracks there are, how many were ever born, the next id, the tracks to show, and the record.
+    """
+    start, before, now = clock[0], clock[1], clock[2]
+    xyxy, score = xyxy32.astype(np.float64), score32.astype(np.float64)
+    hidden = np.zeros(len(xyxy))
+    if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
+        hidden = hidden_shares(xyxy)
+    if now > before:
+        predict(table, n, rules, now - before, camera, moved)
+    if rules[at.R_BOOST] > 0:
+        boost(table, n, rules, xyxy, score)
+    matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, now, recording)
+    for e in range(len(record)):  # rows move when tracks die: serials do not
+        record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
+    next_id = learn(table, n, looks, quality, rules, matched, xyxy, score, embedding, hidden, now, next_id)
+    dead = find_dead(table, n, rules, matched, now, before)
+    n = keep(table, n, looks, quality, matched, dead)
+    rows = newborns(rules, matched[:n], xyxy, score)
+    at_once = rules[at.R_CONFIRM_HITS] <= 1 or (rules[at.R_AT_ONCE] > 0 and now == start)
+    next_id = bear(
+        table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once
+    )
+    matched = np.concatenate((matched[:n], rows))
+    n, serial = n + len(rows), serial + len(rows)
+    shown = report(table, n, rules, matched, xyxy, start, now, include_lost)
+    return n, serial, next_id, shown, record

@@ -1,0 +1,49 @@
+"""Functions that numba compiles once per machine, with a cache that can be trusted.
+
+numba looks only at the file of a function to decide whether its cached machine code is still true, not at the
+files of the functions it calls. Here the stamp is made of the sources of everything that is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+SOURCES = ("association/*.py", "motion/*.py", "evaluation/*.py", "compiled.py")
+
+
+@cache
+def _stamp() -> bytes:
+    """Of all the sources that compiled code can come from."""
+    here = Path(__file__).parent
+    digest = sha256(numba.__version__.encode())
+    for pattern in SOURCES:
+        for path in sorted(here.glob(pattern)):
+            digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def compiled(function: Function) -> Function:
+    """`function` as machine code, compiled at its first call or taken from the cache.
+
+    The cache lies beside the source, or in the user's cache folder where that is read-only. Where neither can be
+    written, the function is compiled anew in every process.
+    """
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    try:
+        dispatcher.enable_caching()
+    except RuntimeError:  # nowhere to write
+        return cast(Function, dispatcher)
+    file: Any = getattr(dispatcher._cache, "_cache_file", None)
+    if not hasattr(file, "_source_stamp"):
+        # Not public: where a numba has it no longer, it is better to compile anew than to trust old code.
+        return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
+    file._source_stamp = _stamp()
+    return cast(Function, dispatcher)
