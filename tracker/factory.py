@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from reid.runtime import choose_device
 from tracker.config import PipelineSettings, load_pipeline_settings, load_recipe
 from tracker.errors import DataError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tracker.association.engine import Engine
     from tracker.association.recipe import Recipe
     from tracker.detection.base import Detector
+    from tracker.motion.camera import CameraMotion
     from tracker.pipeline import Pipeline
 
 GPU_BATCH, CPU_BATCH = 16, 8
@@ -31,13 +34,37 @@ def load_tracker(
     Args:
         recipe: for example "bytetrack" or "my-recipe.yaml".
         overrides: `key.path=value` settings laid over it.
+        record: keep what was thought of every pair, for `Engine.take_record`.
 
     Raises:
         ConfigError: no such recipe, or a setting that is unknown, of the wrong type or out of range.
+        DataError: the recipe's file of camera motions cannot be read.
     """
     from tracker.association.engine import Engine
 
-    return Engine(load_recipe(recipe, overrides))
+    found = load_recipe(recipe, overrides)
+    return Engine(found, build_camera(found), record=record)
+
+
+def build_camera(recipe: Recipe) -> CameraMotion | None:
+    """What measures the camera's motion for a recipe; None where it wants none."""
+    if recipe.camera_motion == "none":
+        return None
+    from tracker.motion.camera import MeasuredCamera, RecordedCamera
+
+    if recipe.camera_motion != "file":
+        return MeasuredCamera(recipe.camera_motion)
+    assert recipe.camera_file is not None
+    try:
+        rows = np.loadtxt(recipe.camera_file, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{recipe.camera_file}: camera motions cannot be read: {error}") from error
+    if rows.shape[1] != 7 or (np.diff(rows[:, 0]) != 1).any():
+        raise DataError(
+            f"{recipe.camera_file}: expected a row a frame without gaps, of 7 numbers (frame and 2×3 affine), "
+            f"got {rows.shape[1]} columns"
+        )
+    return RecordedCamera(rows[:, 1:].reshape(-1, 2, 3))
 
 
 def build_detector(settings: PipelineSettings) -> Detector:

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import layout as at
+from tracker.association.explain import Record
 from tracker.association.lifecycle import first_fault, step
 from tracker.association.program import compile_recipe
 from tracker.association.recipe import Recipe
 from tracker.errors import DataError
+from tracker.motion.kalman import STILL
 from tracker.types import Detections, Tracks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tracker.motion.camera import CameraMotion
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-STILL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-"""A camera that did not move."""
 BLIND = np.zeros((1, 0), np.float32)
 LEAST_ROOM = 64
 
@@ -31,16 +36,20 @@ class Engine:
 
     Args:
         recipe: what to do.
+        camera: measures how the camera moved, for recipes with `camera_motion`.
+        record: keep what was thought of every pair, for `take_record`.
 
     Attributes:
-        needs_image: `update` wants the frame's picture.
+        needs_image: `update` wants the frame's picture; without one the camera counts as still.
         needs_embedding: detections must have embeddings.
         embedding_score: those with a lower score may have zeros instead.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, camera: CameraMotion | None = None, *, record: bool = False) -> None:
         self.recipe = recipe
-        self.needs_image = False
+        self.needs_image = camera is not None
+        self._camera = camera
+        self._recording = record
         self.needs_embedding = recipe.needs_embedding
         self.embedding_score = recipe.embedding_score
         self._stages, self._rules = compile_recipe(recipe)
@@ -52,6 +61,9 @@ class Engine:
         self._next_id = 1
         self._clock: Float64 | None = None
         self._table, self._looks, self._quality = self._room(LEAST_ROOM, 0)
+        self._record = Record()
+        if self._camera is not None:
+            self._camera.reset()
 
     def update(
         self,
@@ -85,12 +97,28 @@ class Engine:
             self._make_room(self._count + len(xyxy), embedding.shape[1])
         if not len(embedding):
             embedding = np.zeros((max(len(xyxy), 1), embedding.shape[1]), np.float32)
-        self._count, self._serial, self._next_id, tracks, _ = step(
+        moved = STILL
+        if self._camera is not None and image is not None:
+            moved = self._camera.estimate(image, xyxy)
+        self._count, self._serial, self._next_id, tracks, pairs = step(
             self._table, self._count, self._looks, self._quality, self._stages, self._rules, clock, self._serial,
-            self._next_id, xyxy, score, _ready(detections.class_id), embedding, STILL, False, include_lost, False,
+            self._next_id, xyxy, score, _ready(detections.class_id), embedding, moved, moved is not STILL,
+            include_lost, self._recording,
         )  # fmt: skip
+        if self._recording:
+            self._record.add(clock[2], pairs, self._table[: self._count], xyxy, score)
         self._clock = clock
         return Tracks.unchecked(*tracks)
+
+    def take_record(self) -> pa.Table:
+        """What was thought of every pair since the last call, a row a pair; see `tracker.association.explain`.
+
+        Raises:
+            DataError: the engine was not made with `record=True`.
+        """
+        if not self._recording:
+            raise DataError("nothing was recorded: make the engine with load_tracker(..., record=True)")
+        return self._record.take(self.recipe)
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next frame depends on, as plain arrays for `np.savez`."""
@@ -102,7 +130,7 @@ class Engine:
             "table": self._table[:n].copy(),
             "looks": self._looks[:n].copy(),
             "quality": self._quality[:n].copy(),
-        }
+        } | ({} if self._camera is None else {f"camera.{k}": v for k, v in self._camera.state_dict().items()})
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue, to the bit, where `state_dict` was taken.
@@ -128,6 +156,8 @@ class Engine:
         self._count = len(table)
         self._table[: self._count], self._looks[: self._count] = table, looks
         self._quality[: self._count] = quality
+        if self._camera is not None:
+            self._camera.load_state_dict({k[7:]: state[k] for k in self.state_dict() if k.startswith("camera.")})
 
     @property
     def _slots(self) -> int:

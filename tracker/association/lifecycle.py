@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from tracker.association import costs
 from tracker.association import layout as at
+from tracker.association.appearance import hidden_shares, learn_look
 from tracker.association.pairing import associate, box_at, past_at
+from tracker.association.shift import follow_camera, follow_common_motion
 from tracker.compiled import compiled
 from tracker.motion import kalman
 
@@ -18,9 +20,6 @@ Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Shown = tuple[Index, Float32, Float32, Index, Index, NDArray[np.uint8]]
-
-ALIKE = 0.02
-"""Half cosine distance below which a sample of the appearance adds nothing."""
 
 
 @compiled
@@ -42,34 +41,6 @@ def predict(table: Float64, n: int, rules: Float64, elapsed: float, camera: Floa
             for i in range(4):
                 belief[kalman.VELOCITY + i] *= fade
         kalman.predict(kind, belief, steps, p, v)
-
-
-@compiled
-def follow_camera(track: Float64, kind: int, camera: Float64) -> None:
-    """Bring all that a track remembers of places into the new picture."""
-    kalman.warp(kind, track[at.BELIEF : at.BELIEF + kalman.SIZE], camera)
-    kalman.warp(kind, track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE], camera)
-    warp_box(track[at.BOX : at.BOX + 4], camera)
-    for k in range(at.PASTS):
-        if not math.isnan(track[at.PAST + 5 * k]):
-            warp_box(track[at.PAST + 5 * k + 1 : at.PAST + 5 * k + 5], camera)
-    for k in range(4):
-        x, y = track[at.HEADING + 2 * k], track[at.HEADING + 2 * k + 1]
-        dx, dy = camera[0, 0] * x + camera[0, 1] * y, camera[1, 0] * x + camera[1, 1] * y
-        size, before = math.hypot(dx, dy), math.hypot(x, y)
-        if size > 0:
-            track[at.HEADING + 2 * k], track[at.HEADING + 2 * k + 1] = dx * before / size, dy * before / size
-
-
-@compiled
-def warp_box(box: Float64, camera: Float64) -> None:
-    """Move the centre of a box and scale its sides."""
-    grow = math.sqrt(max(abs(camera[0, 0] * camera[1, 1] - camera[0, 1] * camera[1, 0]), 1e-12))
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    half_width, half_height = grow * (box[2] - box[0]) / 2, grow * (box[3] - box[1]) / 2
-    cx = camera[0, 0] * x + camera[0, 1] * y + camera[0, 2]
-    cy = camera[1, 0] * x + camera[1, 1] * y + camera[1, 2]
-    box[0], box[1], box[2], box[3] = cx - half_width, cy - half_height, cx + half_width, cy + half_height
 
 
 @compiled
@@ -170,7 +141,7 @@ def learn(
             replay(track, box, now, rules)
         scale = 1.0
         if rules[at.R_NOISE_BY_SCORE] > 0:
-            scale = max(1.0 - score[j], rules[at.R_NOISE_BY_SCORE])
+            scale = math.sqrt(max(1.0 - score[j], rules[at.R_NOISE_BY_SCORE]))
         belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
         kalman.update(kind, belief, kalman.measure(kind, box[0], box[1], box[2], box[3]), scale, p)
         track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE] = belief
@@ -187,90 +158,6 @@ def learn(
                 track[at.ID] = next_id
                 next_id += 1
     return next_id
-
-
-@compiled
-def learn_look(memory: Float32, quality: Float64, rules: Float64, seen: Float32, score: float, hidden: float) -> None:
-    """Teach a track what it looks like: its running mean, and its samples.
-
-    Args:
-        memory: ``(1 + S, D)``, the mean and the samples.
-        quality: ``(1 + S,)``: how many samples there were, then the quality of each, -1 where free.
-        hidden: how much of the box others cover.
-    """
-    known = False
-    for i in range(len(seen)):
-        known = known or memory[0, i] != 0
-    good = score >= rules[at.R_LOOK_SCORE] and hidden <= rules[at.R_LOOK_HIDDEN]
-    if known and not good:
-        return
-    momentum = rules[at.R_MOMENTUM] if known else 0.0
-    if known and rules[at.R_MOMENTUM_BY_SCORE] > 0:  # Deep OC-SORT, section 3.2: less of what is less sure
-        trust = (score - rules[at.R_LOOK_SCORE]) / max(1 - rules[at.R_LOOK_SCORE], 1e-6)
-        momentum += (1 - momentum) * (1 - trust)
-    total = 0.0
-    for i in range(len(seen)):
-        memory[0, i] = momentum * memory[0, i] + (1 - momentum) * seen[i]
-        total += memory[0, i] ** 2
-    total = math.sqrt(total)
-    if total > 0:
-        for i in range(len(seen)):
-            memory[0, i] /= total
-    if len(memory) > 1:
-        add_sample(memory, quality, rules, seen, score * (1 - hidden))
-
-
-@compiled
-def add_sample(memory: Float32, quality: Float64, rules: Float64, seen: Float32, value: float) -> None:
-    """Keep a sample: the newest in turn, or, with `novelty`, what is new or better than what it resembles most."""
-    budget = len(memory) - 1
-    if rules[at.R_NOVELTY] <= 0:
-        slot = 1 + int(quality[0]) % budget
-    else:
-        slot, like, worst = -1, -2.0, 1
-        for k in range(1, budget + 1):
-            if quality[k] < quality[worst]:
-                worst = k
-            if quality[k] < 0:
-                continue
-            dot = np.float32(0)
-            for i in range(len(seen)):
-                dot += memory[k, i] * seen[i]
-            if dot > like:
-                slot, like = k, float(dot)
-        if (1 - like) / 2 > rules[at.R_NOVELTY]:  # new: takes the place of the worst
-            if quality[worst] > value:
-                return
-            slot = worst
-        elif value <= quality[slot]:
-            return
-    memory[slot] = seen
-    quality[slot] = value
-    quality[0] += 1
-
-
-@compiled
-def hidden_shares(xyxy: Float64) -> Float64:
-    """How much of every box another in front of it (lower in the picture) covers, at most, in 0–1."""
-    n = len(xyxy)
-    out = np.zeros(n)
-    order = np.argsort(xyxy[:, 0])
-    for a in range(n):
-        i = order[a]
-        for b in range(a + 1, n):
-            j = order[b]
-            if xyxy[j, 0] >= xyxy[i, 2]:
-                break
-            width = min(xyxy[i, 2], xyxy[j, 2]) - xyxy[j, 0]
-            height = min(xyxy[i, 3], xyxy[j, 3]) - max(xyxy[i, 1], xyxy[j, 1])
-            if width <= 0 or height <= 0:
-                continue
-            behind = i if xyxy[j, 3] > xyxy[i, 3] else j
-            if xyxy[j, 3] == xyxy[i, 3]:
-                continue
-            area = max((xyxy[behind, 2] - xyxy[behind, 0]) * (xyxy[behind, 3] - xyxy[behind, 1]), 1e-6)
-            out[behind] = max(out[behind], width * height / area)
-    return out
 
 
 @compiled
@@ -383,6 +270,31 @@ def bear(
     return next_id
 
 
+COVERED = 0.3
+"""Share of a box that another must cover to be the reason why it is not seen."""
+
+
+@compiled
+def is_shown_lost(table: Float64, n: int, row: int, rules: Float64, matched: Index, xyxy: Float64, now: float) -> bool:
+    """Whether a track out of sight is shown where it is expected: for a moment, or while another hides it."""
+    gone = now - table[row, at.SEEN] - 1e-6
+    if table[row, at.HITS] < rules[at.R_SHOWN_HITS]:
+        return False
+    if gone <= rules[at.R_SHOWN_LOST]:
+        return True
+    if gone > rules[at.R_SHOWN_HIDDEN]:
+        return False
+    box = kalman.corners(int(rules[at.R_KIND]), table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    for other in range(n):
+        if matched[other] >= 0:
+            found = box_at(xyxy, matched[other])
+            width, height = min(box[2], found[2]) - max(box[0], found[0]), min(box[3], found[3]) - max(box[1], found[1])
+            if width > 0 and height > 0 and width * height > COVERED * area:
+                return True
+    return False
+
+
 @compiled
 def report(
     table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, start: float, now: float, include_lost: bool
@@ -395,7 +307,9 @@ def report(
         seen = table[row, at.STATE] == at.CONFIRMED and matched[row] >= 0
         young = now - start < (rules[at.R_SHOWN_AFTER] - 0.5) * rules[at.R_NOMINAL]
         shown = seen and (table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER] or young)
-        if shown or (include_lost and table[row, at.STATE] == at.LOST):
+        lost = table[row, at.STATE] == at.LOST
+        shown = shown or (lost and is_shown_lost(table, n, row, rules, matched, xyxy, now))
+        if shown or (include_lost and lost):
             k = m
             while k > 0 and table[rows[k - 1], at.ID] > table[row, at.ID]:  # nearly in order already
                 rows[k] = rows[k - 1]
@@ -458,6 +372,8 @@ def step(
         predict(table, n, rules, now - before, camera, moved)
     if rules[at.R_BOOST] > 0:
         boost(table, n, rules, xyxy, score)
+    if rules[at.R_COMMON_MOTION] > 0:
+        follow_common_motion(table, n, rules, xyxy)
     matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, now, recording)
     for e in range(len(record)):  # rows move when tracks die: serials do not
         record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]

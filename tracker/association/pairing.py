@@ -37,7 +37,7 @@ def similarity(memory: Float32, samples: bool, seen: Float32) -> float:
         memory: ``(1 + S, D)``: the mean, then samples; those not taken yet are zero.
         seen: ``(D,)``.
     """
-    best = -2.0
+    best: float = -2.0
     for k in range(1 if samples else 0, len(memory) if samples else 1):
         dot = np.float32(0)
         for i in range(len(seen)):
@@ -61,11 +61,11 @@ def direction(track: Float64, box: costs.Box, now: float, rules: Float64, by_cor
     h = at.HEADING
     if not by_corners:
         dx, dy = (box[0] + box[2] - x1 - x2) / 2, (box[1] + box[3] - y1 - y2) / 2
-        return float(costs.angle_between(track[h], track[h + 1], dx, dy))
+        return costs.angle_between(track[h], track[h + 1], dx, dy)
     total = costs.angle_between(track[h], track[h + 1], box[0] - x1, box[1] - y1)
     total += costs.angle_between(track[h + 2], track[h + 3], box[0] - x1, box[3] - y2)
     total += costs.angle_between(track[h + 4], track[h + 5], box[2] - x2, box[1] - y1)
-    return float(total + costs.angle_between(track[h + 6], track[h + 7], box[2] - x2, box[3] - y2)) / 4
+    return (total + costs.angle_between(track[h + 6], track[h + 7], box[2] - x2, box[3] - y2)) / 4
 
 
 @compiled
@@ -89,7 +89,7 @@ def candidate_margin(stage: Float64, box: costs.Box, widest: float, tallest: flo
     """Pixels to the sides of a track's box beyond which no pair of this stage can exist; infinite where any can."""
     if stage[at.S_REACH] < np.inf:
         allowed = stage[at.S_SLACK] + stage[at.S_REACH] * age
-        return allowed * (box[3] - box[1] + tallest) / 2 + widest
+        return float(allowed * (box[3] - box[1] + tallest) / 2 + widest)
     if stage[at.S_LEAST_OVERLAP] > 0 and stage[at.S_MODE] != at.LEAST:
         return 0.0
     if stage[at.S_MODE] == at.LEAST and not stage[at.S_LEAST_OVERLAP] > 0:
@@ -97,7 +97,7 @@ def candidate_margin(stage: Float64, box: costs.Box, widest: float, tallest: flo
     if stage[at.S_MODE] == at.LOOK or stage[at.S_MODE] == at.FUSED or stage[at.S_MODE] == at.ADAPTIVE:
         return np.inf
     if stage[at.S_OVERLAP] == costs.BUFFERED_IOU and stage[at.S_GATE] < 1:
-        return stage[at.S_BUFFER] * (box[2] - box[0] + widest)
+        return float(stage[at.S_BUFFER] * (box[2] - box[0] + widest))
     plain = stage[at.S_OVERLAP] == costs.IOU or stage[at.S_OVERLAP] == costs.HEIGHT_IOU
     return 0.0 if plain and stage[at.S_GATE] < 1 else np.inf
 

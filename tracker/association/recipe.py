@@ -49,9 +49,10 @@ class Motion(Part):
     )
     noise_by_score: Fraction | None = Field(
         None,
-        description="noise of a measurement times 1 - score, at least this (GIAOTracker's NSA); null: the same for all",
+        description="variance of a measurement times 1 - score, at least this (GIAOTracker's NSA); null: the same",
     )
     reupdate: bool = Field(False, description="back in sight, run the filter again over the gap (OC-SORT's ORU)")
+    common: bool = Field(False, description="move all tracks by what those that are found moved in common")
     direction_steps: int = Field(3, ge=1, le=5, description="nominal frames over which a heading is taken")
 
 
@@ -136,6 +137,11 @@ class Death(Part):
     """When a track ends."""
 
     lost_seconds: float = Field(1.0, ge=0, le=86_400, description="out of sight longer than this, and than one frame")
+    shown_seconds: float = Field(
+        0.0, ge=0, le=60, description="out of sight, a track is shown at its predicted box for so long"
+    )
+    shown_hidden_seconds: float = Field(0.0, ge=0, le=60, description="the same, while a seen track covers it")
+    shown_hits: int = Field(1, ge=1, le=1000, description="matches that a track needs to be shown out of sight")
     duplicate_overlap: Fraction = Field(
         1.0, description="a lost track that a seen one overlaps more than this is the same object: it ends"
     )
@@ -164,7 +170,10 @@ class Recipe(Part):
     covers: str = Field("", description="what of the paper is covered, and differences")
     frame_rate: Positive = Field(30.0, le=1000, description="of the nominal step that noise is given for")
     motion: Motion = Motion()
-    camera_motion: Literal["none"] = "none"
+    camera_motion: Literal["none", "flow", "ecc", "orb", "file"] = Field(
+        "none", description="how it is measured: sparse optical flow, ECC, ORB, or read from `camera_file`"
+    )
+    camera_file: str | None = Field(None, description="text, a row a frame: its number and the six of a 2×3 affine")
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=8)
     birth: Birth = Birth()
     death: Death = Death()
@@ -177,6 +186,12 @@ class Recipe(Part):
     def needs_embedding(self) -> bool:
         """Whether any stage compares appearance."""
         return any(stage.needs_embedding for stage in self.stages)
+
+    @model_validator(mode="after")
+    def _has_camera_file(self) -> Self:
+        if (self.camera_motion == "file") != (self.camera_file is not None):
+            raise ValueError("camera_motion: file and camera_file: PATH go together")
+        return self
 
     @model_validator(mode="after")
     def _has_samples(self) -> Self:

@@ -31,6 +31,9 @@ Four = tuple[float, float, float, float]
 XYAH, XYWH, XYSR = 0, 1, 2
 KINDS: dict[BoxState, int] = {"xyah": XYAH, "xywh": XYWH, "xysr": XYSR}
 
+STILL: Float64 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+"""The affine of a camera that did not move."""
+
 POSITION, VELOCITY, VAR_POSITION, COVARIANCE, VAR_VELOCITY, SIZE = 0, 4, 8, 12, 16, 20
 """Where each part of a belief begins, and how long it is."""
 

@@ -1,0 +1,263 @@
+"""Identities by motion alone, ours beside Ultralytics' trackers: `python tools/compare_trackers.py`.
+
+The same detections for all, every tracker with one setting for everything. Groups:
+- mot15: SORT's public detections (Faster R-CNN) of the MOT15 sequences whose ground truth the data folder has;
+- mot17: ground truth of MOT17 seen by a simulated detector (misses in runs, jitter, scores that fall
+  with occlusion, false boxes);
+and each again with every second and every fifth frame only, with a shaking camera, and with noise on the scores.
+Scores are those of a group's sequences together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker import Detections, load_tracker
+from tracker.config import load_recipe
+from tracker.evaluation import clear, hota, identity
+from tracker.evaluation.evaluate import Scores, combine
+from tracker.evaluation.sequence import Boxes, match_up
+
+DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
+Rows = NDArray[np.float64]
+Update = Callable[[Rows, float], tuple[NDArray[np.int64], Rows]]
+
+MOTION_ONLY = {
+    "botsort": ["stages.0.cost=iou_times_score", "stages.0.least_overlap=null", "stages.2.cost=iou_times_score",
+                "stages.2.least_overlap=null", "stages.0.appearance_gate=null", "stages.2.appearance_gate=null"],
+    "reacquire": [],
+}  # fmt: skip
+"""Settings that take the appearance out of recipes that use it."""
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Detections ``(N, 5)`` of every frame (corners and score), the ground truth, frames a second."""
+
+    name: str
+    frames: list[Rows]
+    truth: Boxes
+    rate: float
+
+
+def boxes_of(rows: Rows, frame: NDArray[np.int64]) -> Boxes:
+    """MOT rows as ground truth."""
+    corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
+    n = len(rows)
+    return Boxes(frame, rows[:, 1].astype(np.int64), corners, np.ones(n, np.int64), np.ones(n, bool))
+
+
+def public(name: str, rate: float) -> Sequence:
+    """A MOT15 sequence with SORT's detections."""
+    found = np.loadtxt(DATA / "mot15" / name / "det/det.txt", delimiter=",")
+    truth = np.loadtxt(DATA / "mot15" / name / "gt/gt.txt", delimiter=",")
+    truth = truth[truth[:, 6] != 0]
+    truth = truth[np.argsort(truth[:, 0], kind="stable")]
+    frames = []
+    for frame in range(1, int(truth[:, 0].max()) + 1):
+        rows = found[found[:, 0] == frame]
+        frames.append(np.column_stack([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6], np.clip(rows[:, 6], 0, 1)]))
+    return Sequence(name, frames, boxes_of(truth, truth[:, 0].astype(np.int64)), rate)
+
+
+def simulated(name: str, rate: float, seed: int, size: tuple[int, int] = (1920, 1080)) -> Sequence:
+    """A MOT17 sequence as a detector might see it.
+
+    Everyone is missed for runs of 1 to 8 frames now and then, and more the more others hide them; scores follow
+    visibility; boxes tremble by 3 % of their size; 0.4 false boxes a frame, some of which stay for a few frames.
+    """
+    chance = np.random.default_rng(seed)
+    truth = np.loadtxt(DATA / "mot17" / name / "gt/gt.txt", delimiter=",")
+    truth = truth[(truth[:, 6] != 0) & (truth[:, 7] == 1)]
+    truth = truth[np.argsort(truth[:, 0], kind="stable")]
+    away: dict[int, int] = {}
+    ghosts: list[tuple[int, Rows]] = []
+    frames = []
+    for frame in range(1, int(truth[:, 0].max()) + 1):
+        rows = []
+        for row in truth[truth[:, 0] == frame]:
+            who, seen, side = int(row[1]), row[8], row[[4, 5, 4, 5]]
+            if away.get(who, 0) > 0:
+                away[who] -= 1
+                continue
+            if chance.random() < 0.02:
+                away[who] = int(chance.integers(1, 8))
+            if chance.random() > min(1.0, 1.6 * seen + 0.1):
+                continue
+            box = np.r_[row[2:4], row[2:4] + row[4:6]] + chance.normal(0, 0.03, 4) * side
+            rows.append(np.r_[box, np.clip(0.35 + 0.6 * seen + chance.normal(0, 0.1), 0.05, 0.99)])
+        for _ in range(chance.poisson(0.2)):
+            x, y, h = chance.uniform(0, 0.9 * size[0]), chance.uniform(0, 0.8 * size[1]), chance.uniform(50, 300)
+            box = np.array([x, y, x + 0.4 * h, y + h, np.clip(chance.normal(0.4, 0.15), 0.05, 0.95)])
+            ghosts.append((int(chance.integers(1, 5)), box))
+        rows += [box + np.r_[chance.normal(0, 2, 4), 0] for _, box in ghosts]
+        ghosts = [(left - 1, box) for left, box in ghosts if left > 1]
+        frames.append(np.array(rows).reshape(-1, 5))
+    return Sequence(name, frames, boxes_of(truth, truth[:, 0].astype(np.int64)), rate)
+
+
+def every(sequence: Sequence, step: int) -> Sequence:
+    """Only every so many frames; what is left keeps its time."""
+    kept = (sequence.truth.frame - 1) % step == 0
+    truth = sequence.truth.keep(kept)
+    truth = Boxes((truth.frame - 1) // step + 1, truth.id, truth.xyxy, truth.class_id, truth.counts)
+    return Sequence(sequence.name, sequence.frames[::step], truth, sequence.rate / step)
+
+
+def shaken(sequence: Sequence, seed: int, pixels: float = 8) -> Sequence:
+    """A hand-held camera: everything moves together, smoothly, by so many pixels a frame."""
+    chance = np.random.default_rng(seed)
+    noise = chance.normal(0, 1, (len(sequence.frames) + 8, 2))
+    shift = pixels * np.array([noise[i : i + 4].mean(0) for i in range(len(sequence.frames))])
+    frames = [np.c_[rows[:, :4] + np.tile(s, 2), rows[:, 4:]] for rows, s in zip(sequence.frames, shift, strict=True)]
+    t = sequence.truth
+    truth = Boxes(t.frame, t.id, t.xyxy + np.tile(shift[t.frame - 1], 2), t.class_id, t.counts)
+    return Sequence(sequence.name, frames, truth, sequence.rate)
+
+
+def noisy(sequence: Sequence, seed: int, deviation: float = 0.15) -> Sequence:
+    """Scores that tell less."""
+    chance = np.random.default_rng(seed)
+    frames = []
+    for rows in sequence.frames:
+        score = np.clip(rows[:, 4] + chance.normal(0, deviation, len(rows)), 0.02, 1)
+        frames.append(np.c_[rows[:, :4], score])
+    return Sequence(sequence.name, frames, sequence.truth, sequence.rate)
+
+
+def groups(seeds: int) -> dict[str, list[Sequence]]:
+    """All that is judged."""
+    mot15 = [public("TUD-Campus", 25), public("TUD-Stadtmitte", 25)]
+    mot17 = [
+        simulated(name, rate, seed) for name, rate in (("MOT17-05", 14), ("MOT17-09", 30)) for seed in range(seeds)
+    ]
+    made: dict[str, list[Sequence]] = {}
+    for name, members in (("mot15", mot15), ("mot17", mot17)):
+        made[name] = members
+        made[f"{name} 1/2"] = [every(s, 2) for s in members]
+        made[f"{name} 1/5"] = [every(s, 5) for s in members]
+        made[f"{name} shaken"] = [shaken(s, i) for i, s in enumerate(members)]
+        made[f"{name} scores"] = [noisy(s, i) for i, s in enumerate(members)]
+    return made
+
+
+def ours(recipe: str, overrides: list[str]) -> Update:
+    """A recipe by motion alone."""
+    engine = load_tracker(recipe, overrides=[*overrides, "camera_motion=none"])
+
+    def update(rows: Rows, seconds: float) -> tuple[NDArray[np.int64], Rows]:
+        tracks = engine.update(Detections(rows[:, :4], rows[:, 4]), timestamp=seconds)
+        return tracks.id, tracks.xyxy.astype(np.float64)
+
+    return update
+
+
+def ultralytics(name: str, changes: Mapping[str, object]) -> Update:
+    """One of Ultralytics' trackers with its shipped settings."""
+    from ultralytics.engine.results import Boxes as Found
+    from ultralytics.trackers.track import TRACKER_MAP
+    from ultralytics.utils import YAML
+    from ultralytics.utils.checks import check_yaml
+
+    settings = YAML.load(check_yaml(f"{name}.yaml")) | {"gmc_method": "none", "with_reid": False} | dict(changes)
+    tracker = TRACKER_MAP[settings["tracker_type"]](SimpleNamespace(**settings))
+
+    def update(rows: Rows, _: float) -> tuple[NDArray[np.int64], Rows]:
+        boxes = np.column_stack([rows, np.zeros(len(rows))]).astype(np.float32)
+        out = np.asarray(tracker.update(Found(boxes, (4000, 4000))), np.float64).reshape(-1, 8)
+        return out[:, 4].astype(np.int64), out[:, :4]
+
+    return update
+
+
+PEERS: dict[str, tuple[str, dict[str, object]]] = {
+    "ultralytics bytetrack": ("bytetrack", {}),
+    "ultralytics bytetrack, paper's settings": (
+        "bytetrack",
+        {"track_high_thresh": 0.6, "new_track_thresh": 0.7, "match_thresh": 0.8},
+    ),
+    "ultralytics botsort": ("botsort", {}),
+    "ultralytics ocsort": ("ocsort", {}),
+    "ultralytics fasttrack": ("fasttrack", {}),
+    "ultralytics tracktrack": ("tracktrack", {}),
+}
+
+
+def judge(update: Update, sequence: Sequence) -> Scores:
+    """Run a tracker over a sequence and score it."""
+    ids, frames, boxes = [], [], []
+    for index, rows in enumerate(sequence.frames):
+        found, corners = update(rows, index / sequence.rate)
+        ids.append(found)
+        frames.append(np.full(len(found), index + 1))
+        boxes.append(corners.reshape(-1, 4))
+    n = sum(map(len, ids))
+    result = Boxes(
+        np.concatenate(frames), np.concatenate(ids), np.concatenate(boxes), np.ones(n, np.int64), np.ones(n, bool)
+    )
+    pairs = match_up(sequence.truth, result, len(sequence.frames))
+    return Scores(clear.clear(pairs), identity.identity(pairs), hota.hota(pairs))
+
+
+def contenders(recipes: list[str], peers: bool) -> Iterator[tuple[str, Callable[[], Update]]]:
+    """Names, and how each is made anew for a sequence."""
+    for recipe in recipes:
+        changes = MOTION_ONLY.get(recipe, [])
+        if load_recipe(recipe, changes).needs_embedding:
+            continue
+        yield f"reacquire {recipe}", lambda recipe=recipe, changes=changes: ours(recipe, changes)
+    if peers:
+        for name, (kind, changes) in PEERS.items():
+            yield name, lambda kind=kind, changes=changes: ultralytics(kind, changes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--recipes",
+        nargs="+",
+        default=[
+            "sort",
+            "bytetrack",
+            "ocsort",
+            "botsort",
+            "cbiou",
+            "hybridsort",
+            "boosttrack",
+            "tracktrack",
+            "reacquire",
+        ],
+    )
+    parser.add_argument("--no-peers", action="store_true")
+    parser.add_argument("--seeds", type=int, default=2, help="simulated detectors for every MOT17 sequence")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if not DATA.is_dir():
+        sys.exit(f"no data folder at {DATA}; set REACQUIRE_DATA to one")
+    scenes = groups(args.seeds)
+    print("HOTA / IDF1 / MOTA, in percent")
+    print(f"{'':<40}" + "".join(f"{group:>17}" for group in scenes))
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    for name, make in contenders(args.recipes, not args.no_peers):
+        table[name] = {}
+        for group, members in scenes.items():
+            scores = combine({f"{s.name} {i}": judge(make(), s) for i, s in enumerate(members)}).summary()
+            table[name][group] = {key: float(scores[key]) for key in ("HOTA", "IDF1", "MOTA", "IDSW")}
+        cells = (f"{100 * s['HOTA']:.1f} {100 * s['IDF1']:.1f} {100 * s['MOTA']:.1f}" for s in table[name].values())
+        print(f"{name:<40}" + "".join(f"{cell:>17}" for cell in cells), flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(table, indent=2))
+
+
+if __name__ == "__main__":
+    main()
