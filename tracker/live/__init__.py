@@ -1,0 +1,1 @@
+"""Live cameras: read, track, report, record; and a page to watch them (`tracker.live.web`)."""
