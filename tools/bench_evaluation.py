@@ -52,7 +52,7 @@ def run_ours(truth: Boxes, result: Boxes, frames: int) -> None:
 
 def run_official(sequence: Sequence) -> None:
     data = {
-        "num_timesteps": len(sequence.frames),
+        "num_timesteps": len(sequence),
         "num_gt_dets": sequence.truth_boxes,
         "num_tracker_dets": sequence.result_boxes,
         "num_gt_ids": sequence.truths,

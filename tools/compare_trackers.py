@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from tracker import Detections, load_tracker
 from tracker.config import load_recipe
-from tracker.evaluation import clear, hota, identity
-from tracker.evaluation.evaluate import Scores, combine
+from tracker.evaluation.evaluate import Scores, combine, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
@@ -206,7 +205,7 @@ def judge(update: Update, sequence: Sequence) -> Scores:
         np.concatenate(frames), np.concatenate(ids), np.concatenate(boxes), np.ones(n, np.int64), np.ones(n, bool)
     )
     pairs = match_up(sequence.truth, result, len(sequence.frames))
-    return Scores(clear.clear(pairs), identity.identity(pairs), hota.hota(pairs))
+    return score_sequence(pairs)
 
 
 def contenders(recipes: list[str], peers: bool) -> Iterator[tuple[str, Callable[[], Update]]]:

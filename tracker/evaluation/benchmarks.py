@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.association.assignment import assign
-from tracker.association.costs import iou
-from tracker.evaluation.sequence import Boxes
+from tracker.evaluation.matching import EPSILON, match
+from tracker.evaluation.sequence import Boxes, match_up
 
-EPSILON = float(np.finfo(float).eps)
+THRESHOLD = 0.5
 PEDESTRIAN = 1
 
 
@@ -48,14 +47,12 @@ def prepare(truth: Boxes, result: Boxes, rules: Rules, length: int) -> tuple[Box
     distractor are deleted; then ground truth that is flagged out or of another class is.
     """
     if rules.distractors:
+        all_ = match_up(truth, result, length)
+        overlap = np.where(all_.similarity >= THRESHOLD - EPSILON, all_.similarity, 0.0)
+        pairs = match(all_.truth_first, all_.result_first, all_.pair_first, all_.pair_result, overlap)
+        distract = (pairs >= 0) & np.isin(truth.class_id, rules.distractors)
         doomed = np.zeros(len(result), bool)
-        for frame in range(1, length + 1):
-            t, r = truth.span(frame), result.span(frame)
-            overlap = iou(truth.xyxy[t], result.xyxy[r])
-            overlap[overlap < 0.5 - EPSILON] = 0
-            rows, columns = assign(-overlap, -EPSILON)
-            distract = np.isin(truth.class_id[t][rows], rules.distractors)
-            doomed[r.start + columns[distract]] = True
+        doomed[all_.pair_result[pairs[distract]]] = True
         result = result.keep(~doomed)
     counted = truth.counts if rules.flags else np.ones(len(truth), bool)
     if rules.classes:

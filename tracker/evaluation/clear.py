@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tracker.association.assignment import assign
-from tracker.evaluation.sequence import Sequence
+from tracker.compiled import compiled
+from tracker.evaluation.matching import EPSILON, assignment
+from tracker.evaluation.sequence import Float64, Int64, Sequence
 
 THRESHOLD = 0.5
-EPSILON = float(np.finfo(float).eps)
 CONTINUITY = 1000.0
 """Worth of going on with the pair of the frame before: more than any overlap."""
 MOSTLY, PARTLY = 0.8, 0.2
@@ -28,6 +30,7 @@ class Clear:
         Frag: how often an identity's track was taken up again.
         MT: identities tracked for more than 80 % of their life; PT: for 20 to 80 %; ML: less.
         similarity: summed overlap of the matches.
+        frames: frames of the sequence.
     """
 
     TP: int
@@ -39,59 +42,163 @@ class Clear:
     PT: int
     ML: int
     similarity: float
+    frames: int = 0
 
     @property
-    def MOTA(self) -> float:  # noqa: N802  # the field's name
+    def MOTA(self) -> float:  # noqa: N802  # the field's names
         """Multi-object tracking accuracy: 1 less errors per true box; can be negative, is 0 where there is no truth."""
-        if not self.TP + self.FN:
-            return 0.0
-        return (self.TP - self.FP - self.IDSW) / (self.TP + self.FN)
+        return (self.TP - self.FP - self.IDSW) / (self.TP + self.FN) if self.TP + self.FN else 0.0
+
+    @property
+    def MODA(self) -> float:  # noqa: N802
+        """Multi-object detection accuracy: the same without switches."""
+        return (self.TP - self.FP) / (self.TP + self.FN) if self.TP + self.FN else 0.0
 
     @property
     def MOTP(self) -> float:  # noqa: N802
         """Mean overlap of the matches."""
         return self.similarity / max(1, self.TP)
 
+    @property
+    def sMOTA(self) -> float:  # noqa: N802
+        """MOTA in which a match is worth its overlap."""
+        return (self.similarity - self.FP - self.IDSW) / (self.TP + self.FN) if self.TP + self.FN else 0.0
+
+    @property
+    def MOTAL(self) -> float:  # noqa: N802
+        """MOTA in which switches count by the logarithm to base 10 of their number."""
+        switches = math.log10(self.IDSW) if self.IDSW else 0.0
+        return (self.TP - self.FP - switches) / (self.TP + self.FN) if self.TP + self.FN else 0.0
+
+    @property
+    def CLR_Re(self) -> float:  # noqa: N802
+        """Recall of boxes."""
+        return self.TP / max(1, self.TP + self.FN)
+
+    @property
+    def CLR_Pr(self) -> float:  # noqa: N802
+        """Precision of boxes."""
+        return self.TP / max(1, self.TP + self.FP)
+
+    @property
+    def CLR_F1(self) -> float:  # noqa: N802
+        """Harmonic mean of the two."""
+        return self.TP / max(1.0, self.TP + 0.5 * (self.FN + self.FP))
+
+    @property
+    def FAF(self) -> float:  # noqa: N802
+        """False boxes a frame."""
+        return self.FP / max(1, self.frames)
+
+    @property
+    def MTR(self) -> float:  # noqa: N802
+        """Share of identities that are mostly tracked."""
+        return self.MT / max(1, self.MT + self.PT + self.ML)
+
+    @property
+    def PTR(self) -> float:  # noqa: N802
+        """Share of identities that are partly tracked."""
+        return self.PT / max(1, self.MT + self.PT + self.ML)
+
+    @property
+    def MLR(self) -> float:  # noqa: N802
+        """Share of identities that are mostly lost."""
+        return self.ML / max(1, self.MT + self.PT + self.ML)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """CLEAR's matches of a sequence, one row a true box.
+
+    Attributes:
+        result: ``(G,)`` the tracker's box, a row of `Sequence.result_id`; -1 where the box was missed.
+        switch: ``(G,)`` whether the track is another than at the identity's last match.
+        resumed: ``(G,)`` whether the identity was not matched in the frame before.
+        similarity: ``(G,)`` overlap; 0 where the box was missed.
+    """
+
+    result: Int64
+    switch: NDArray[np.bool_]
+    resumed: NDArray[np.bool_]
+    similarity: Float64
+
+
+def matches(sequence: Sequence) -> Matches:
+    """Match frame by frame, going on with the pairs of the frame before where they still overlap by half."""
+    s = sequence
+    pair, switch, resumed = _follow(
+        s.truth_id, s.result_id, s.truth_first, s.result_first, s.pair_first, s.pair_result, s.similarity, s.truths
+    )
+    hit = pair >= 0
+    result, similarity = np.full(len(pair), -1), np.zeros(len(pair))
+    result[hit], similarity[hit] = s.pair_result[pair[hit]], s.similarity[pair[hit]]
+    return Matches(result, switch, resumed, similarity)
+
 
 def clear(sequence: Sequence) -> Clear:
     """Score a sequence."""
-    last = np.full(sequence.truths, -1)  # the track of each identity's last match
-    before = np.full(sequence.truths, -1)  # the same, if it was in the last frame that could match
-    matched = np.zeros(sequence.truths, np.int64)
-    taken_up = np.zeros(sequence.truths, np.int64)
-    tp = fp = fn = switches = 0
-    similarity = 0.0
-    for frame in sequence.frames:
-        truth, result = frame.truth, frame.result
-        if not len(truth) or not len(result):
-            fp, fn = fp + len(result), fn + len(truth)
-            continue
-        score = CONTINUITY * (before[truth][:, None] == result[None]) + frame.similarity
-        score[frame.similarity < THRESHOLD - EPSILON] = 0.0
-        rows, columns = assign(-score, -EPSILON)
-        hit, track = truth[rows], result[columns]
-        switches += int(((last[hit] >= 0) & (last[hit] != track)).sum())
-        resumed = before[hit] < 0
-        before[:] = -1
-        last[hit] = before[hit] = track
-        taken_up[hit] += resumed
-        matched[hit] += 1
-        tp, fp, fn = tp + len(rows), fp + len(result) - len(rows), fn + len(truth) - len(rows)
-        similarity += float(frame.similarity[rows, columns].sum())
+    found = matches(sequence)
+    hit = found.result >= 0
+    tp = int(hit.sum())
     lives, _ = sequence.counts()
-    share = matched[lives > 0] / lives[lives > 0]
+    share = np.bincount(sequence.truth_id[hit], minlength=sequence.truths) / np.maximum(lives, 1)
+    taken_up = np.bincount(sequence.truth_id[found.resumed], minlength=sequence.truths)
     mostly, partly = int((share > MOSTLY).sum()), int(((share >= PARTLY) & (share <= MOSTLY)).sum())
     return Clear(
         TP=tp,
-        FP=fp,
-        FN=fn,
-        IDSW=switches,
-        Frag=int((taken_up[taken_up > 0] - 1).sum()),
+        FP=sequence.result_boxes - tp,
+        FN=sequence.truth_boxes - tp,
+        IDSW=int(found.switch.sum()),
+        Frag=int(np.maximum(taken_up - 1, 0).sum()),
         MT=mostly,
         PT=partly,
         ML=sequence.truths - mostly - partly,
-        similarity=similarity,
+        similarity=float(found.similarity.sum()),
+        frames=len(sequence),
     )
+
+
+@compiled
+def _follow(
+    truth_id: Int64,
+    result_id: Int64,
+    truth_first: Int64,
+    result_first: Int64,
+    pair_first: Int64,
+    pair_result: Int64,
+    similarity: Float64,
+    truths: int,
+) -> tuple[Int64, NDArray[np.bool_], NDArray[np.bool_]]:
+    """The pair of every true box, -1 for none; whether it is a switch; whether it is taken up again."""
+    boxes = len(truth_id)
+    chosen, switch, resumed = np.full(boxes, -1, np.int64), np.zeros(boxes, np.bool_), np.zeros(boxes, np.bool_)
+    track = np.full(truths, -1, np.int64)  # of each identity's last match
+    when = np.full(truths, -2, np.int64)  # that was, counted in frames that could match
+    now = -1
+    for frame in range(len(truth_first) - 1):
+        t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
+        if t0 == t1 or r0 == r1:
+            continue
+        now += 1
+        cost = np.zeros((t1 - t0, r1 - r0))
+        for t in range(t0, t1):
+            goes_on = track[truth_id[t]] if when[truth_id[t]] == now - 1 else -1
+            for pair in range(pair_first[t], pair_first[t + 1]):
+                if similarity[pair] >= THRESHOLD - EPSILON:
+                    bonus = CONTINUITY if result_id[pair_result[pair]] == goes_on else 0.0
+                    cost[t - t0, pair_result[pair] - r0] = -(bonus + similarity[pair])
+        columns = assignment(cost)
+        for t in range(t0, t1):
+            if columns[t - t0] < 0 or cost[t - t0, columns[t - t0]] >= -EPSILON:
+                continue
+            for pair in range(pair_first[t], pair_first[t + 1]):
+                if pair_result[pair] - r0 == columns[t - t0]:
+                    chosen[t] = pair
+            identity, mine = truth_id[t], result_id[r0 + columns[t - t0]]
+            switch[t] = track[identity] >= 0 and track[identity] != mine
+            resumed[t] = when[identity] != now - 1
+            track[identity], when[identity] = mine, now
+    return chosen, switch, resumed
 
 
 def combine(parts: Iterable[Clear]) -> Clear:

@@ -5,27 +5,32 @@ from __future__ import annotations
 import configparser
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence as Frames
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+from numpy.typing import ArrayLike
 
 from tracker.errors import DataError
 from tracker.evaluation import clear as _clear
+from tracker.evaluation import count as _count
 from tracker.evaluation import hota as _hota
 from tracker.evaluation import identity as _identity
 from tracker.evaluation.benchmarks import RULES, Rules, prepare
 from tracker.evaluation.mot import read_result, read_truth
-from tracker.evaluation.sequence import match_up
+from tracker.evaluation.sequence import Boxes, Sequence, match_up
 
 COMBINED = "combined"
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """All three families for a sequence, or for several together."""
+    """All families for a sequence, or for several together."""
 
     clear: _clear.Clear
     identity: _identity.Identity
     hota: _hota.Hota
+    count: _count.Count
 
     def summary(self) -> dict[str, float | int]:
         """The headline numbers: fractions in 0–1, and counts."""
@@ -35,6 +40,19 @@ class Scores:
         counts = {name: int(getattr(c, name)) for name in ("TP", "FP", "FN", "IDSW", "Frag", "MT", "PT", "ML")}
         return means | fractions | counts
 
+    def full(self) -> dict[str, float | int]:
+        """Every number there is: the headline first, then the rest of each family."""
+        hota = {name: float(getattr(self.hota, name).mean()) for name in HOTA_REST}
+        hota |= {f"{name}(0)": float(getattr(self.hota, name)[0]) for name in ("HOTA", "LocA")}
+        clear = {name: float(getattr(self.clear, name)) for name in CLEAR_REST}
+        identity = {name: int(getattr(self.identity, name)) for name in ("IDTP", "IDFP", "IDFN")}
+        count = {f.name: int(getattr(self.count, f.name)) for f in fields(_count.Count)}
+        return self.summary() | hota | clear | identity | count
+
+
+HOTA_REST = ("DetRe", "DetPr", "AssRe", "AssPr", "OWTA")
+CLEAR_REST = ("MODA", "sMOTA", "MOTAL", "CLR_Re", "CLR_Pr", "CLR_F1", "FAF", "MTR", "PTR", "MLR")
+
 
 def combine(parts: Mapping[str, Scores]) -> Scores:
     """Several sequences as one, as the benchmarks do."""
@@ -42,20 +60,70 @@ def combine(parts: Mapping[str, Scores]) -> Scores:
         _clear.combine(p.clear for p in parts.values()),
         _identity.combine(p.identity for p in parts.values()),
         _hota.combine(p.hota for p in parts.values()),
+        _count.combine(p.count for p in parts.values()),
     )
+
+
+def score_sequence(sequence: Sequence) -> Scores:
+    """All families for a sequence."""
+    return Scores(_clear.clear(sequence), _identity.identity(sequence), _hota.hota(sequence), _count.count(sequence))
+
+
+def score(gt_ids: Frames[ArrayLike], tracker_ids: Frames[ArrayLike], similarity: Frames[ArrayLike]) -> Scores:
+    """All families from similarities that you computed, of boxes, masks, points or anything.
+
+    Args:
+        gt_ids: for each frame ``(G,)`` whole numbers (or strings), each at most once in a frame.
+        tracker_ids: for each frame ``(T,)``, likewise.
+        similarity: for each frame ``(G, T)`` in 0–1.
+
+    Raises:
+        DataError: lengths or shapes differ, an id is in a frame twice, a similarity is NaN or outside 0–1.
+    """
+    return score_sequence(Sequence.from_frames(gt_ids, tracker_ids, similarity))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A sequence with what does not count left out; the rows of the boxes are those of `sequence`.
+
+    Attributes:
+        truth: ``(G,)`` true boxes.
+        result: ``(R,)`` the tracker's.
+        sequence: their overlaps.
+    """
+
+    truth: Boxes
+    result: Boxes
+    sequence: Sequence
+
+
+def prepare_files(truth: Path, result: Path, rules: Rules, *, length: int | None = None) -> Prepared:
+    """Read one sequence's file of results and its ground truth, and apply a benchmark's rules.
+
+    Args:
+        truth: file of ground truth.
+        result: file of results.
+        rules: the benchmark's.
+        length: frames of the sequence; without it, up to the last frame in either file.
+
+    Raises:
+        DataError: names file and line.
+    """
+    true = read_truth(truth, world_coordinates=rules.world_coordinates, length=length)
+    found = read_result(result, length=length, truth=true)
+    frames = length or max(int(true.frame.max(initial=0)), int(found.frame.max(initial=0)))
+    true, found = prepare(true, found, rules, frames)
+    return Prepared(true, found, match_up(true, found, frames))
 
 
 def evaluate_files(truth: Path, result: Path, rules: Rules, *, length: int | None = None) -> Scores:
     """Score one sequence's file of results against its ground truth.
 
     Raises:
-        DataError: names file and row.
+        DataError: names file and line.
     """
-    true = read_truth(truth, world_coordinates=rules.world_coordinates, length=length)
-    found = read_result(result, length=length, truth=true)
-    frames = length or max(int(true.frame.max(initial=0)), int(found.frame.max(initial=0)))
-    sequence = match_up(*prepare(true, found, rules, frames), frames)
-    return Scores(_clear.clear(sequence), _identity.identity(sequence), _hota.hota(sequence))
+    return score_sequence(prepare_files(truth, result, rules, length=length).sequence)
 
 
 def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:

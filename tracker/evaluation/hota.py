@@ -6,14 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tracker.association.assignment import assign
-from tracker.evaluation.sequence import Sequence
+from tracker.evaluation.matching import EPSILON, match
+from tracker.evaluation.sequence import Float64, Int64, Sequence
 
-Float64 = NDArray[np.float64]
 THRESHOLDS = np.arange(0.05, 0.99, 0.05)
-EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,39 +59,30 @@ class Hota:
 
 def hota(sequence: Sequence) -> Hota:
     """Score a sequence."""
-    levels = len(THRESHOLDS)
-    truth_boxes, result_boxes = sequence.truth_boxes, sequence.result_boxes
-    tp, located = np.zeros(levels), np.zeros(levels)
-    if not truth_boxes or not result_boxes:
+    s, levels = sequence, len(THRESHOLDS)
+    if not s.truth_boxes or not s.result_boxes:
         zero, one = np.zeros(levels), np.ones(levels)
-        return Hota(zero, zero + result_boxes, zero + truth_boxes, zero, zero, zero, one)
-    lives, tracks = sequence.counts()
-    alignment = _alignment(sequence, lives, tracks)
-    # How often each identity and track are matched at each threshold. Kept as triples, which are few.
-    pairs: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    overlaps: list[Float64] = [np.empty(0)]
-    for frame in sequence.frames:
-        if len(frame.truth) and len(frame.result):
-            score = alignment[frame.truth[:, None], frame.result[None]] * frame.similarity
-            rows, columns = assign(-score, -EPSILON)
-            pairs.append(frame.truth[rows] * sequence.results + frame.result[columns])
-            overlaps.append(frame.similarity[rows, columns])
-    pair, overlap = np.concatenate(pairs), np.concatenate(overlaps)
-    names, index = np.unique(pair, return_inverse=True)
-    life, track = lives[names // sequence.results], tracks[names % sequence.results]
-    accuracy, recall, precision = (np.zeros(levels) for _ in range(3))
+        return Hota(zero, zero + s.result_boxes, zero + s.truth_boxes, zero, zero, zero, one)
+    names, name = np.unique(s.truth_id[s.pair_truth] * s.results + s.result_id[s.pair_result], return_inverse=True)
+    lives, tracks = s.counts()
+    life, track = lives[names // s.results], tracks[names % s.results]
+    score = _alignment(s, name, life + track)[name] * s.similarity
+    pairs = match(s.truth_first, s.result_first, s.pair_first, s.pair_result, score)
+    pairs = pairs[pairs >= 0]
+    overlap, name = s.similarity[pairs], name[pairs]
+    tp, located, accuracy, recall, precision = (np.zeros(levels) for _ in range(5))
     for level, threshold in enumerate(THRESHOLDS):
         hit = overlap >= threshold - EPSILON
         tp[level], located[level] = hit.sum(), overlap[hit].sum()
-        count = np.bincount(index[hit], minlength=len(names))
+        count = np.bincount(name[hit], minlength=len(names))
         divisor = max(1, tp[level])
         accuracy[level] = (count * (count / np.maximum(1, life + track - count))).sum() / divisor
         recall[level] = (count * (count / np.maximum(1, life))).sum() / divisor
         precision[level] = (count * (count / np.maximum(1, track))).sum() / divisor
     return Hota(
         TP=tp,
-        FP=result_boxes - tp,
-        FN=truth_boxes - tp,
+        FP=s.result_boxes - tp,
+        FN=s.truth_boxes - tp,
         AssA=accuracy,
         AssRe=recall,
         AssPr=precision,
@@ -102,16 +90,20 @@ def hota(sequence: Sequence) -> Hota:
     )
 
 
-def _alignment(sequence: Sequence, lives: NDArray[np.int64], tracks: NDArray[np.int64]) -> Float64:
-    """How well each identity and each track go together over the whole sequence, in 0–1 (Luiten, equation 9)."""
-    together = np.zeros((sequence.truths, sequence.results))
-    for frame in sequence.frames:
-        s = frame.similarity
-        if s.size:
-            union = s.sum(0)[None] + s.sum(1)[:, None] - s
-            share = np.divide(s, union, out=np.zeros_like(s), where=union > EPSILON)
-            together[frame.truth[:, None], frame.result[None]] += share
-    return np.asarray(together / np.maximum(lives[:, None] + tracks[None] - together, EPSILON))
+def _alignment(s: Sequence, name: Int64, boxes: Int64) -> Float64:
+    """How well an identity and a track go together over the whole sequence, in 0–1 (Luiten, equation 9).
+
+    Args:
+        s: the sequence.
+        name: ``(P,)`` for each pair of boxes, which pair of an identity and a track it is.
+        boxes: for each of those, how many boxes both have.
+    """
+    of_truth = np.bincount(s.pair_truth, s.similarity, minlength=s.truth_boxes)
+    of_result = np.bincount(s.pair_result, s.similarity, minlength=s.result_boxes)
+    union = of_result[s.pair_result] + of_truth[s.pair_truth] - s.similarity
+    share = np.divide(s.similarity, union, out=np.zeros_like(union), where=union > EPSILON)
+    together = np.bincount(name, share, minlength=len(boxes))
+    return np.asarray(together / np.maximum(boxes - together, EPSILON))
 
 
 def combine(parts: Iterable[Hota]) -> Hota:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.association.assignment import assign
+from tracker.association.assignment import solve
 from tracker.evaluation.sequence import Sequence
 
 THRESHOLD = 0.5
-EPSILON = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,12 @@ def identity(sequence: Sequence) -> Identity:
     Giving identity g the track t covers as many boxes as the two overlap in; the pairs that cover most in all are
     the pairs that leave fewest false and missed boxes.
     """
-    together = np.zeros((sequence.truths, sequence.results))
-    for frame in sequence.frames:
-        rows, columns = np.nonzero(frame.similarity >= THRESHOLD)
-        together[frame.truth[rows], frame.result[columns]] += 1
-    rows, columns = assign(-together, -EPSILON)
-    covered = int(together[rows, columns].sum())
+    alike = sequence.similarity >= THRESHOLD
+    truth, result = sequence.truth_id[sequence.pair_truth[alike]], sequence.result_id[sequence.pair_result[alike]]
+    names, together = np.unique(truth * sequence.results + result, return_counts=True)
+    first = np.searchsorted(names, np.arange(sequence.truths + 1) * sequence.results).astype(np.int64)
+    chosen = solve(first, names % max(1, sequence.results), -together.astype(np.float64), sequence.results)
+    covered = int(together[chosen[chosen >= 0]].sum())
     return Identity(covered, sequence.result_boxes - covered, sequence.truth_boxes - covered)
 
 

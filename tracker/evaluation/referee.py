@@ -12,10 +12,9 @@ from pathlib import Path
 import motmetrics
 import numpy as np
 
-from tracker.evaluation.benchmarks import RULES, prepare
-from tracker.evaluation.evaluate import COMBINED, Scores, find_result, find_sequences
-from tracker.evaluation.mot import read_result, read_truth
-from tracker.evaluation.sequence import Sequence, match_up
+from tracker.evaluation.benchmarks import RULES
+from tracker.evaluation.evaluate import COMBINED, Scores, find_result, find_sequences, prepare_files
+from tracker.evaluation.sequence import Sequence
 
 NAMES = {
     "mota": "MOTA",
@@ -53,10 +52,8 @@ def disagreements(truth: Path, results: Path, scores: Mapping[str, Scores], *, b
     lines = []
     rules = RULES[benchmark]
     for name, (path, length) in find_sequences(truth).items():
-        true = read_truth(path, world_coordinates=rules.world_coordinates, length=length)
-        found = read_result(find_result(name, results, only=len(scores) == 2), length=length, truth=true)
-        frames = length or max(int(true.frame.max(initial=0)), int(found.frame.max(initial=0)))
-        theirs = opinion(match_up(*prepare(true, found, rules, frames), frames))
+        result = find_result(name, results, only=len(scores) == 2)
+        theirs = opinion(prepare_files(path, result, rules, length=length).sequence)
         ours = scores[name].summary()
         lines += [
             f"{name} {metric}: ours {ours[metric]}, motmetrics {value}"

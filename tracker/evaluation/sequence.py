@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Sequence as Frames
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from tracker.association.costs import iou
+from tracker.association.costs import pair_iou
+from tracker.compiled import compiled
+from tracker.errors import DataError
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -21,7 +26,7 @@ class Boxes:
         frame: ``(N,)`` 1-based, ascending.
         id: ``(N,)`` positive.
         xyxy: ``(N, 4)`` pixels.
-        class_id: ``(N,)`` MOTChallenge's class; 1 is a pedestrian.
+        class_id: ``(N,)`` the benchmark's class; MOTChallenge's 1 is a pedestrian.
         counts: ``(N,)`` whether the benchmark counts the row at all (ground truth's flag).
     """
 
@@ -38,10 +43,9 @@ class Boxes:
         """The rows of a mask."""
         return Boxes(self.frame[rows], self.id[rows], self.xyxy[rows], self.class_id[rows], self.counts[rows])
 
-    def span(self, frame: int) -> slice:
-        """The rows of a frame."""
-        begin, end = np.searchsorted(self.frame, (frame, frame + 1))
-        return slice(int(begin), int(end))
+    def first(self, length: int) -> Int64:
+        """``(length + 1,)``: the rows of frame `f`, from 0, are `first[f]` up to but without `first[f + 1]`."""
+        return np.searchsorted(self.frame, np.arange(1, length + 2)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,41 +65,165 @@ class Matchup:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequence:
-    """All frames of truth against results.
+    """All frames of truth against results, in columns: boxes by frame, and only those pairs that overlap.
 
     Attributes:
-        frames: in order, every frame of the sequence, empty ones too.
+        truth_id: ``(G,)`` identity of each true box, from 0 without gaps, boxes in order of frames.
+        result_id: ``(R,)`` track of each of the tracker's boxes, likewise.
+        truth_first: ``(F + 1,)``; the true boxes of frame `f` are `truth_first[f]` up to but without
+            `truth_first[f + 1]`.
+        result_first: ``(F + 1,)``; likewise the tracker's.
+        pair_first: ``(G + 1,)``; likewise the pairs of each true box.
+        pair_result: ``(P,)`` the tracker's box of each pair, a row of `result_id`; ascending for each true box.
+        similarity: ``(P,)`` overlap of each pair, above 0, at most 1.
         truths: how many identities there are.
-        results: how many track ids there are.
+        results: how many tracks there are.
     """
 
-    frames: tuple[Matchup, ...]
+    truth_id: Int64
+    result_id: Int64
+    truth_first: Int64
+    result_first: Int64
+    pair_first: Int64
+    pair_result: Int64
+    similarity: Float64
     truths: int
     results: int
+
+    def __len__(self) -> int:
+        """Frames, empty ones too."""
+        return len(self.truth_first) - 1
 
     @property
     def truth_boxes(self) -> int:
         """In all frames."""
-        return sum(len(frame.truth) for frame in self.frames)
+        return len(self.truth_id)
 
     @property
     def result_boxes(self) -> int:
         """In all frames."""
-        return sum(len(frame.result) for frame in self.frames)
+        return len(self.result_id)
+
+    @property
+    def pair_truth(self) -> Int64:
+        """``(P,)`` the true box of each pair."""
+        return np.repeat(np.arange(self.truth_boxes), np.diff(self.pair_first))
+
+    @property
+    def frames(self) -> Iterator[Matchup]:
+        """Frame by frame, overlaps as full matrices: for other people's metrics, and for looking at."""
+        for f in range(len(self)):
+            t0, t1 = self.truth_first[f : f + 2]
+            r0, r1 = self.result_first[f : f + 2]
+            similarity = np.zeros((t1 - t0, r1 - r0))
+            p0, p1 = self.pair_first[t0], self.pair_first[t1]
+            rows = np.repeat(np.arange(t1 - t0), np.diff(self.pair_first[t0 : t1 + 1]))
+            similarity[rows, self.pair_result[p0:p1] - r0] = self.similarity[p0:p1]
+            yield Matchup(self.truth_id[t0:t1], self.result_id[r0:r1], similarity)
 
     def counts(self) -> tuple[Int64, Int64]:
-        """Boxes of every identity, and of every track id."""
-        truth = np.concatenate([f.truth for f in self.frames]) if self.frames else np.empty(0, np.int64)
-        result = np.concatenate([f.result for f in self.frames]) if self.frames else np.empty(0, np.int64)
-        return np.bincount(truth, minlength=self.truths), np.bincount(result, minlength=self.results)
+        """Boxes of every identity, and of every track."""
+        return (
+            np.bincount(self.truth_id, minlength=self.truths),
+            np.bincount(self.result_id, minlength=self.results),
+        )
+
+    @classmethod
+    def from_frames(
+        cls, gt_ids: Frames[ArrayLike], tracker_ids: Frames[ArrayLike], similarity: Frames[ArrayLike]
+    ) -> Sequence:
+        """A sequence of similarities that you computed: of boxes, masks, points, anything.
+
+        Args:
+            gt_ids: for each frame ``(G,)`` whole numbers (or strings), each at most once in a frame.
+            tracker_ids: for each frame ``(T,)``, likewise.
+            similarity: for each frame ``(G, T)`` in 0–1.
+
+        Raises:
+            DataError: lengths or shapes differ, an id is in a frame twice, a similarity is NaN or outside 0–1; names
+                the frame, from 0.
+        """
+        if not len(gt_ids) == len(tracker_ids) == len(similarity):
+            counts = f"{len(gt_ids)}, {len(tracker_ids)} and {len(similarity)}"
+            raise DataError(f"gt_ids, tracker_ids and similarity must have one entry a frame each, got {counts}")
+        truth, result = ([np.asarray(ids).reshape(-1) for ids in frames] for frames in (gt_ids, tracker_ids))
+        matrices = [_checked(f, *frame) for f, frame in enumerate(zip(truth, result, similarity, strict=True))]
+        truths, truth_id = _numbered(truth)
+        results, result_id = _numbered(result)
+        result_first = _offsets([len(r) for r in result])
+        pairs = [np.nonzero(matrix) for matrix in matrices]
+        return cls(
+            truth_id=truth_id,
+            result_id=result_id,
+            truth_first=_offsets([len(t) for t in truth]),
+            result_first=result_first,
+            pair_first=_offsets([n for matrix in matrices for n in np.count_nonzero(matrix, axis=1)]),
+            pair_result=np.concatenate(
+                [np.empty(0, np.int64), *(c + r for (_, c), r in zip(pairs, result_first, strict=False))]
+            ),
+            similarity=np.concatenate([np.empty(0), *(m[p] for m, p in zip(matrices, pairs, strict=True))]),
+            truths=truths,
+            results=results,
+        )
+
+
+def _checked(frame: int, truth: NDArray[Any], result: NDArray[Any], similarity: ArrayLike) -> Float64:
+    """A frame's similarities as a matrix, refused if they or the ids are not as they must be."""
+    matrix, shape = np.asarray(similarity, np.float64), (len(truth), len(result))
+    if matrix.size == 0 and 0 in shape:
+        matrix = matrix.reshape(shape)
+    if matrix.shape != shape:
+        raise DataError(f"frame {frame}: similarity must be {shape}, got {matrix.shape}")
+    if not ((matrix >= 0) & (matrix <= 1)).all():
+        raise DataError(f"frame {frame}: a similarity is NaN or outside 0–1")
+    for name, ids in (("gt_ids", truth), ("tracker_ids", result)):
+        if len(np.unique(ids)) != len(ids):
+            raise DataError(f"frame {frame}: an id is in {name} twice")
+    return matrix
+
+
+def _offsets(lengths: ArrayLike) -> Int64:
+    return np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]).astype(np.int64)
+
+
+def _numbered(frames: list[NDArray[Any]]) -> tuple[int, Int64]:
+    """How many ids there are, and all frames' ids as numbers from 0 without gaps."""
+    filled = [ids for ids in frames if len(ids)]
+    if not filled:
+        return 0, np.empty(0, np.int64)
+    names, ids = np.unique(np.concatenate(filled), return_inverse=True)
+    return len(names), ids.astype(np.int64)
 
 
 def match_up(truth: Boxes, result: Boxes, length: int) -> Sequence:
     """Overlaps of all boxes of each frame; ids are renumbered from 0."""
-    truth_names, truth_id = np.unique(truth.id, return_inverse=True)
-    result_names, result_id = np.unique(result.id, return_inverse=True)
-    frames = []
-    for number in range(1, length + 1):
-        t, r = truth.span(number), result.span(number)
-        frames.append(Matchup(truth_id[t], result_id[r], iou(truth.xyxy[t], result.xyxy[r])))
-    return Sequence(tuple(frames), len(truth_names), len(result_names))
+    truths, truth_id = _numbered([truth.id])
+    results, result_id = _numbered([result.id])
+    truth_first, result_first = truth.first(length), result.first(length)
+    pair_first, pair_result, similarity = _overlaps(truth.xyxy, result.xyxy, truth_first, result_first)
+    return Sequence(
+        truth_id, result_id, truth_first, result_first, pair_first, pair_result, similarity, truths, results
+    )
+
+
+@compiled
+def _overlaps(truth: Float64, result: Float64, truth_first: Int64, result_first: Int64) -> tuple[Int64, Int64, Float64]:
+    """First pair of each true box; the pairs' boxes of the result, and their overlap, where there is any."""
+    first = np.zeros(len(truth) + 1, np.int64)
+    partner, similarity = np.empty(2 * len(truth) + 16, np.int64), np.empty(2 * len(truth) + 16)
+    count = 0
+    for frame in range(len(truth_first) - 1):
+        for t in range(truth_first[frame], truth_first[frame + 1]):
+            a = (truth[t, 0], truth[t, 1], truth[t, 2], truth[t, 3])
+            for r in range(result_first[frame], result_first[frame + 1]):
+                if result[r, 0] >= a[2] or result[r, 2] <= a[0]:
+                    continue
+                overlap = pair_iou(a, (result[r, 0], result[r, 1], result[r, 2], result[r, 3]))
+                if overlap > 0:
+                    if count == len(partner):
+                        partner = np.concatenate((partner, np.empty_like(partner)))
+                        similarity = np.concatenate((similarity, np.empty_like(similarity)))
+                    partner[count], similarity[count] = r, overlap
+                    count += 1
+            first[t + 1] = count
+    return first, partner[:count].copy(), similarity[:count].copy()

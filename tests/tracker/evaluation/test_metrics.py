@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trackeval.metrics import CLEAR, HOTA, Identity
+from scipy.optimize import linear_sum_assignment
+from trackeval.metrics import CLEAR, HOTA, Count, Identity
 
+from tracker.errors import DataError
 from tracker.evaluation import clear, hota, identity
 from tracker.evaluation.benchmarks import RULES
-from tracker.evaluation.evaluate import combine, evaluate_files
+from tracker.evaluation.evaluate import CLEAR_REST, combine, evaluate_files, score, score_sequence
+from tracker.evaluation.matching import assignment
 from tracker.evaluation.referee import opinion
-from tracker.evaluation.sequence import Matchup, Sequence
+from tracker.evaluation.sequence import Sequence
 
 SHIPPED = Path(motmetrics.__file__).parent / "data"
 
@@ -55,63 +58,68 @@ def test_golden_numbers(shipped, name):
 
 def official(sequence):
     """The same sequence through TrackEval's metrics."""
+    frames = list(sequence.frames)
     data = {
-        "num_timesteps": len(sequence.frames),
+        "num_timesteps": len(sequence),
         "num_gt_dets": sequence.truth_boxes,
         "num_tracker_dets": sequence.result_boxes,
         "num_gt_ids": sequence.truths,
         "num_tracker_ids": sequence.results,
-        "gt_ids": [f.truth for f in sequence.frames],
-        "tracker_ids": [f.result for f in sequence.frames],
-        "similarity_scores": [f.similarity for f in sequence.frames],
+        "gt_ids": [f.truth for f in frames],
+        "tracker_ids": [f.result for f in frames],
+        "similarity_scores": [f.similarity for f in frames],
     }
     quiet = {"PRINT_CONFIG": False}
-    return HOTA().eval_sequence(data), CLEAR(quiet).eval_sequence(data), Identity(quiet).eval_sequence(data)
+    return [m.eval_sequence(data) for m in (HOTA(), CLEAR(quiet), Identity(quiet), Count())]
+
+
+CLEAR_NAMES = {n: "CLR_" + n for n in ("TP", "FP", "FN")} | {"FAF": "FP_per_frame"}
 
 
 def check_against_official(sequence):
-    theirs_hota, theirs_clear, theirs_identity = official(sequence)
-    ours = hota.hota(sequence)
-    for name in ("HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA", "OWTA"):
-        np.testing.assert_allclose(getattr(ours, name), theirs_hota[name], atol=1e-9, err_msg=name)
-    ours = clear.clear(sequence)
-    for name in ("TP", "FP", "FN", "IDSW", "Frag", "MT", "PT", "ML"):
-        theirs = theirs_clear["CLR_" + name] if name in ("TP", "FP", "FN") else theirs_clear[name]
-        assert getattr(ours, name) == theirs, name
-    assert ours.MOTA == pytest.approx(theirs_clear["MOTA"], abs=1e-9)
-    assert ours.MOTP == pytest.approx(theirs_clear["MOTP"], abs=1e-9)
-    ours = identity.identity(sequence)
+    ours = score_sequence(sequence)
+    theirs = dict(zip(("hota", "clear", "identity", "count"), official(sequence), strict=True))
+    for name in ("TP", "FP", "FN", "HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA", "OWTA"):
+        expected = theirs["hota"]["HOTA_" + name if len(name) == 2 else name]
+        np.testing.assert_allclose(getattr(ours.hota, name), expected, atol=1e-9, err_msg=name)
+    full = ours.full()
+    for name in ("HOTA(0)", "LocA(0)"):
+        assert full[name] == pytest.approx(theirs["hota"][name], abs=1e-9)
+    # Of a sequence without true boxes the official evaluator says that all identities are lost, and counts no frames.
+    empty = () if sequence.truth_boxes else ("MLR", "FAF")
+    names = ["TP", "FP", "FN", "IDSW", "Frag", "MT", "PT", "ML", "MOTA", "MOTP", *CLEAR_REST]
+    for name in [n for n in names if n not in empty]:
+        assert full[name] == pytest.approx(theirs["clear"][CLEAR_NAMES.get(name, name)], abs=1e-9), name
     for name in ("IDTP", "IDFP", "IDFN", "IDF1", "IDP", "IDR"):
-        assert getattr(ours, name) == pytest.approx(theirs_identity[name], abs=1e-9), name
+        assert full[name] == pytest.approx(theirs["identity"][name], abs=1e-9), name
+    for name in ("Dets", "GT_Dets", "IDs", "GT_IDs", "Frames"):
+        assert full[name] == theirs["count"][name], name
 
 
-def renumbered(frames):
-    """Ids from 0 without gaps, as a sequence has them."""
-    truths = sorted({int(i) for truth, _, _ in frames for i in truth})
-    results = sorted({int(i) for _, result, _ in frames for i in result})
-    return Sequence(
-        tuple(
-            Matchup(np.searchsorted(truths, t).astype(int), np.searchsorted(results, r).astype(int), s)
-            for t, r, s in frames
-        ),
-        len(truths),
-        len(results),
-    )
+def sequence_of(frames):
+    return Sequence.from_frames(*(zip(*frames, strict=True) if frames else ((), (), ())))
 
 
 @st.composite
-def sequences(draw):
-    """Gaps, empty frames, no truth, no results; overlaps all different, so that the best matching is one."""
-    seed = draw(st.integers(0, 2**31))
-    random = np.random.default_rng(seed)
+def sequences(draw, values=None, copies=False):
+    """Gaps, empty frames, no truth, no results.
+
+    Overlaps are all different, so that the best matching is one, or of few values, so that many are as good.
+    """
+    random = np.random.default_rng(draw(st.integers(0, 2**31)))
+    most = 5 if draw(st.integers(0, 4)) else 14
     frames = []
     for _ in range(draw(st.integers(1, 8))):
-        truth = random.permutation(6)[: draw(st.integers(0, 5))]
-        result = random.permutation(7)[: draw(st.integers(0, 5))]
+        truth = random.permutation(most + 1)[: draw(st.integers(0, most))]
+        result = random.permutation(most + 2)[: draw(st.integers(0, most))]
         similarity = random.random((len(truth), len(result)))
+        if values is not None:
+            similarity = random.choice(values, similarity.shape)
         similarity[random.random(similarity.shape) < 0.3] = 0
+        if copies:
+            similarity[:, 1::2] = similarity[:, : similarity.shape[1] - 1 : 2][:, : similarity[:, 1::2].shape[1]]
         frames.append((truth, result, similarity))
-    return renumbered(frames)
+    return sequence_of(frames)
 
 
 @settings(max_examples=150, deadline=None)
@@ -120,14 +128,54 @@ def test_equals_the_official_evaluator_on_anything(sequence):
     check_against_official(sequence)
 
 
+@settings(max_examples=150, deadline=None)
+@given(sequences(values=[0, 0.25, 0.5, 0.75, 1]) | sequences(values=[0, 1]) | sequences(values=[0, 0.3, 0.5, 0.6]))
+def test_ties_fall_as_the_official_evaluator_has_them(sequence):
+    check_against_official(sequence)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences(copies=True))
+def test_copies_of_boxes(sequence):
+    """A tracker that gives the same object twice: every choice between the two is a tie."""
+    check_against_official(sequence)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 9))
+def test_assignment_is_scipys_on_ties(seed, rows, columns):
+    cost = -np.random.default_rng(seed).choice([0, 0, 0.1, 0.2, 0.5, 1], (rows, columns))
+    expected = np.full(rows, -1)
+    chosen, partner = linear_sum_assignment(cost)
+    expected[chosen] = partner
+    np.testing.assert_array_equal(assignment(cost), expected)
+
+
+@pytest.mark.parametrize(
+    ("gt_ids", "tracker_ids", "similarity", "message"),
+    [
+        ([[1, 2]], [[5]], [[[0.5]]], r"frame 0: similarity must be \(2, 1\), got \(1, 1\)"),
+        ([[1], [2, 2]], [[], [5]], [[], [[0.5], [0.5]]], "frame 1: an id is in gt_ids twice"),
+        ([[1]], [[5]], [[[float("nan")]]], "frame 0: a similarity is NaN or outside 0–1"),
+        ([[1]], [[5]], [[[1.5]]], "frame 0: a similarity is NaN or outside 0–1"),
+        ([[1]], [], [], "one entry a frame each, got 1, 0 and 0"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(gt_ids, tracker_ids, similarity, message):
+    with pytest.raises(DataError, match=message):
+        score(gt_ids, tracker_ids, similarity)
+
+
+def test_ids_may_be_names():
+    scores = score([["ann", "bob"]] * 3, [[7, 9]] * 3, [np.eye(2)] * 3).full()
+    assert scores["HOTA"] == scores["IDF1"] == scores["MOTA"] == 1
+    assert (scores["IDs"], scores["GT_IDs"], scores["Frames"]) == (2, 2, 3)
+
+
 @settings(max_examples=30, deadline=None)
 @given(sequences())
 def test_nothing_beats_the_truth(sequence):
-    perfect = Sequence(
-        tuple(Matchup(f.truth, f.truth, np.eye(len(f.truth))) for f in sequence.frames),
-        sequence.truths,
-        sequence.truths,
-    )
+    perfect = sequence_of([(f.truth, f.truth, np.eye(len(f.truth))) for f in sequence.frames])
     if perfect.truth_boxes:
         assert hota.hota(perfect).HOTA.mean() == pytest.approx(1)
         assert clear.clear(perfect).MOTA == 1
@@ -137,7 +185,7 @@ def test_nothing_beats_the_truth(sequence):
 def test_a_swap_by_hand():
     """Two people, ten frames, ids exchanged in the middle: every box is right, half of each life is."""
     frames = [(np.array([0, 1]), np.array([0, 1]) if t < 5 else np.array([1, 0]), np.eye(2)) for t in range(10)]
-    sequence = renumbered(frames)
+    sequence = sequence_of(frames)
     c = clear.clear(sequence)
     assert (c.TP, c.FP, c.FN, c.IDSW, c.Frag) == (20, 0, 0, 2, 0)
     assert c.MOTA == pytest.approx(0.9)

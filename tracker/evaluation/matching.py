@@ -1,0 +1,113 @@
+"""Who is matched to whom in each frame, exactly, and where it is a tie as the official evaluator's solver has it.
+
+Several matchings of a frame can be equally good and yet give different counts: one pair that overlaps wholly is worth
+as much as two that overlap by half. The official evaluator leaves such ties to SciPy's `linear_sum_assignment`, so
+here the same algorithm searches in the same order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.compiled import compiled
+
+Int64 = NDArray[np.int64]
+Float64 = NDArray[np.float64]
+EPSILON = float(np.finfo(float).eps)
+
+
+@compiled
+def match(truth_first: Int64, result_first: Int64, pair_first: Int64, pair_result: Int64, score: Float64) -> Int64:
+    """The pairs of every frame with the greatest sum of scores.
+
+    Args:
+        truth_first, result_first: ``(F + 1,)``; the boxes of frame `f` are `first[f]` up to but without `first[f + 1]`.
+        pair_first: ``(G + 1,)``; likewise the pairs of each true box.
+        pair_result: ``(P,)`` the result's box of each pair.
+        score: ``(P,)`` at least 0; a pair of score 0, like one that is not listed, is no match.
+
+    Returns:
+        ``(G,)`` the pair of each true box, -1 for none.
+    """
+    chosen = np.full(truth_first[-1], -1, np.int64)
+    for frame in range(len(truth_first) - 1):
+        t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
+        if pair_first[t0] == pair_first[t1]:
+            continue
+        cost = np.zeros((t1 - t0, r1 - r0))
+        for truth in range(t0, t1):
+            for pair in range(pair_first[truth], pair_first[truth + 1]):
+                cost[truth - t0, pair_result[pair] - r0] = -score[pair]
+        columns = assignment(cost)
+        for truth in range(t0, t1):
+            for pair in range(pair_first[truth], pair_first[truth + 1]):
+                if pair_result[pair] - r0 == columns[truth - t0] and score[pair] > EPSILON:
+                    chosen[truth] = pair
+    return chosen
+
+
+@compiled
+def assignment(cost: Float64) -> Int64:
+    """The column of each row in an assignment of least cost, -1 for a row too many.
+
+    Args:
+        cost: ``(N, M)``, finite.
+    """
+    n, m = cost.shape
+    if n <= m:
+        return _shortest_augmenting_paths(cost)
+    column_of = np.full(n, -1, np.int64)
+    rows = _shortest_augmenting_paths(np.ascontiguousarray(cost.T))
+    for column in range(m):
+        column_of[rows[column]] = column
+    return column_of
+
+
+@compiled
+def _shortest_augmenting_paths(cost: Float64) -> Int64:
+    """The column of each row, rows not more than columns (Crouse, IEEE Transactions on AES 52(4), 2016).
+
+    Of equal columns the search takes the one that is free, then the one it meets first, from the last column to the
+    first; that is SciPy's order, and decides ties.
+    """
+    n, m = cost.shape
+    row_price, column_price = np.zeros(n), np.zeros(m)
+    column_of, row_of = np.full(n, -1, np.int64), np.full(m, -1, np.int64)
+    distance, before = np.empty(m), np.empty(m, np.int64)
+    candidates, passed = np.empty(m, np.int64), np.empty(m, np.int64)
+    for start in range(n):
+        for k in range(m):
+            candidates[k], distance[k] = m - 1 - k, np.inf
+        left, steps, travelled, row, sink = m, 0, 0.0, start, -1
+        while sink < 0:
+            nearest, least = -1, np.inf
+            for k in range(left):
+                column = candidates[k]
+                length = travelled + cost[row, column] - row_price[row] - column_price[column]
+                if length < distance[column]:
+                    distance[column], before[column] = length, row
+                if distance[column] < least or (distance[column] == least and row_of[column] < 0):
+                    nearest, least = k, distance[column]
+            travelled, column = least, candidates[nearest]
+            left -= 1
+            candidates[nearest] = candidates[left]
+            if row_of[column] < 0:
+                sink = column
+            else:
+                row = row_of[column]
+                passed[steps] = column
+                steps += 1
+        # The rows on the tree are the start and the partners of the columns that were passed.
+        row_price[start] += travelled
+        for k in range(steps):
+            column = passed[k]
+            row_price[row_of[column]] += travelled - distance[column]
+            column_price[column] -= travelled - distance[column]
+        while True:
+            row = before[sink]
+            row_of[sink] = row
+            column_of[row], sink = sink, column_of[row]
+            if row == start:
+                break
+    return column_of
