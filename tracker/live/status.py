@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,23 @@ CameraState = Literal["starting", "live", "reconnecting", "stopped"]
 EventKind = Literal[
     "entered", "left", "line_crossed", "zone_entered", "zone_left", "zone_dwell", "camera_lost", "camera_back"
 ]
+
+
+LATENCY_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0)
+"""Seconds; upper bounds of the buckets that latencies are counted in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """How long pictures took from arrival to tracks, all of them so far.
+
+    Attributes:
+        counts: pictures by bucket of `LATENCY_BOUNDS`, not summed up; one more at the end for what took longer.
+        total: seconds of all of them together.
+    """
+
+    counts: tuple[int, ...]
+    total: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +49,7 @@ class CameraStatus:
         dropped: pictures that arrived and were replaced by newer ones before they could be tracked, so far.
         latency_p50: seconds from arrival to tracks, median of the last ones; None before the first.
         latency_p95: its 95th percentile.
+        latencies: of all pictures so far, for histograms; None where nobody counts them.
         reconnects: how often it was lost and found again.
         tracks: objects in view now.
         counts: distinct ids so far, by class.
@@ -48,6 +66,7 @@ class CameraStatus:
     dropped: int = 0
     latency_p50: float | None = None
     latency_p95: float | None = None
+    latencies: Latencies | None = None
     reconnects: int = 0
     tracks: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -210,5 +229,18 @@ class LiveView(Protocol):
         Raises:
             KeyError: no such camera.
             ConfigError: a zone or line that makes no sense; nothing is changed.
+            ReacquireError: the file cannot be written; nothing is changed.
+        """
+
+
+@runtime_checkable
+class TakesCameras(Protocol):
+    """A service that takes cameras while it runs; the page offers it only where `web.allow_sources` is set."""
+
+    def add_camera(self, name: str, source: str) -> None:
+        """Add a camera with the settings that all share, start it, and save it to the YAML with a backup.
+
+        Raises:
+            ConfigError: the name is taken or no name, or the source makes no sense; nothing is changed.
             ReacquireError: the file cannot be written; nothing is changed.
         """
