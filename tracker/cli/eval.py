@@ -1,19 +1,26 @@
-"""`reacquire eval`: official scores of a tracker's results."""
+"""`reacquire eval`: official scores of a tracker's results, or of two trackers side by side."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from tracker.cli.console import print_json, stderr, stdout
+from tracker.cli.scores import (
+    COLUMNS,
+    COMBINED,
+    document,
+    interval_numbers,
+    print_differences,
+    print_table,
+    write_csv,
+)
 
 if TYPE_CHECKING:
     from tracker.evaluation.evaluate import Scores
-
-COLUMNS = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "MOTP", "FP", "FN", "IDSW", "Frag", "MT", "ML")
 
 EPILOG = """
 [bold]Examples[/]
@@ -21,55 +28,152 @@ EPILOG = """
   reacquire eval --gt MOT17/train --pred results/ --benchmark mot17
 
   reacquire eval --gt TUD-Campus/gt/gt.txt --pred tracks.txt --benchmark mot15 --json scores.json
+
+  reacquire eval --gt MOT17/train --pred old/ --pred new/ -b mot17     [dim]# the difference: is it noise?[/]
+
+  reacquire eval --gt MOT20/train --pred results/ -b mot20 --full --csv scores.csv
+
+  reacquire eval --gt KITTI/training --pred results/ -b kitti          [dim]# cars, then pedestrians[/]
 """
 
 
 def evaluate(
-    gt: Annotated[Path, typer.Option("--gt", metavar="PATH", help="gt.txt, a sequence's folder, or a folder of them.")],
-    pred: Annotated[Path, typer.Option("--pred", metavar="PATH", help="A result file, or a folder of NAME.txt.")],
+    gt: Annotated[
+        Path,
+        typer.Option("--gt", metavar="PATH", help="gt.txt, a sequence's folder, a folder of them, or of NAME.txt."),
+    ],
+    pred: Annotated[
+        list[Path],
+        typer.Option("--pred", metavar="PATH", help="A result file, or a folder of NAME.txt. Twice: compare two."),
+    ],
     benchmark: Annotated[
-        str, typer.Option("--benchmark", "-b", metavar="NAME", help="mot15, mot16, mot17, mot20, dancetrack or none.")
+        str,
+        typer.Option(
+            "--benchmark",
+            "-b",
+            metavar="NAME",
+            help="mot15, mot16, mot17, mot20, dancetrack, sportsmot, kitti or none.",
+        ),
     ] = "none",
+    full: Annotated[bool, typer.Option("--full", help="Every metric, also in JSON and CSV.")] = False,
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="A,B,…", help="Just these metrics, in this order.")
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the scores as JSON; - for stdout.")
     ] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the scores as CSV.")] = None,
+    bootstrap: Annotated[
+        int | None,
+        typer.Option(
+            "--bootstrap",
+            metavar="N",
+            min=100,
+            max=100_000,
+            help="Resample the sequences N times for 95 % intervals (with two --pred: 1000).",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the resampling.")] = 0,
     referee: Annotated[
         bool, typer.Option("--referee", help="Let motmetrics compute CLEAR and Identity too; tell any difference.")
     ] = False,
 ) -> None:
     """Score results by the official rules: HOTA, CLEAR and Identity, each sequence and all together."""
-    import json
+    from tracker.evaluation.benchmarks import SEVERAL
 
-    from tracker.evaluation.evaluate import COMBINED
+    if len(pred) > 2:
+        raise typer.BadParameter("at most two can be compared", param_hint="--pred")
+    wanted = _columns(columns, full)
+    documents: dict[str, Any] = {}
+    rows: dict[str, dict[str, Scores]] = {}
+    for name in SEVERAL.get(benchmark, (benchmark,)):
+        trackers = _scored(gt, pred, name, referee)
+        quiet = json_file == Path("-")
+        if name != benchmark and not quiet:
+            stdout.rule(name, align="left")
+        documents[name] = _report(trackers, wanted, full=full, draws=bootstrap, seed=seed, quiet=quiet)
+        rows |= {f"{t} {name}" if name != benchmark else t: scores for t, scores in trackers.items()}
+    whole = documents.get(benchmark, {"benchmarks": documents})
+    if json_file == Path("-"):
+        print_json(whole)
+    elif json_file is not None:
+        json_file.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    if csv_file is not None:
+        write_csv(csv_file, rows, wanted)
+
+
+def _columns(text: str | None, full: bool) -> list[str]:
+    """The metrics that are asked for."""
+    from tracker.evaluation.evaluate import NAMES
+
+    if text is None:
+        return list(NAMES if full else COLUMNS)
+    wanted = [name.strip() for name in text.split(",") if name.strip()]
+    by_lower = {name.lower(): name for name in NAMES}
+    unknown = [name for name in wanted if name.lower() not in by_lower]
+    if unknown or not wanted:
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}; there are {', '.join(NAMES)}", param_hint="--columns")
+    return [by_lower[name.lower()] for name in wanted]
+
+
+def _scored(gt: Path, pred: list[Path], benchmark: str, referee: bool) -> dict[str, dict[str, Scores]]:
+    """Scores of every tracker by its path."""
     from tracker.evaluation.evaluate import evaluate as score
 
-    scores = score(gt, pred, benchmark=benchmark)
-    document = {
-        "sequences": {name: s.summary() for name, s in scores.items() if name != COMBINED},
-        "combined": scores[COMBINED].summary(),
-    }
-    if json_file == Path("-"):
-        print_json(document)
+    trackers = {}
+    for path in pred:
+        scores = score(gt, path, benchmark=benchmark)
+        trackers[str(path)] = scores
+        if referee:
+            from tracker.evaluation.referee import disagreements
+
+            found = disagreements(gt, path, scores, benchmark=benchmark)
+            for line in found or ["motmetrics agrees on CLEAR and Identity"]:
+                stderr.print(line, highlight=False)
+    return trackers
+
+
+def _report(
+    trackers: dict[str, dict[str, Scores]],
+    columns: list[str],
+    *,
+    full: bool,
+    draws: int | None,
+    seed: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Print what is asked for; the same for JSON."""
+    from tracker.evaluation import bootstrap
+
+    sequences = len(next(iter(trackers.values()))) - 1
+    caution = bootstrap.caution(sequences)
+    if len(trackers) == 1:
+        ((_, scores),) = trackers.items()
+        whole = document(scores, full=full)
+        intervals = bootstrap.intervals(scores, draws=draws, seed=seed) if draws else None
+        if not quiet:
+            print_table(scores, columns, intervals=intervals)
+        if intervals:
+            whole["intervals"] = interval_numbers(intervals)
     else:
-        print_table(scores)
-        if json_file is not None:
-            json_file.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    if referee:
-        from tracker.evaluation.referee import disagreements
-
-        found = disagreements(gt, pred, scores, benchmark=benchmark)
-        for line in found or ["motmetrics agrees on CLEAR and Identity"]:
-            stderr.print(line, highlight=False)
-
-
-def print_table(scores: dict[str, Scores]) -> None:
-    """A row a sequence, and one for all."""
-    table = Table(box=None, padding=(0, 1))
-    table.add_column("sequence")
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    for name, score in scores.items():
-        summary = score.summary()
-        cells = [f"{100 * v:.2f}" if isinstance(v, float) else str(v) for v in (summary[c] for c in COLUMNS)]
-        table.add_row(name, *cells, style="bold" if name == "combined" else None)
-    stdout.print(table, highlight=False)
+        (name_a, a), (name_b, b) = trackers.items()
+        draws = draws or bootstrap.DRAWS
+        difference = bootstrap.differences(a, b, draws=draws, seed=seed)
+        if not quiet:
+            for letter, (name, scores) in zip("AB", trackers.items(), strict=True):
+                print_table(scores, columns, title=f"{letter}  {name}")
+            print_differences((a[COMBINED], b[COMBINED]), difference, sequences, columns)
+        whole = {
+            "predictions": {
+                "A": {"pred": name_a, **document(a, full=full)},
+                "B": {"pred": name_b, **document(b, full=full)},
+            },
+            "difference": interval_numbers(difference),
+        }
+        intervals = difference
+    if intervals:
+        whole["bootstrap"] = {"sequences": sequences, "draws": draws, "level": bootstrap.LEVEL, "seed": seed}
+        if caution:
+            whole["bootstrap"]["caution"] = caution
+            stderr.print(caution, highlight=False, style="yellow")
+    return whole

@@ -16,7 +16,8 @@ from tracker.evaluation import clear as _clear
 from tracker.evaluation import count as _count
 from tracker.evaluation import hota as _hota
 from tracker.evaluation import identity as _identity
-from tracker.evaluation.benchmarks import RULES, Rules, prepare
+from tracker.evaluation.benchmarks import Rules, prepare, rules_of
+from tracker.evaluation.kitti import read_labels, sequence_lengths
 from tracker.evaluation.mot import read_result, read_truth
 from tracker.evaluation.sequence import Boxes, Sequence, match_up
 
@@ -35,9 +36,9 @@ class Scores:
     def summary(self) -> dict[str, float | int]:
         """The headline numbers: fractions in 0–1, and counts."""
         c, i, h = self.clear, self.identity, self.hota
-        means = {name: float(getattr(h, name).mean()) for name in ("HOTA", "DetA", "AssA", "LocA")}
+        means = {name: float(getattr(h, name).mean()) for name in HEADLINE[:4]}
         fractions = {"MOTA": c.MOTA, "MOTP": c.MOTP, "IDF1": i.IDF1, "IDP": i.IDP, "IDR": i.IDR}
-        counts = {name: int(getattr(c, name)) for name in ("TP", "FP", "FN", "IDSW", "Frag", "MT", "PT", "ML")}
+        counts = {name: int(getattr(c, name)) for name in HEADLINE_COUNTS}
         return means | fractions | counts
 
     def full(self) -> dict[str, float | int]:
@@ -52,6 +53,23 @@ class Scores:
 
 HOTA_REST = ("DetRe", "DetPr", "AssRe", "AssPr", "OWTA")
 CLEAR_REST = ("MODA", "sMOTA", "MOTAL", "CLR_Re", "CLR_Pr", "CLR_F1", "FAF", "MTR", "PTR", "MLR")
+
+
+HEADLINE = ("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDP", "IDR")
+HEADLINE_COUNTS = ("TP", "FP", "FN", "IDSW", "Frag", "MT", "PT", "ML")
+NAMES = (
+    *HEADLINE,
+    *HEADLINE_COUNTS,
+    *HOTA_REST,
+    "HOTA(0)",
+    "LocA(0)",
+    *CLEAR_REST,
+    "IDTP",
+    "IDFP",
+    "IDFN",
+    *(f.name for f in fields(_count.Count)),
+)
+"""All that `Scores.full` has, in its order."""
 
 
 def combine(parts: Mapping[str, Scores]) -> Scores:
@@ -110,8 +128,12 @@ def prepare_files(truth: Path, result: Path, rules: Rules, *, length: int | None
     Raises:
         DataError: names file and line.
     """
-    true = read_truth(truth, world_coordinates=rules.world_coordinates, length=length)
-    found = read_result(result, length=length, truth=true)
+    if rules.kitti:
+        true = read_labels(truth, truth=True, length=length)
+        found = read_labels(result, truth=False, length=length)
+    else:
+        true = read_truth(truth, world_coordinates=rules.world_coordinates, length=length, classes=rules.classes)
+        found = read_result(result, length=length, truth=true, classes=rules.classes)
     frames = length or max(int(true.frame.max(initial=0)), int(found.frame.max(initial=0)))
     true, found = prepare(true, found, rules, frames)
     return Prepared(true, found, match_up(true, found, frames))
@@ -127,10 +149,12 @@ def evaluate_files(truth: Path, result: Path, rules: Rules, *, length: int | Non
 
 
 def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
-    """Ground-truth files by sequence, with the sequence's length where `seqinfo.ini` says it.
+    """Ground-truth files by sequence, with the sequence's length where it is known.
+
+    The length is that of `seqinfo.ini` (MOTChallenge) or of `evaluate_tracking.seqmap*` (KITTI).
 
     Args:
-        truth: a `gt.txt`, a sequence's folder, or a folder of sequences.
+        truth: a file, a sequence's folder, a folder of sequences, or a folder of `NAME.txt`.
 
     Raises:
         DataError: no ground truth there; says where it was looked for.
@@ -138,12 +162,16 @@ def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
     if truth.is_file():
         named = truth.parent.parent if truth.parent.name == "gt" else truth.parent
         name = truth.stem if truth.stem != "gt" else named.name
-        return {name: (truth, _length(named))}
+        return {name: (truth, _length(named) or sequence_lengths(truth.parent).get(name))}
     if (truth / "gt" / "gt.txt").is_file():
         return {truth.resolve().name: (truth / "gt" / "gt.txt", _length(truth))}
     found = {p.parent.parent.name: (p, _length(p.parent.parent)) for p in sorted(truth.glob("*/gt/gt.txt"))}
     if not found:
-        raise DataError(f"{truth}: no ground truth; looked for gt.txt, gt/gt.txt and */gt/gt.txt")
+        folder = truth / "label_02" if (truth / "label_02").is_dir() else truth
+        lengths = sequence_lengths(folder)
+        found = {p.stem: (p, lengths.get(p.stem)) for p in sorted(folder.glob("*.txt"))}
+    if not found:
+        raise DataError(f"{truth}: no ground truth; looked for gt.txt, gt/gt.txt, */gt/gt.txt and *.txt")
     return found
 
 
@@ -184,15 +212,12 @@ def evaluate(truth: Path, results: Path, *, benchmark: str = "none") -> dict[str
     Raises:
         DataError: something missing or malformed; names file and row.
     """
-    if benchmark not in RULES:
-        raise DataError(f"benchmark {benchmark!r} is unknown; there are: {', '.join(RULES)}")
+    rules = rules_of(benchmark)
     if not results.exists():
         raise DataError(f"{results}: no such file or folder of results")
     sequences = find_sequences(truth)
     scores = {
-        name: evaluate_files(
-            path, find_result(name, results, only=len(sequences) == 1), RULES[benchmark], length=length
-        )
+        name: evaluate_files(path, find_result(name, results, only=len(sequences) == 1), rules, length=length)
         for name, (path, length) in sequences.items()
     }
     return scores | {COMBINED: combine(scores)}

@@ -3,130 +3,133 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import DataError
-from tracker.evaluation.sequence import Boxes
+from tracker.evaluation.rows import Rows, read_rows
+from tracker.evaluation.sequence import Boxes, match_up
 
-WIDE = 0.5
-"""Share of result boxes that reach beyond the picture's usual right and lower edge when corners stand for sizes."""
-
-
-def read_table(path: Path) -> NDArray[np.float64]:
-    """All rows of a file as numbers.
-
-    Raises:
-        DataError: missing; a row of another length; something that is no number. Names the line.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    lines = [line.replace(",", " ").split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-    numbered = [(number, fields) for number, fields in enumerate(lines, 1) if fields]
-    if not numbered:
-        return np.empty((0, 7))
-    width = len(numbered[0][1])
-    for number, fields in numbered:
-        if len(fields) != width or width < 6:
-            raise DataError(
-                f"{path}, line {number}: expected frame,id,left,top,width,height,… as in line "
-                f"{numbered[0][0]} ({max(width, 6)} values), got {len(fields)}"
-            )
-    try:
-        return np.array([fields for _, fields in numbered], np.float64)
-    except ValueError as error:
-        raise DataError(_not_a_number(path, numbered)) from error
+COLUMNS = "frame,id,left,top,width,height,…"
+MOST_FRAMES = 10_000_000
+"""Above it, column 1 is no frame."""
+MOST_CLASSES = 1_000_000
+LARGEST = 2.0**53
+"""Whole numbers up to it are exact."""
+AS_CORNERS = 0.99
+"""Share of boxes that are wider than they are far from the left, and higher than from the top, if they are corners."""
 
 
-def _not_a_number(path: Path, numbered: list[tuple[int, list[str]]]) -> str:
-    for number, fields in numbered:
-        for field in fields:
-            try:
-                float(field)
-            except ValueError:
-                return f"{path}, line {number}: expected a number, got {field!r}"
-    raise AssertionError("unreachable: every field is a number")
-
-
-def _check(path: Path, rows: NDArray[np.float64], *, length: int | None) -> None:
-    """Refuse what would give a silently wrong score."""
-    with np.errstate(invalid="ignore"):
-        checks = (
-            (~np.isfinite(rows[:, :6]).all(1), "a value is NaN or infinite"),
-            (rows[:, 0] < 1, "frames in a MOT file begin at 1, not 0: add 1 to every frame"),
-            (rows[:, 0] != np.floor(rows[:, 0]), "the frame is no whole number"),
-            (rows[:, 1] != np.floor(rows[:, 1]), "the id is no whole number"),
-            ((rows[:, 4] <= 0) | (rows[:, 5] <= 0), "width and height must be above 0"),
-        )
-    for bad, reason in checks:
-        if bad.any():
-            row = int(bad.argmax())
-            shown = ",".join(f"{v:g}" for v in rows[row, :6])
-            raise DataError(f"{path}, row {row + 1} ({shown}): {reason}; {int(bad.sum())} such rows")
-    if length is not None and len(rows) and rows[:, 0].max() > length:
-        row = int((rows[:, 0] > length).argmax())
-        raise DataError(
-            f"{path}, row {row + 1}: frame {rows[row, 0]:g}, but the sequence has only {length} frames: "
-            "is it of another sequence?"
-        )
-    order = np.lexsort((rows[:, 1], rows[:, 0]))
-    twice = (np.diff(rows[order][:, :2], axis=0) == 0).all(1)
-    if twice.any():
-        row = order[int(twice.argmax()) + 1]
-        raise DataError(f"{path}, row {row + 1}: id {rows[row, 1]:g} is in frame {rows[row, 0]:g} twice")
-
-
-def _boxes(rows: NDArray[np.float64], class_id: NDArray[np.int64], counts: NDArray[np.bool_]) -> Boxes:
-    order = np.argsort(rows[:, 0], kind="stable")
-    rows, class_id, counts = rows[order], class_id[order], counts[order]
-    return Boxes(
-        frame=rows[:, 0].astype(np.int64),
-        id=rows[:, 1].astype(np.int64),
-        xyxy=np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1),
-        class_id=class_id,
-        counts=counts,
-    )
-
-
-def read_truth(path: Path, *, world_coordinates: bool = False, length: int | None = None) -> Boxes:
+def read_truth(
+    path: Path, *, world_coordinates: bool = False, length: int | None = None, classes: bool = False
+) -> Boxes:
     """Ground truth: ``frame, id, left, top, width, height, flag, class, visibility``.
 
     Args:
         path: of the file.
         world_coordinates: columns 8 to 10 are positions in the world, as in MOT15, and no classes.
         length: frames of the sequence, where known.
+        classes: whether the benchmark looks at classes, so that column 8 must hold them.
 
     Raises:
-        DataError: names file and row.
+        DataError: names file and line; also where there are no rows at all.
     """
-    rows = read_table(path)
-    _check(path, rows, length=length)
-    counts = rows[:, 6] != 0 if rows.shape[1] > 6 else np.ones(len(rows), bool)
-    classes = np.ones(len(rows), np.int64)
-    if not world_coordinates and rows.shape[1] > 7 and (rows[:, 7] > 0).all():
-        classes = rows[:, 7].astype(np.int64)
-    return _boxes(rows, classes, counts)
+    rows = read_rows(path, least=6, columns=COLUMNS)
+    if not len(rows):
+        raise DataError(f"{path}: no rows; ground truth must have some, or there is nothing to score against")
+    _check(rows, length=length)
+    values = rows.values
+    rows.refuse(values[:, 1] < 0, "a negative id, and this is ground truth; is it a file of detections?")
+    counts = values[:, 6] != 0 if values.shape[1] > 6 else np.ones(len(rows), bool)
+    kinds = np.ones(len(rows), np.int64)
+    if classes and not world_coordinates and values.shape[1] > 7 and (values[:, 7] != -1).any():
+        wrong = ~((values[:, 7] >= 1) & (values[:, 7] < MOST_CLASSES) & (values[:, 7] == np.floor(values[:, 7])))
+        rows.refuse(wrong, "column 8 is no class; are these world coordinates, as in MOT15? Then use its rules")
+        kinds = values[:, 7].astype(np.int64)
+    return boxes_of(values, kinds, counts)
 
 
-def read_result(path: Path, *, length: int | None = None, truth: Boxes | None = None) -> Boxes:
+def read_result(path: Path, *, length: int | None = None, truth: Boxes | None = None, classes: bool = False) -> Boxes:
     """A tracker's result: ``frame, id, left, top, width, height, score, …``.
 
+    Args:
+        path: of the file; an empty one is a result without boxes.
+        length: frames of the sequence, where known.
+        truth: ground truth, to tell corners that are written where sizes belong.
+        classes: whether the benchmark looks at classes and scores pedestrians alone.
+
     Raises:
-        DataError: names file and row; also for negative ids, and for corners written where sizes belong.
+        DataError: names file and line; also for negative ids, and for corners written where sizes belong.
     """
-    rows = read_table(path)
-    _check(path, rows, length=length)
-    if len(rows) and rows[:, 1].min() < 0:
-        row = int(rows[:, 1].argmin())
-        raise DataError(f"{path}, row {row + 1}: id {rows[row, 1]:g}; these look like detections, not like tracks")
-    if truth is not None and len(truth) and len(rows):
-        edge = truth.xyxy[:, 2:].max(0) * 1.1
-        beyond = ((rows[:, 2:4] + rows[:, 4:6]) > edge).any(1)
-        as_corners = (rows[:, 4:6] > rows[:, 2:4]).all(1) & (rows[:, 4:6] <= edge).all(1)
-        if (beyond & as_corners).mean() > WIDE:
-            raise DataError(
-                f"{path}: {beyond.mean():.0%} of the boxes reach far beyond the picture; columns 5 and 6 look like "
-                "x2,y2 and must be width,height"
-            )
-    return _boxes(rows, np.ones(len(rows), np.int64), np.ones(len(rows), bool))
+    rows = read_rows(path, least=6, columns=COLUMNS)
+    _check(rows, length=length)
+    values = rows.values
+    rows.refuse(values[:, 1] < 0, "a negative id; these look like detections, not like tracks")
+    if classes and values.shape[1] > 7:
+        rows.refuse(values[:, 7] > 1, "column 8 is a class other than 1; this benchmark scores pedestrians alone")
+    boxes = boxes_of(values, np.ones(len(rows), np.int64), np.ones(len(rows), bool))
+    if truth is not None:
+        _refuse_corners(path, boxes, truth)
+    return boxes
+
+
+def _check(rows: Rows, *, length: int | None) -> None:
+    """Refuse what would give a silently wrong score."""
+    v = rows.values
+    with np.errstate(invalid="ignore"):
+        rows.refuse(~np.isfinite(v[:, :6]).all(1), "a value is NaN or infinite")
+        rows.refuse(v[:, 0] < 1, "frames in a MOT file begin at 1, not 0: add 1 to every frame")
+        rows.refuse(v[:, 0] != np.floor(v[:, 0]), "the frame is no whole number")
+        rows.refuse((v[:, 1] != np.floor(v[:, 1])) | (np.abs(v[:, 1]) > LARGEST), "the id is no whole number")
+        rows.refuse((v[:, 4] <= 0) | (v[:, 5] <= 0), "width and height must be above 0")
+        rows.refuse(~np.isfinite(v[:, 6:7]).all(1), "column 7 is NaN or infinite")
+    if length is not None:
+        rows.refuse(v[:, 0] > length, f"the sequence has only {length} frames: is the file of another sequence?")
+    rows.refuse(v[:, 0] > MOST_FRAMES, "so many frames are too many: is column 1 a time?")
+    rows.refuse(repeated(v[:, 0], v[:, 1]), "this id is in this frame twice")
+
+
+def repeated(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+    """Rows whose keys an earlier row has had."""
+    order = np.lexsort(keys[::-1])
+    again = np.zeros(len(order), bool)
+    if len(order):
+        same = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys])
+        again[order[1:][same]] = True
+    return again
+
+
+def boxes_of(values: NDArray[np.float64], class_id: NDArray[np.int64], counts: NDArray[np.bool_]) -> Boxes:
+    """Rows of ``frame, id, left, top, width, height`` as boxes, in order of frames."""
+    order = np.argsort(values[:, 0], kind="stable")
+    values = values[order]
+    return Boxes(
+        frame=values[:, 0].astype(np.int64),
+        id=values[:, 1].astype(np.int64),
+        xyxy=np.concatenate([values[:, 2:4], values[:, 2:4] + values[:, 4:6]], axis=1),
+        class_id=class_id[order],
+        counts=counts[order],
+    )
+
+
+def _refuse_corners(path: Path, boxes: Boxes, truth: Boxes) -> None:
+    """Corners where width and height belong are further from the left and the top than they begin, in every row.
+
+    That alone can be so by chance; but then the boxes do not agree much better with the truth as corners.
+    """
+    low, size = boxes.xyxy[:, :2], boxes.xyxy[:, 2:] - boxes.xyxy[:, :2]
+    if not len(boxes) or (size > low).all(1).mean() < AS_CORNERS:
+        return
+    usable = np.asarray((size > low).all(1))
+    as_corners = Boxes(boxes.frame, boxes.id, np.concatenate([low, size], 1), boxes.class_id, boxes.counts)
+    length = int(max(boxes.frame[-1], truth.frame[-1])) if len(truth) else int(boxes.frame[-1])
+    hits, hits_as_corners = (
+        int((match_up(truth, b, length).similarity >= 0.5).sum()) for b in (boxes, as_corners.keep(usable))
+    )
+    if hits_as_corners > 2 * hits:
+        raise DataError(
+            f"{path}: columns 5 and 6 look like x2,y2 and must be width,height: so read, {hits_as_corners} boxes "
+            f"overlap the ground truth by half or more, otherwise {hits}"
+        )

@@ -12,7 +12,7 @@ from pathlib import Path
 import motmetrics
 import numpy as np
 
-from tracker.evaluation.benchmarks import RULES
+from tracker.evaluation.benchmarks import rules_of
 from tracker.evaluation.evaluate import COMBINED, Scores, find_result, find_sequences, prepare_files
 from tracker.evaluation.sequence import Sequence
 
@@ -50,7 +50,7 @@ def opinion(sequence: Sequence) -> dict[str, float]:
 def disagreements(truth: Path, results: Path, scores: Mapping[str, Scores], *, benchmark: str) -> list[str]:
     """Where motmetrics comes to another number, one line each."""
     lines = []
-    rules = RULES[benchmark]
+    rules = rules_of(benchmark)
     for name, (path, length) in find_sequences(truth).items():
         result = find_result(name, results, only=len(scores) == 2)
         theirs = opinion(prepare_files(path, result, rules, length=length).sequence)

@@ -1,5 +1,6 @@
 """Every pitfall of MOT files has its message or its exact score."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -47,12 +48,12 @@ def set_column(column, value, row=4):
     ("change", "message"),
     [
         (lambda i, r: [int(float(r[0])) - 1, *r[1:]], r"frames in a MOT file begin at 1, not 0: add 1"),
-        (set_column(1, "-1"), r"row 5 .*id -1; these look like detections|row 5.*id -1"),
-        (set_column(0, "500"), r"row 5: frame 500, but the sequence has only 71 frames"),
-        (set_column(2, "nan"), r"row 5 .*NaN or infinite"),
-        (set_column(4, "0"), r"row 5 .*width and height must be above 0"),
+        (set_column(1, "-1"), r"line 5 .*a negative id; these look like detections"),
+        (set_column(0, "500"), r"line 5 \(500,.*the sequence has only 71 frames"),
+        (set_column(2, "nan"), r"line 5 .*NaN or infinite"),
+        (set_column(4, "0"), r"line 5 .*width and height must be above 0"),
         (set_column(2, "left"), r"line 5: expected a number, got 'left'"),
-        (set_column(0, "1.5"), r"row 5 .*the frame is no whole number"),
+        (set_column(0, "1.5"), r"line 5 .*the frame is no whole number"),
         (lambda i, r: r[:5] if i == 4 else r, r"line 5: expected frame,id,left"),
         (
             lambda i, r: [*r[:4], float(r[2]) + float(r[4]), float(r[3]) + float(r[5]), *r[6:]],
@@ -69,7 +70,7 @@ def test_the_same_id_twice_in_a_frame(tmp_path):
     rows = rows_of(RESULT)
     path = tmp_path / "changed.txt"
     path.write_text("\n".join(",".join(r) for r in [*rows, rows[3]]))
-    with pytest.raises(DataError, match=r"changed\.txt, row \d+: id \d+ is in frame \d+ twice"):
+    with pytest.raises(DataError, match=r"changed\.txt, line 223 \(.*this id is in this frame twice"):
         score(path)
 
 
@@ -137,6 +138,92 @@ def test_what_is_missing_is_told(folders, gt, pred, benchmark, message):
         evaluate(folders / gt, folders / pred, benchmark=benchmark)
 
 
+def test_an_empty_ground_truth_is_refused(tmp_path):
+    (tmp_path / "gt.txt").write_text("\n")
+    with pytest.raises(DataError, match=r"gt\.txt: no rows; .* nothing to score against"):
+        evaluate_files(tmp_path / "gt.txt", RESULT, RULES["mot15"])
+
+
+def test_lines_are_those_of_the_file(tmp_path):
+    """Blank lines count, also where the file is read in one go."""
+    lines = RESULT.read_text().splitlines()
+    lines[40:40] = ["", "  ", ""]
+    lines[100] = "0" + lines[100][lines[100].index(",") :]
+    (tmp_path / "gaps.txt").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"gaps\.txt, line 101 \(0,"):
+        score(tmp_path / "gaps.txt")
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda text: text.replace(",", " "),
+        lambda text: text.replace(",", ", "),
+        lambda text: text.replace("\n", ",\n"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\n\n"),
+        lambda text: text.rstrip("\n"),
+    ],
+    ids=["spaces", "commas and spaces", "last comma", "dos", "byte order mark", "blank lines", "no last newline"],
+)
+def test_ways_to_write_the_same(tmp_path, rewrite):
+    (tmp_path / "same.txt").write_bytes(rewrite(RESULT.read_text()).encode())
+    assert score(tmp_path / "same.txt").summary() == score(RESULT).summary()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("frame,id,x,y,w,h\n1,1,2,3,4,5\n", "line 1: expected a number, got 'frame'; is this line a header"),
+        ("1,1,2,3,4,5\n2,1,2,,4,5\n", "line 2: expected a number, got ''"),
+        ("1,1,2,3,4\n", r"line 1: expected frame,id,left,.*\(6 values\), got 5"),
+        ('1,1,2,3,4,"5"\n', """line 1: expected a number, got '"5"'"""),
+        ("1,1,2,3,4,5,0.9\n1,2,2,3,4,5\n", r"line 2: .* as in line 1 \(7 values\), got 6"),
+        ("1e300,1,2,3,4,5\n", "so many frames are too many"),
+        ("1,1e300,2,3,4,5\n", "the id is no whole number"),
+        ("1,1,2,3,4," + "9" * 5000 + "x\n", "line 1: expected a number, got '9{40}'"),
+        ("\0" * 50, "line 1"),
+    ],
+)
+def test_hostile_rows(tmp_path, text, message):
+    (tmp_path / "bad.txt").write_text(text)
+    with pytest.raises(DataError, match=rf"bad\.txt.*{message}") as refused:
+        score(tmp_path / "bad.txt")
+    assert len(str(refused.value)) < 600
+
+
+def test_world_coordinates_under_other_rules_are_told(tmp_path):
+    rows = [[*r[:7], "3.5", "2.25", "0"] for r in rows_of(TRUTH)]
+    path = tmp_path / "gt.txt"
+    path.write_text("\n".join(",".join(r) for r in rows))
+    with pytest.raises(DataError, match=r"gt\.txt, line 1 .*world coordinates, as in MOT15"):
+        evaluate_files(path, RESULT, RULES["mot17"])
+
+
+def test_results_of_other_classes_are_told(tmp_path):
+    path = changed(tmp_path, lambda i, r: [*r[:7], "3" if i == 4 else "1"])
+    with pytest.raises(DataError, match=r"line 5 .*class other than 1"):
+        evaluate_files(TRUTH, path, RULES["mot17"])
+    assert evaluate_files(TRUTH, path, RULES["none"]).summary() == score(RESULT).summary()
+
+
+def test_wide_boxes_in_the_corner_are_not_taken_for_corners(tmp_path):
+    """Every box is wider than it is far from the left, and rightly so."""
+    path = tmp_path / "corner.txt"
+    path.write_text("".join(f"{t},1,{5 + t},10,100,200,1,1,1\n" for t in range(1, 30)))
+    assert evaluate_files(path, path, RULES["none"]).summary()["MOTA"] == 1
+
+
+def test_a_folder_of_flat_files(folders, tmp_path):
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for name in ("TUD-Campus", "TUD-Stadtmitte"):
+        shutil.copy(SHIPPED / name / "gt.txt", flat / f"{name}.txt")
+    scores = evaluate(flat, folders / "pred", benchmark="mot15")
+    assert scores["combined"].summary()["TP"] == 913
+
+
 def test_command_line_json_and_referee(folders):
     command = [sys.executable, "-c", "from tracker.cli import main; main()", "eval"]
     arguments = ["--gt", folders / "gt", "--pred", folders / "pred", "--benchmark", "mot15", "--json", "-", "--referee"]
@@ -146,6 +233,87 @@ def test_command_line_json_and_referee(folders):
     assert document["sequences"]["TUD-Campus"]["TP"] == 209
     assert document["combined"]["HOTA"] == pytest.approx(0.3999570912884786, abs=1e-9)
     assert "motmetrics agrees" in done.stderr
+
+
+def eval_verb(*arguments):
+    command = [sys.executable, "-c", "from tracker.cli import main; main()", "eval", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def two(folders):
+    """A second tracker, which loses every seventh box."""
+    (folders / "worse").mkdir()
+    for path in (folders / "pred").glob("*.txt"):
+        lines = path.read_text().splitlines()
+        (folders / "worse" / path.name).write_text("\n".join(line for i, line in enumerate(lines) if i % 7) + "\n")
+    return ["--gt", folders / "gt", "--pred", folders / "pred", "--pred", folders / "worse", "-b", "mot15"]
+
+
+def test_command_line_two_trackers(two, tmp_path):
+    done = eval_verb(*two, "--json", tmp_path / "two.json", "--csv", tmp_path / "two.csv")
+    assert done.returncode == 0, done.stderr
+    assert "B − A" in done.stdout
+    assert "too few sequences to tell" in done.stdout
+    assert "2 sequences can be drawn in only 3 ways" in " ".join(done.stderr.split())
+    document = json.loads((tmp_path / "two.json").read_text())
+    a, b = document["predictions"]["A"], document["predictions"]["B"]
+    difference = document["difference"]["HOTA"]
+    assert difference["value"] == pytest.approx(b["combined"]["HOTA"] - a["combined"]["HOTA"])
+    assert difference["low"] <= difference["value"] <= difference["high"] < 0
+    assert document["bootstrap"]["sequences"] == 2
+    with (tmp_path / "two.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sequence"] for row in rows] == ["TUD-Campus", "TUD-Stadtmitte", "combined"] * 2
+    assert float(rows[2]["HOTA"]) == a["combined"]["HOTA"]
+    assert rows[5]["pred"].endswith("worse")
+
+
+def test_command_line_three_trackers_are_too_many(two):
+    done = eval_verb(*two, "--pred", "third")
+    assert done.returncode == 2
+    assert "at most two" in done.stderr
+
+
+def test_command_line_one_tracker_keeps_its_keys(folders):
+    """The keys of the contract, and no others, unless more is asked for."""
+    arguments = ["--gt", folders / "gt", "--pred", folders / "pred", "-b", "mot15", "--json", "-"]
+    document = json.loads(eval_verb(*arguments).stdout)
+    assert list(document) == ["sequences", "combined"]
+    keys = [
+        "HOTA",
+        "DetA",
+        "AssA",
+        "LocA",
+        "MOTA",
+        "MOTP",
+        "IDF1",
+        "IDP",
+        "IDR",
+        "TP",
+        "FP",
+        "FN",
+        "IDSW",
+        "Frag",
+        "MT",
+        "PT",
+        "ML",
+    ]
+    assert list(document["combined"]) == keys
+    more = json.loads(eval_verb(*arguments, "--full", "--bootstrap", 100).stdout)
+    assert len(more["combined"]["by_threshold"]["HOTA"]) == 19
+    assert more["combined"]["OWTA"] == pytest.approx(0.4131, abs=1e-4)
+    assert more["intervals"]["MOTA"]["low"] <= more["combined"]["MOTA"] <= more["intervals"]["MOTA"]["high"]
+
+
+def test_command_line_columns(folders, tmp_path):
+    arguments = ["--gt", folders / "gt", "--pred", folders / "pred", "-b", "mot15", "--csv", tmp_path / "s.csv"]
+    done = eval_verb(*arguments, "--columns", "idf1, OWTA")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "s.csv").read_text().splitlines()[0] == "sequence,IDF1,OWTA"
+    done = eval_verb(*arguments, "--columns", "IDF2")
+    assert done.returncode == 2
+    assert "IDF2" in done.stderr
 
 
 def test_command_line_table(folders):

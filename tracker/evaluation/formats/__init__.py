@@ -1,0 +1,1 @@
+"""Formats of boxes with ids, a file each, over one table."""

@@ -1,0 +1,98 @@
+"""KITTI tracking labels: a text file a sequence, words and numbers between spaces, frames from 0.
+
+``frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation [score]``; what is measured in
+three dimensions is not kept, and written as KITTI writes what is unknown.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tracker.errors import DataError
+from tracker.evaluation.formats.table import Notes, Table, file_name, make_table, only_one
+
+COLUMNS = "frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation [score]"
+LEAST, SCORED = 10, 18
+TYPES = ("Car", "Van", "Truck", "Pedestrian", "Person", "Cyclist", "Tram", "Misc", "DontCare")
+_BY_NAME = {name.lower(): name for name in TYPES} | {"person_sitting": "Person"}
+NUMBERS = (0, 1, 3, 4, 6, 7, 8, 9)
+"""Columns that are read as numbers."""
+
+
+def read_file(path: Path) -> Table:
+    """One sequence.
+
+    Raises:
+        DataError: missing, or a line that is not of the format; names it.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    rows, where, label, score = [], [], [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"), 1):
+        fields = line.split()
+        if not fields:
+            continue
+        if len(fields) < LEAST:
+            raise DataError(f"{path}, line {number}: expected {COLUMNS}, got {len(fields)} values")
+        try:
+            rows.append([float(fields[i]) for i in NUMBERS])
+            score.append(float(fields[SCORED - 1]) if len(fields) >= SCORED else 1.0)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number}: expected {COLUMNS}: {str(error)[:80]}") from None
+        label.append(_BY_NAME.get(fields[2].lower(), fields[2]))
+        where.append(f"line {number}")
+    values = np.array(rows, np.float64).reshape(-1, len(NUMBERS))
+    values[[name == "DontCare" for name in label], 1] = -1
+    return make_table(
+        path,
+        path.stem,
+        frame=values[:, 0],
+        id=values[:, 1],
+        xyxy=values[:, 4:8],
+        truncated=np.trunc(values[:, 2]),
+        occluded=np.trunc(values[:, 3]),
+        score=score,
+        label=label,
+        where=where,
+        per_class=True,
+    )
+
+
+def read(path: Path, notes: Notes) -> list[Table]:
+    """A file, a folder of them, or a data set with `label_02`.
+
+    Raises:
+        DataError: see `read_file`.
+    """
+    if path.is_dir():
+        folder = path / "label_02" if (path / "label_02").is_dir() else path
+        return [read_file(file) for file in sorted(folder.glob("*.txt"))]
+    return [read_file(path)]
+
+
+def write(path: Path, tables: list[Table], notes: Notes) -> None:
+    """A file `NAME.txt`, or a folder of them where the path does not end in `.txt`.
+
+    Raises:
+        DataError: several sequences for one file.
+    """
+    if path.suffix == ".txt":
+        _write_file(path, only_one(tables, path))
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        _write_file(path / f"{file_name(table)}.txt", table)
+
+
+def _write_file(path: Path, table: Table) -> None:
+    types = [_BY_NAME.get(name.lower(), name.replace(" ", "_")) for name in table.labels]
+    columns = (table.frame, table.id, table.label, table.truncated, table.occluded, table.xyxy, table.score)
+    lines = [
+        f"{frame} {i} {types[label]} {truncated} {occluded} -10 "
+        + " ".join(f"{v:.10g}" for v in box)
+        + f" -1 -1 -1 -1000 -1000 -1000 -10 {score:.10g}\n"
+        for frame, i, label, truncated, occluded, box, score in zip(*(c.tolist() for c in columns), strict=True)
+    ]
+    path.write_text("".join(lines), encoding="utf-8")

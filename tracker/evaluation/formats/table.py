@@ -1,0 +1,176 @@
+"""What all formats have in common: the boxes of one sequence, with ids, as columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tracker.errors import DataError
+from tracker.evaluation.mot import MOST_FRAMES, repeated
+
+OBJECT = "object"
+"""The label of what has none."""
+UNKNOWN = -1
+"""Stands for a visibility, a truncation or an occlusion that is not known."""
+LARGEST = 2**53
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Boxes of one sequence, sorted by frame and id.
+
+    Attributes:
+        name: of the sequence.
+        frame: ``(N,)`` from 0.
+        id: ``(N,)`` at least 0, at most once in a frame; -1 for regions without identity (KITTI's DontCare).
+        xyxy: ``(N, 4)`` pixels, with area.
+        score: ``(N,)`` confidence, or ground truth's flag; 1 where a format has none.
+        label: ``(N,)`` index into `labels`.
+        visibility: ``(N,)`` visible share in 0–1, -1 where unknown.
+        truncated: ``(N,)`` how much is cut off by the picture's border, as KITTI has it; -1 where unknown.
+        occluded: ``(N,)`` 0 visible, 1 partly, 2 largely hidden, 3 unclear; -1 where unknown.
+        labels: names of classes.
+        length: frames of the sequence, 0 where unknown.
+        size: width and height of the pictures, zeros where unknown.
+        rate: frames a second, 0 where unknown.
+    """
+
+    name: str
+    frame: NDArray[np.int64]
+    id: NDArray[np.int64]
+    xyxy: NDArray[np.float64]
+    score: NDArray[np.float64]
+    label: NDArray[np.int64]
+    visibility: NDArray[np.float64]
+    truncated: NDArray[np.int64]
+    occluded: NDArray[np.int64]
+    labels: tuple[str, ...] = (OBJECT,)
+    length: int = 0
+    size: tuple[int, int] = (0, 0)
+    rate: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def ltwh(self) -> NDArray[np.float64]:
+        """``(N, 4)`` left, top, width, height."""
+        return np.concatenate([self.xyxy[:, :2], self.xyxy[:, 2:] - self.xyxy[:, :2]], axis=1)
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a conversion could not carry over, or left out; each said once."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        """Say it, unless it has been said."""
+        if line not in self.lines:
+            self.lines.append(line)
+
+
+def make_table(
+    path: Path,
+    name: str,
+    *,
+    frame: ArrayLike,
+    id: ArrayLike,  # noqa: A002  # the column's name
+    xyxy: ArrayLike,
+    label: list[str] | None = None,
+    labels: tuple[str, ...] = (),
+    where: list[str] | None = None,
+    per_class: bool = False,
+    length: int = 0,
+    size: tuple[int, int] = (0, 0),
+    rate: float = 0.0,
+    **columns: ArrayLike,
+) -> Table:
+    """A table of columns as a file had them, checked and sorted.
+
+    Args:
+        path: of the file, for messages.
+        name: of the sequence.
+        frame, id, xyxy: as in `Table`.
+        label: the name of each row's class; all are "object" without it.
+        labels: names of classes that stand first, also where no row has them.
+        where: how a message names each row ("line 7"), its number without it.
+        per_class: whether two classes may have the same id in a frame, as in KITTI.
+        length, size, rate: as in `Table`.
+        columns: score, visibility, truncated and occluded, where the format has them.
+
+    Raises:
+        DataError: a value that cannot be; names file, row and reason.
+    """
+    frames, ids = np.asarray(frame, np.float64).reshape(-1), np.asarray(id, np.float64).reshape(-1)
+    corners = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    rest = {key: np.asarray(values, np.float64) for key, values in columns.items()}
+    region = ids == -1
+
+    def refuse(rows: ArrayLike, reason: str) -> None:
+        bad = np.asarray(rows, bool)
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(f"{path}, {where[row] if where else f'row {row + 1}'}: {reason}")
+
+    with np.errstate(invalid="ignore"):
+        refuse(~((frames >= 0) & (frames < MOST_FRAMES) & (frames == np.floor(frames))), "the frame is no whole number")
+        refuse(~((ids >= -1) & (ids < LARGEST) & (ids == np.floor(ids))), "the id is no whole number above -1")
+        refuse(~np.isfinite(corners).all(1), "a corner of the box is NaN or infinite")
+        refuse((corners[:, 2:] <= corners[:, :2]).any(1), "the box has no area")
+        for key, values in rest.items():
+            refuse(~np.isfinite(values), f"{key} is NaN or infinite")
+    if length:
+        refuse(frames >= length, f"the sequence has only {length} frames")
+    names = label if label is not None else [OBJECT] * len(frames)
+    known = list(dict.fromkeys([*labels, *names])) or [OBJECT]
+    index = {known_name: i for i, known_name in enumerate(known)}
+    numbers = np.array([index[n] for n in names], np.int64)
+    again = repeated(frames, ids, numbers) if per_class else repeated(frames, ids)
+    refuse(again & ~region, "its id is in its frame twice")
+    order = np.lexsort((ids, frames))
+
+    def column(key: str, default: float, dtype: Any) -> Any:
+        return rest.get(key, np.full(len(frames), default))[order].astype(dtype)
+
+    return Table(
+        name=name,
+        frame=frames[order].astype(np.int64),
+        id=ids[order].astype(np.int64),
+        xyxy=corners[order],
+        score=column("score", 1.0, np.float64),
+        label=numbers[order],
+        visibility=column("visibility", UNKNOWN, np.float64),
+        truncated=column("truncated", UNKNOWN, np.int64),
+        occluded=column("occluded", UNKNOWN, np.int64),
+        labels=tuple(known),
+        length=length,
+        size=size,
+        rate=rate,
+    )
+
+
+def file_name(table: Table) -> str:
+    """The sequence's name, if it can be the name of a file.
+
+    Raises:
+        DataError: it would lead elsewhere.
+    """
+    if not table.name or table.name in (".", "..") or set(table.name) & set('/\\:\0\n"<>|?*'):
+        raise DataError(f"sequence {table.name[:80]!r}: this name cannot be the name of a file; rename the sequence")
+    return table.name
+
+
+def only_one(tables: list[Table], path: Path) -> Table:
+    """The one table that a single file takes.
+
+    Raises:
+        DataError: there are several, or none.
+    """
+    if len(tables) != 1:
+        raise DataError(f"{path}: one file takes one sequence, and there are {len(tables)}: give a folder")
+    return tables[0]
