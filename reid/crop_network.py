@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,9 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from reid.models import EmbeddingNetwork
 from reid.runtime import export_onnx
-from reid.weights_file import EmbedderFile, Preprocessing, read_network
+from reid.weights_file import EmbedderFile, Preprocessing, facts, read_network
 
 
 class CropNetwork(nn.Module):
@@ -23,7 +23,7 @@ class CropNetwork(nn.Module):
     pixels there, so that large crops shrink without aliasing, as in training.
     """
 
-    def __init__(self, network: EmbeddingNetwork, preprocessing: Preprocessing) -> None:
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network, self.size = network, preprocessing.size
         self.mean: Tensor
@@ -74,14 +74,32 @@ class TorchRunner:
         return np.asarray(self._network.embed(batch).float().cpu().numpy(), np.float32)
 
 
-def write_onnx(about: EmbedderFile, path: Path) -> None:
-    """Export for pictures of any size and any number of boxes."""
-    network = CropNetwork(read_network(about), about.preprocessing).eval()
+def write_onnx(about: EmbedderFile, path: Path, *, inputs: Literal["boxes", "crops"] = "boxes") -> None:
+    """Export, with what `reid.weights_file.described` reads inside.
+
+    Args:
+        about: the weights.
+        path: of the file.
+        inputs: "boxes" for a picture of any size and any number of boxes, cutting and normalising inside the graph;
+            "crops" for any number of normalised RGB crops ``(N, 3, h, w)``, as most other programs want it.
+
+    Raises:
+        WeightsError: the weights are an ONNX file already.
+    """
+    network = read_network(about)
+    if inputs == "crops":
+        example: tuple[Tensor, ...] = (torch.zeros(2, 3, *about.preprocessing.size),)
+        dynamic = {"crops": {0: "crops"}, "vectors": {0: "crops"}}
+    else:
+        network = CropNetwork(network, about.preprocessing).eval()
+        example = (torch.zeros(80, 60, 3, dtype=torch.uint8), torch.tensor([[5.0, 5, 30, 70], [9, 9, 40, 60]]))
+        dynamic = {"image": {0: "height", 1: "width"}, "boxes": {0: "boxes"}, "vectors": {0: "boxes"}}
     export_onnx(
         network,
         path,
-        example=(torch.zeros(80, 60, 3, dtype=torch.uint8), torch.tensor([[5.0, 5, 30, 70], [9, 9, 40, 60]])),
-        inputs=["image", "boxes"],
+        example=example,
+        inputs=[name for name in dynamic if name != "vectors"],
         outputs=["vectors"],
-        dynamic={"image": {0: "height", 1: "width"}, "boxes": {0: "boxes"}, "vectors": {0: "boxes"}},
+        dynamic=dynamic,
+        metadata=facts(about),
     )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.errors import DataError
-from reid.runtime import cache_folder, choose_device, onnx_session
+from reid.errors import DataError, WeightsError
+from reid.runtime import cache_folder, choose_device
 from reid.weights_file import EmbedderFile, read_about
 
 BUNDLED = {"default": "default.safetensors"}
 CROPS_AT_ONCE = 256
-EXPORT = 1
+FILES_AT_ONCE = 64
+EXPORT = 2
 """Counts changes of the exported graph, so that an older one in the cache is not taken for it."""
 Backend = Literal["auto", "torch", "onnx"]
 Images = Sequence[NDArray[np.uint8]]
@@ -30,49 +32,27 @@ class Runner(Protocol):
     def __call__(self, images: Images, boxes: Boxes) -> NDArray[np.float32]: ...
 
 
-class OnnxRunner:
-    """The network in ONNX Runtime, on the CPU, picture by picture."""
-
-    name = "onnxruntime"
-
-    def __init__(self, path: Path) -> None:
-        self._session = onnx_session(path)
-
-    def __call__(self, images: Images, boxes: Boxes) -> NDArray[np.float32]:
-        pairs = zip(images, boxes, strict=True)
-        vectors = [self._session.run(None, {"image": image, "boxes": xyxy})[0] for image, xyxy in pairs]
-        return np.concatenate(vectors)
-
-
 class Embedder:
     """Turns boxes of pictures into vectors.
 
-    On a CPU the network runs in ONNX Runtime, which is faster there than torch and needs less memory; the file is
-    exported at first use into the user's cache, and torch runs where there is none to write. On a GPU it runs in
-    torch, in half precision.
+    On a CPU the network runs in ONNX Runtime, which is faster there than torch and needs less memory
+    (`tools/bench_embedder.py` measures both); the file is exported at first use into the user's cache, and torch runs
+    where there is none to write. On a GPU it runs in torch, in half precision. Weights that are ONNX run in ONNX
+    Runtime.
 
     Args:
         about: of the weights file.
         device: cpu, cuda:0, …
         backend: what runs it.
+
+    Raises:
+        WeightsError: the weights cannot run so.
     """
 
     def __init__(self, about: EmbedderFile, *, device: str = "cpu", backend: Backend = "auto") -> None:
         self.about, self.device = about, device
         self.dimension = about.dimension
-        folder = cache_folder() if device == "cpu" and backend != "torch" else None
-        self._run: Runner
-        if folder is not None:
-            path = folder / f"embedder-v{EXPORT}-{about.sha256[:16]}.onnx"
-            if not path.exists():
-                from reid.crop_network import write_onnx
-
-                write_onnx(about, path)
-            self._run = OnnxRunner(path)
-        else:
-            from reid.crop_network import TorchRunner
-
-            self._run = TorchRunner(about, device)
+        self._run = _runner(about, device, backend)
 
     def describe(self) -> dict[str, Any]:
         """Architecture, hash, size, distance, threshold, backend and device."""
@@ -103,6 +83,30 @@ class Embedder:
         """
         return self.embed_batch([image], [xyxy])[0]
 
+    def embed_files(
+        self, paths: Sequence[Path], *, progress: Callable[[int], None] = lambda _: None
+    ) -> NDArray[np.float32]:
+        """Vectors of whole pictures, each a crop already.
+
+        Args:
+            paths: N files.
+            progress: told how many more are done.
+
+        Returns:
+            ``(N, D)`` float32 of unit length.
+
+        Raises:
+            DataError: names the file that is no image.
+        """
+        parts = [np.empty((0, self.dimension), np.float32)]
+        with ThreadPoolExecutor(2) as pool:
+            for start in range(0, len(paths), FILES_AT_ONCE):
+                images = list(pool.map(read_image, paths[start : start + FILES_AT_ONCE]))
+                whole = [np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32) for i in images]
+                parts += self.embed_batch(images, whole)
+                progress(len(images))
+        return np.concatenate(parts)
+
     def embed_batch(self, images: Images, boxes: Sequence[NDArray[np.floating]]) -> list[NDArray[np.float32]]:
         """Vectors of the boxes of several pictures, through the network together; see `embed`."""
         if len(images) != len(boxes):
@@ -121,6 +125,49 @@ class Embedder:
         vectors = self._run(parts, inside)
         ends = np.cumsum([len(b) for b in checked])
         return [np.ascontiguousarray(part) for part in np.split(vectors, ends[:-1])]
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """``(H, W, 3)`` BGR.
+
+    Raises:
+        DataError: not an image.
+    """
+    import cv2
+
+    content = np.fromfile(path, np.uint8)
+    image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    if image is None:
+        raise DataError(f"{path}: not a readable image")
+    return np.asarray(image, np.uint8)
+
+
+def _runner(about: EmbedderFile, device: str, backend: Backend) -> Runner:
+    """What runs the network."""
+    is_onnx = about.kind.startswith("onnx")
+    if is_onnx and (backend == "torch" or device != "cpu"):
+        raise WeightsError(f"{about.path}: an ONNX file runs in ONNX Runtime on the CPU only; take --device cpu")
+    if is_onnx:
+        from reid.onnx_file import OnnxRunner
+
+        return OnnxRunner(about.path, about.preprocessing if about.kind == "onnx" else None)
+    folder = cache_folder() if device == "cpu" and backend != "torch" else None
+    if folder is not None:
+        from reid.onnx_file import OnnxRunner
+
+        path = folder / f"embedder-v{EXPORT}-{about.sha256[:16]}.onnx"
+        if not path.exists():
+            from reid.crop_network import write_onnx
+
+            write_onnx(about, path, inputs="crops")
+        return OnnxRunner(path, about.preprocessing)
+    if backend == "onnx":
+        raise WeightsError(
+            f"{about.path}: ONNX Runtime needs a file, and there is no cache to write it to; set REACQUIRE_CACHE"
+        )
+    from reid.crop_network import TorchRunner
+
+    return TorchRunner(about, device)
 
 
 def _spanned(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
@@ -151,17 +198,32 @@ def _checked(image: NDArray[np.uint8], xyxy: NDArray[np.floating]) -> NDArray[np
     return boxes
 
 
-def load_embedder(weights: str | Path = "default", *, device: str = "auto", backend: Backend = "auto") -> Embedder:
+def weights_path(weights: str | Path) -> Path:
+    """The file of a bundled name, or the path itself."""
+    text = str(weights)
+    return Path(__file__).parent / "weights" / BUNDLED[text] if text in BUNDLED else Path(text)
+
+
+def load_embedder(
+    weights: str | Path = "default",
+    *,
+    device: str = "auto",
+    backend: Backend = "auto",
+    size: tuple[int, int] | None = None,
+) -> Embedder:
     """An embedder by its weights.
 
     Args:
-        weights: "default" (bundled) or a `.safetensors` file of ours.
+        weights: "default" (bundled), a `.safetensors` file of ours, an `.onnx` file of anybody, or a `.pth`
+            checkpoint of torchreid's OSNet.
         device: auto, cpu, cuda:0, mps.
         backend: what runs it; the faster one when auto.
+        size: height and width of the crops, for files of others that do not say it.
 
     Raises:
         WeightsError: missing, damaged, of another format, not fitting its architecture; or no such device.
     """
-    text = str(weights)
-    path = Path(__file__).parent / "weights" / BUNDLED[text] if text in BUNDLED else Path(text)
-    return Embedder(read_about(path), device=choose_device(device), backend=backend)
+    about = read_about(weights_path(weights), size=size)
+    # ONNX Runtime is on the CPU, whatever else this machine has.
+    chosen = "cpu" if device == "auto" and about.kind.startswith("onnx") else choose_device(device)
+    return Embedder(about, device=chosen, backend=backend)

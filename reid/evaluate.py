@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ from reid.errors import DataError
 QUERIES_AT_ONCE = 256
 """Bounds memory: a block of distances is this many rows."""
 
+Distances = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""Rows of the query, ``(R,)``, to their distances from the whole gallery, ``(R, G)``."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
@@ -19,15 +23,78 @@ class Ranking:
 
     Attributes:
         cmc: ``(R,)`` cumulative match curve: `cmc[0]` is rank-1.
-        mean_ap: mean average precision.
+        mean_ap: mean average precision (the mean of the precision at each match, without interpolation).
         mean_inp: mean inverse negative penalty (Ye et al., TPAMI 2021, section 4.2).
         queries: how many queries had a match in the gallery.
+        average_precision: ``(Q,)`` of every query; NaN where it had no match or was none.
     """
 
     cmc: NDArray[np.float64]
     mean_ap: float
     mean_inp: float
     queries: int
+    average_precision: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Retrieval:
+    """Who is looked for among whom, and which images count (the rules of Market-1501, Zheng et al., ICCV 2015).
+
+    For each query, images of its identity from its own camera are ignored, as are junk images (identity -1).
+    Identity 0 is a distractor: it stays in the gallery, matches nobody, and never is a query.
+
+    Attributes:
+        query_identity: ``(Q,)`` int64.
+        gallery_identity: ``(G,)`` int64.
+        query_camera: ``(Q,)`` int64; -1 is unknown and never "the same".
+        gallery_camera: ``(G,)`` int64.
+    """
+
+    query_identity: NDArray[np.int64]
+    gallery_identity: NDArray[np.int64]
+    query_camera: NDArray[np.int64]
+    gallery_camera: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for side in ("query", "gallery"):
+            identities, cameras = getattr(self, f"{side}_identity"), getattr(self, f"{side}_camera")
+            if len(identities) != len(cameras):
+                raise DataError(f"{side}: {len(identities)} identities, but {len(cameras)} cameras")
+
+    @property
+    def queries(self) -> NDArray[np.int64]:
+        """Rows of the query that are looked for: neither junk nor distractors."""
+        return np.flatnonzero(self.query_identity > 0)
+
+    def kinds(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """``(R, G)`` which images match, and which count but do not match."""
+        same = self.gallery_identity == self.query_identity[rows, None]
+        camera = self.query_camera[rows, None]
+        return same & ((self.gallery_camera != camera) | (camera < 0)), ~same & (self.gallery_identity != -1)
+
+    def blocks(self) -> Iterator[NDArray[np.int64]]:
+        """The queries, a few at a time."""
+        for start in range(0, len(self.queries), QUERIES_AT_ONCE):
+            yield self.queries[start : start + QUERIES_AT_ONCE]
+
+
+def cosine(query: NDArray[np.float32], gallery: NDArray[np.float32]) -> Distances:
+    """Cosine distances, in 0–2, computed when they are asked for.
+
+    Args:
+        query: ``(Q, D)`` unit vectors.
+        gallery: ``(G, D)`` unit vectors.
+
+    Raises:
+        DataError: other shapes, NaN or infinity.
+    """
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise DataError(f"expected vectors (Q, D) and (G, D), got {query.shape} and {gallery.shape}")
+    for name, vectors in (("query", query), ("gallery", gallery)):
+        bad = ~np.isfinite(vectors).all(1)
+        if bad.any():
+            raise DataError(f"{name}: vector {int(bad.argmax())} has NaN or infinity")
+    return lambda rows: np.asarray(1 - query[rows] @ gallery.T, np.float32)
 
 
 def evaluate_ranking(
@@ -40,91 +107,90 @@ def evaluate_ranking(
     *,
     ranks: int = 50,
 ) -> Ranking:
-    """Rank a gallery for every query by cosine.
-
-    Gallery images of the query's identity from the query's camera are ignored, as are junk images (identity
-    -1); identity 0 is a distractor and stays, and never is a query. A query without a match is left out.
+    """Rank a gallery for every query by cosine, as `rank` does.
 
     Args:
         query: ``(Q, D)`` unit vectors.
         gallery: ``(G, D)`` unit vectors.
-        query_identity: ``(Q,)``; likewise the other labels. Camera -1 is unknown and never "the same".
+        query_identity: ``(Q,)``; this and the other labels are those of `Retrieval`.
+        gallery_identity: ``(G,)``.
+        query_camera: ``(Q,)``.
+        gallery_camera: ``(G,)``.
         ranks: length of the curve.
+
+    Raises:
+        DataError: no query has a match, or vectors and labels are not of one length.
+    """
+    retrieval = Retrieval(query_identity, gallery_identity, query_camera, gallery_camera)
+    for name, vectors, labels in (("query", query, query_identity), ("gallery", gallery, gallery_identity)):
+        if len(vectors) != len(labels):
+            raise DataError(f"{name}: {len(vectors)} vectors, but {len(labels)} identities")
+    return rank(retrieval, cosine(query, gallery), ranks=ranks)
+
+
+def rank(
+    retrieval: Retrieval,
+    distances: Distances,
+    *,
+    ranks: int = 50,
+    single_shot: int = 0,
+    seed: int = 0,
+) -> Ranking:
+    """Rank the gallery for every query that has a match in it; the others are left out.
+
+    Among equal distances, images that do not match come first: a network that maps everything to one point
+    gets what it deserves, and the gallery's order decides nothing.
+
+    Args:
+        retrieval: labels.
+        distances: of the queries from the gallery.
+        ranks: length of the curve.
+        single_shot: 0 for the whole gallery. Otherwise each identity keeps one image that counts, drawn at random
+            so many times; the scores are means over the draws (CUHK03's first protocol, Li et al., CVPR 2014).
+            Distractors all stay.
+        seed: of the draws.
 
     Raises:
         DataError: no query has a match.
     """
-    kept = gallery_identity != -1
-    gallery, gallery_identity, gallery_camera = gallery[kept], gallery_identity[kept], gallery_camera[kept]
-    valid = np.flatnonzero(query_identity > 0)
-    first_hit: list[NDArray[np.int64]] = []
-    precisions: list[NDArray[np.float64]] = []
-    penalties: list[NDArray[np.float64]] = []
-    for start in range(0, len(valid), QUERIES_AT_ONCE):
-        rows = valid[start : start + QUERIES_AT_ONCE]
-        order = np.argsort(-(query[rows] @ gallery.T), axis=1, kind="stable")
-        same = gallery_identity[order] == query_identity[rows, None]
-        camera = query_camera[rows, None]
-        ignored = same & (gallery_camera[order] == camera) & (camera >= 0)
-        hit = same & ~ignored
-        found = hit.any(1)
-        hit, ignored = hit[found], ignored[found]
-        position = np.cumsum(~ignored, axis=1)  # 1-based rank among what counts
-        number = np.cumsum(hit, axis=1)
-        total = number[:, -1]
-        precisions.append((hit * number / np.maximum(position, 1)).sum(1) / total)
-        first_hit.append(position[np.arange(len(hit)), hit.argmax(1)])
-        last = hit.shape[1] - 1 - hit[:, ::-1].argmax(1)
-        penalties.append(total / position[np.arange(len(hit)), last])
-    if not sum(map(len, precisions)):
+    draws = [_draw(retrieval.gallery_identity, seed + i) for i in range(single_shot)]
+    precision = np.full(len(retrieval.query_identity), np.nan)
+    penalty, curves = [], []
+    for rows in retrieval.blocks():
+        distance = distances(rows)
+        for i, (matches, others) in enumerate(zip(*retrieval.kinds(rows), strict=True)):
+            if not matches.any():
+                continue
+            own, wrong = distance[i, matches], np.flatnonzero(others)
+            if draws:
+                random = np.random.default_rng((seed, rows[i]))
+                lists = [(random.choice(own, 1), distance[i, wrong[draw[wrong]]]) for draw in draws]
+            else:
+                lists = [(own, distance[i, wrong])]
+            places = [_places(*pair) for pair in lists]
+            precision[rows[i]] = np.mean([(np.arange(1, len(p) + 1) / p).mean() for p in places])
+            penalty.append(np.mean([len(p) / p[-1] for p in places]))
+            curves.append(np.mean([p[0] <= np.arange(1, ranks + 1) for p in places], axis=0))
+    if not curves:
         raise DataError("no query has an image of its identity from another camera in the gallery")
-    first = np.concatenate(first_hit)
-    curve = (first[:, None] <= np.arange(1, ranks + 1)).mean(0)
     return Ranking(
-        cmc=curve,
-        mean_ap=float(np.concatenate(precisions).mean()),
-        mean_inp=float(np.concatenate(penalties).mean()),
-        queries=len(first),
+        cmc=np.mean(curves, axis=0),
+        mean_ap=float(np.nanmean(precision)),
+        mean_inp=float(np.mean(penalty)),
+        queries=len(curves),
+        average_precision=precision,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """A threshold of "the same identity", and what it costs.
-
-    Attributes:
-        threshold: largest distance that is called the same.
-        false_match_rate: share of different pairs called the same.
-        false_non_match_rate: share of same pairs called different.
-    """
-
-    threshold: float
-    false_match_rate: float
-    false_non_match_rate: float
+def _places(own: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.int64]:
+    """1-based ranks of the matches, by rising distance."""
+    own = np.sort(own)
+    return np.searchsorted(np.sort(others), own, side="right") + np.arange(1, len(own) + 1)
 
 
-def verification(
-    distance: NDArray[np.floating], same: NDArray[np.bool_], *, false_match_rate: float = 1e-2
-) -> OperatingPoint:
-    """The largest threshold whose false match rate is no more than wanted (ISO/IEC 19795-1).
-
-    Args:
-        distance: of any number of pairs.
-        same: which of them show one identity.
-        false_match_rate: wanted, in 0–1.
-
-    Raises:
-        DataError: no pair of one kind.
-    """
-    impostors = np.sort(np.asarray(distance, np.float64)[~same], axis=None)
-    genuine = np.asarray(distance, np.float64)[same]
-    if not len(impostors) or not len(genuine):
-        raise DataError("verification needs both pairs of the same and pairs of different identities")
-    allowed = int(false_match_rate * len(impostors))
-    # Just under the first impostor that is one too many.
-    threshold = float(np.nextafter(impostors[allowed], -np.inf)) if allowed < len(impostors) else float(impostors[-1])
-    return OperatingPoint(
-        threshold=threshold,
-        false_match_rate=float((impostors <= threshold).mean()),
-        false_non_match_rate=float((genuine > threshold).mean()),
-    )
+def _draw(identity: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:
+    """``(G,)`` one image of each identity, and all distractors."""
+    order = np.random.default_rng(seed).permutation(len(identity))
+    drawn = np.asarray(identity == 0, np.bool_)
+    drawn[order[np.unique(identity[order], return_index=True)[1]]] = True
+    return drawn

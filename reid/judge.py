@@ -1,81 +1,154 @@
-"""Weights on a data set: ranks and thresholds, in numbers that a command can print."""
+"""Weights on a data set: ranks, thresholds and time, as they are when the weights are used."""
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from reid.data.crops import read_crops
+from reid.data.pair import that_are_looked_for, that_may_be_found
 from reid.data.sets import CropSet
-from reid.evaluate import OperatingPoint, Ranking, evaluate_ranking, verification
-from reid.models import EmbeddingNetwork
-from reid.train import embed_crops
+from reid.embedder import Embedder, read_image
+from reid.errors import DataError
+from reid.evaluate import Distances, Ranking, Retrieval, cosine, rank
+from reid.rerank import Reranker
+from reid.rerank import Settings as RerankSettings
+from reid.verify import RATES, Verification, verify
 
-RATES = (1e-2, 1e-3)
-"""False match rates at which verification is reported."""
+RANKS = (1, 5, 10)
+"""Of the cumulative match curve that are reported."""
+CROPS_TIMED = 32
+"""Go through the network together when a crop's time is measured."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """How good a network is on a query and a gallery.
+    """How good an embedder is on a query and a gallery.
 
     Attributes:
+        about: the embedder's description of itself.
+        bytes: of its file.
+        query: crops that were looked for, without junk and distractors.
+        gallery: crops among which, without junk.
+        vectors: ``(Q, D)`` and ``(G, D)`` of them.
         ranking: CMC, mAP, mINP.
-        points: verification at each of `RATES`, over pairs from different cameras.
-        milliseconds: of the network a crop, on this machine.
+        reranked: the same after k-reciprocal re-ranking; None where it was not asked for.
+        verification: over all pairs that count.
+        milliseconds: a crop, `CROPS_TIMED` at once, cutting included, on this machine and device.
     """
 
+    about: dict[str, Any]
+    bytes: int
+    query: CropSet
+    gallery: CropSet
+    vectors: tuple[NDArray[np.float32], NDArray[np.float32]]
     ranking: Ranking
-    points: tuple[OperatingPoint, ...]
+    reranked: Ranking | None
+    verification: Verification
     milliseconds: float
 
     @property
     def threshold(self) -> float:
         """The cosine distance to recommend: one wrong match in a hundred different pairs."""
-        return self.points[0].threshold
+        return self.verification.points[0].threshold
+
+    @property
+    def retrieval(self) -> Retrieval:
+        """Labels of query and gallery."""
+        return retrieval_of(self.query, self.gallery)
+
+    @property
+    def distances(self) -> Distances:
+        """Cosine distances of the queries from the gallery."""
+        return cosine(*self.vectors)
 
     def summary(self) -> dict[str, Any]:
         """As plain values."""
-        ranks = {f"rank{r}": float(self.ranking.cmc[r - 1]) for r in (1, 5, 10)}
         points = [
             {"false_match_rate": rate, "false_non_match_rate": p.false_non_match_rate, "threshold": p.threshold}
-            for rate, p in zip(RATES, self.points, strict=True)
+            for rate, p in zip(RATES, self.verification.points, strict=True)
         ]
-        return ranks | {
-            "mAP": self.ranking.mean_ap,
-            "mINP": self.ranking.mean_inp,
+        scores = scores_of(self.ranking) | {
             "queries": self.ranking.queries,
+            "gallery": len(self.gallery),
             "verification": points,
+            "equal_error_rate": self.verification.equal_error_rate,
             "milliseconds_per_crop": self.milliseconds,
+            "bytes": self.bytes,
+            "weights": self.about,
         }
+        return scores if self.reranked is None else scores | {"reranked": scores_of(self.reranked)}
+
+
+def scores_of(ranking: Ranking) -> dict[str, float]:
+    """What tables show of a ranking."""
+    ranks = {f"rank{r}": float(ranking.cmc[r - 1]) for r in RANKS}
+    return ranks | {"mAP": ranking.mean_ap, "mINP": ranking.mean_inp}
+
+
+def retrieval_of(query: CropSet, gallery: CropSet) -> Retrieval:
+    """Labels of query and gallery."""
+    return Retrieval(query.identity, gallery.identity, query.camera, gallery.camera)
 
 
 def judge(
-    network: EmbeddingNetwork, size: tuple[int, int], query: CropSet, gallery: CropSet, *, device: str = "cpu"
+    embedder: Embedder,
+    query: CropSet,
+    gallery: CropSet,
+    *,
+    rerank: RerankSettings | None = None,
+    single_shot: int = 0,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Judgement:
-    """Embed query and gallery and score them.
+    """Embed query and gallery as the embedder does in use, and score them.
 
     Args:
-        network: trained.
-        size: height and width of its crops.
+        embedder: with its own preprocessing.
         query: what is looked for.
         gallery: where.
-        device: of torch.
+        rerank: how to re-rank; None for not.
+        single_shot: see `evaluate.rank`.
+        progress: told how many more crops are embedded.
 
     Raises:
-        DataError: no query has a match, or there are no pairs of one kind.
+        DataError: no query has a match, there are no pairs of one kind, or vectors that are not finite.
     """
-    crops = [read_crops(s.paths, size) for s in (query, gallery)]
-    started = time.perf_counter()
-    q, g = (embed_crops(network, c, device=device) for c in crops)
-    milliseconds = 1e3 * (time.perf_counter() - started) / (len(q) + len(g))
-    ranking = evaluate_ranking(q, g, query.identity, gallery.identity, query.camera, gallery.camera)
-    other = (query.camera[:, None] != gallery.camera[None]) | (query.camera[:, None] < 0)
-    usable = other & (gallery.identity != -1)[None]
-    same = query.identity[:, None] == gallery.identity[None]
-    distance = (1 - q @ g.T)[usable].astype(np.float64)
-    points = tuple(verification(distance, same[usable], false_match_rate=rate) for rate in RATES)
-    return Judgement(ranking, points, milliseconds)
+    query, gallery = that_are_looked_for(query), that_may_be_found(gallery)
+    retrieval = retrieval_of(query, gallery)
+    if not any(retrieval.kinds(rows)[0].any() for rows in retrieval.blocks()):
+        raise DataError(
+            f"no query has an image of its identity from another camera in the gallery ({len(query)} queries, "
+            f"{len(gallery)} gallery images): are query and gallery of the same data set, and cameras in their names?"
+        )
+    q, g = (embedder.embed_files(crops.paths, progress=progress) for crops in (query, gallery))
+    distances = cosine(q, g)
+    return Judgement(
+        about=embedder.describe(),
+        bytes=embedder.about.path.stat().st_size,
+        query=query,
+        gallery=gallery,
+        vectors=(q, g),
+        ranking=rank(retrieval, distances, single_shot=single_shot),
+        reranked=rank(retrieval, Reranker(q, g, rerank), single_shot=single_shot) if rerank else None,
+        verification=verify(retrieval, distances),
+        milliseconds=milliseconds_per_crop(embedder, query.paths),
+    )
+
+
+def milliseconds_per_crop(embedder: Embedder, paths: Sequence[Path], *, repeats: int = 5) -> float:
+    """Median over repeats; decoding is left out, cutting is in."""
+    images = [read_image(path) for path in (list(paths) * CROPS_TIMED)[:CROPS_TIMED]]
+    boxes = [np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32) for i in images]
+    embedder.embed_batch(images, boxes)
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        embedder.embed_batch(images, boxes)
+        times.append(time.perf_counter() - started)
+    return 1e3 * statistics.median(times) / CROPS_TIMED

@@ -76,6 +76,7 @@ def export_onnx(
     inputs: Sequence[str],
     outputs: Sequence[str],
     dynamic: dict[str, dict[int, str]],
+    metadata: dict[str, str] | None = None,
 ) -> None:
     """Write a network as ONNX; the file is whole or not there.
 
@@ -86,6 +87,7 @@ def export_onnx(
         inputs: their names.
         outputs: the outputs' names.
         dynamic: axes that may have any length, by input or output.
+        metadata: words to keep inside.
     """
     import torch
 
@@ -105,17 +107,24 @@ def export_onnx(
                 opset_version=17,
                 dynamo=False,
             )
+        if metadata:
+            import onnx
+
+            model = onnx.load(str(partial))
+            onnx.helper.set_model_props(model, metadata)
+            onnx.save(model, str(partial))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def onnx_session(path: Path) -> onnxruntime.InferenceSession:
-    """An ONNX file ready to run on the CPU."""
+def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
+    """An ONNX file, or its content, ready to run on the CPU."""
     import onnxruntime
 
     options: Any = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     # Idle threads would spin in wait for work and take the processor from the next network, and from decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = str(model) if isinstance(model, Path) else model
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 import yaml
 
-from reid.judge import RATES, judge
+from reid import load_embedder
+from reid.judge import judge, scores_of
 from reid.models import EmbeddingNetwork, create_model
 from reid.runtime import sha256
 from reid.train import Trainer, TrainSettings, read
-from reid.weights_file import Preprocessing, save_weights
+from reid.weights_file import Preprocessing, save_weights, with_threshold
 
 
 def trained(settings: TrainSettings, out: Path) -> tuple[EmbeddingNetwork, int]:
@@ -43,28 +44,24 @@ def main() -> None:
     if args.verb == "train":
         Trainer(settings, args.out, device=args.device, report=lambda line: print(line, flush=True)).run()
     network, epoch = trained(settings, args.out)
-    size = settings.size_at(max(epoch - 1, 0))
+    path = args.weights if args.verb == "export" else args.out / "weights.safetensors"
+    save_weights(
+        path,
+        network,
+        backbone=settings.backbone,
+        pooling=settings.pooling,
+        preprocessing=Preprocessing(settings.size_at(max(epoch - 1, 0))),
+        threshold=None,
+        about={"trained": f"{epoch} of {settings.epochs} epochs of {args.config.name}"},
+    )
     assert settings.query is not None
     assert settings.gallery is not None
-    query, gallery = read(settings.query), read(settings.gallery)
-    judgement = judge(network, size, query, gallery)
-    ranking = judgement.ranking
-    print(f"epoch {epoch}; query {len(query)}, gallery {len(gallery)} crops at {size[0]}x{size[1]}")
-    print("  ".join(f"rank-{r} {ranking.cmc[r - 1]:.3f}" for r in (1, 5, 10)), end="  ")
-    print(f"mAP {ranking.mean_ap:.3f}  mINP {ranking.mean_inp:.3f}")
-    for rate, point in zip(RATES, judgement.points, strict=True):
-        print(f"FNMR {point.false_non_match_rate:.3f} at FMR {rate:g}: cosine distance up to {point.threshold:.3f}")
-    if args.verb == "export":
-        save_weights(
-            args.weights,
-            network,
-            backbone=settings.backbone,
-            pooling=settings.pooling,
-            preprocessing=Preprocessing(size),
-            threshold=round(judgement.threshold, 3),
-            about={"trained": f"{epoch} of {settings.epochs} epochs of {args.config.name}"},
-        )
-        print(f"{args.weights}: {args.weights.stat().st_size:,} bytes, sha256 {sha256(args.weights)}")
+    judgement = judge(load_embedder(path), read(settings.query), read(settings.gallery))
+    with_threshold(path, round(judgement.threshold, 3))
+    print(f"epoch {epoch}; query {len(judgement.query)}, gallery {len(judgement.gallery)} crops")
+    print("  ".join(f"{name} {value:.3f}" for name, value in scores_of(judgement.ranking).items()))
+    print("\n".join(judgement.verification.in_words()))
+    print(f"{path}: {path.stat().st_size:,} bytes, sha256 {sha256(path)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,19 +66,27 @@ def market1501(folder: str | Path) -> CropSet:
 
 
 def folders(folder: str | Path) -> CropSet:
-    """A plain folder of crops, ``identity/anything.jpg``; a camera is read from ``_c3`` in the name if there."""
+    """A plain folder of crops, ``identity/anything.jpg``; a camera is read from ``_c3`` in the name if there.
+
+    An identity's number comes from its folder's name alone, so that query and gallery agree on it.
+    """
     root = Path(folder)
     paths = images_in(root)
     names = [p.relative_to(root).parts[0] if p.parent != root else "" for p in paths]
     if "" in names:
         raise DataError(f"{paths[names.index('')]}: expected one folder an identity, as identity/crop.jpg")
-    index = {name: i + 1 for i, name in enumerate(sorted(set(names)))}
+    index = {name: _number(name) for name in set(names)}
     cameras = [re.search(r"_c(\d+)", p.name) for p in paths]
     return CropSet(
         tuple(paths),
         np.array([index[name] for name in names], np.int64),
         np.array([int(m[1]) - 1 if m else -1 for m in cameras], np.int64),
     )
+
+
+def _number(name: str) -> int:
+    """Above 0, and as good as never the same for two names."""
+    return 1 + int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "big")
 
 
 READERS: dict[str, Callable[[str | Path], CropSet]] = {

@@ -33,8 +33,12 @@ def test_plain_folders(tmp_path):
     for name in ("anna/1.jpg", "anna/2_c2.jpg", "ben/x.png"):
         crop(tmp_path / name)
     crops = folders(tmp_path)
-    assert crops.identity.tolist() == [1, 1, 2]
+    anna, again, ben = crops.identity.tolist()
+    assert anna == again != ben
+    assert min(anna, ben) > 0
     assert crops.camera.tolist() == [-1, 1, -1]
+    crop(tmp_path / "abe/1.jpg")
+    assert folders(tmp_path).identity.tolist()[1:] == [anna, again, ben]  # whoever else is there
 
 
 def test_plain_folders_without_identities_are_refused(tmp_path):

@@ -7,7 +7,7 @@ from reid import DataError, WeightsError, load_embedder
 from reid.embedder import Embedder
 from reid.evaluate import evaluate_ranking
 from reid.models import create_model
-from reid.weights_file import Preprocessing, read_about, save_weights
+from reid.weights_file import Preprocessing, read_about, read_metadata, save_weights, with_threshold
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +130,39 @@ def test_wrong_architecture_says_what_differs(tmp_path):
         load_embedder(tmp_path / "w.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"distance": "euclidean"}, "expected distance 'cosine', got 'euclidean'"),
+        ({"colour": "bgr"}, "expected colour 'rgb', got 'bgr'"),
+        ({"size": "[64]"}, r"'size' is missing or not understood: '\[64\]'"),
+        ({"dimension": None}, "'dimension' is missing or not understood: None"),
+        ({"threshold": "low"}, "'threshold' is missing or not understood: 'low'"),
+    ],
+)
+def test_facts_that_are_missing_or_wrong_are_named(tmp_path, change, message):
+    tiny(tmp_path / "w.safetensors")
+    facts = {k: v for k, v in (read_metadata(tmp_path / "w.safetensors") | change).items() if v is not None}
+    save_file(load_file(tmp_path / "w.safetensors"), tmp_path / "w.safetensors", metadata=facts)
+    with pytest.raises(WeightsError, match=message):
+        load_embedder(tmp_path / "w.safetensors")
+
+
+def test_a_threshold_measured_later(tmp_path):
+    tiny(tmp_path / "w.safetensors")
+    before = load_file(tmp_path / "w.safetensors")
+    with_threshold(tmp_path / "w.safetensors", 0.37)
+    assert read_about(tmp_path / "w.safetensors").threshold == 0.37
+    after = load_file(tmp_path / "w.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_truncated_and_foreign_files(tmp_path, shipped):
     (tmp_path / "cut.safetensors").write_bytes(shipped.read_bytes()[:50_000])
-    with pytest.raises(WeightsError, match=r"cut\.safetensors: damaged"):
+    with pytest.raises(WeightsError, match=r"cut\.safetensors: damaged.* expected \d,\d+,\d+ bytes, got 50,000"):
+        load_embedder(tmp_path / "cut.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes(shipped.read_bytes()[:500])
+    with pytest.raises(WeightsError, match=r"expected [\d,]+ bytes, got 500"):
         load_embedder(tmp_path / "cut.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match="expected weights of format 'reacquire-embedder/1', got None"):

@@ -20,17 +20,18 @@ class FrameProgress:
     Args:
         title: what is being worked on.
         total: frames in all, or None where nobody knows.
+        unit: what is counted, where it is not frames.
     """
 
-    def __init__(self, title: str, total: int | None) -> None:
-        self.title, self.total, self.done = title, total, 0
+    def __init__(self, title: str, total: int | None, *, unit: str = "frames") -> None:
+        self.title, self.total, self.unit, self.done = title, total, unit, 0
         self.started = self._printed = time.monotonic()
         self._task: TaskID | None = None
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.1f} fps"),
+            TextColumn("{task.fields[rate]:.1f} " + self._per_second),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=stderr,
@@ -49,17 +50,22 @@ class FrameProgress:
         self._bar.stop()
 
     @property
+    def _per_second(self) -> str:
+        return "fps" if self.unit == "frames" else f"{self.unit}/s"
+
+    @property
     def rate(self) -> float:
         """Frames a second so far."""
         return self.done / max(time.monotonic() - self.started, 1e-9)
 
-    def advance(self, note: str = "") -> None:
-        """One more frame; `note` is shown behind it."""
-        self.done += 1
+    def advance(self, note: str = "", count: int = 1) -> None:
+        """So many more; `note` is shown behind it."""
+        self.done += count
         if self._task is not None and not self._bar.disable:
-            self._bar.update(self._task, advance=1, rate=self.rate, note=note)
+            self._bar.update(self._task, advance=count, rate=self.rate, note=note)
         elif time.monotonic() - self._printed > PLAIN_SECONDS:
             self._printed = time.monotonic()
             left = f", {(self.total - self.done) / self.rate:.0f} s left" if self.total else ""
             of = f" of {self.total}" if self.total else ""
-            stderr.print(f"{self.title}: {self.done}{of} frames, {self.rate:.1f} fps{left}  {note}", highlight=False)
+            speed = f"{self.rate:.1f} {self._per_second}"
+            stderr.print(f"{self.title}: {self.done}{of} {self.unit}, {speed}{left}  {note}", highlight=False)

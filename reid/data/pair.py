@@ -1,0 +1,59 @@
+"""A query and a gallery: what is looked for, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.data.sets import READERS, CropSet
+from reid.errors import ConfigError, DataError
+
+
+def read_pair(data_format: str, query: Path, galleries: Sequence[Path]) -> tuple[CropSet, CropSet]:
+    """Read both; several galleries are searched as one.
+
+    In all of them the same number, or the same folder's name, is the same identity, and the same number the same
+    camera.
+
+    Args:
+        data_format: one of `READERS`.
+        query: folder of what is looked for.
+        galleries: folders among which.
+
+    Raises:
+        ConfigError: no such format.
+        DataError: a folder is missing or not as its format wants it; names it.
+    """
+    if data_format not in READERS:
+        raise ConfigError(f"data format {data_format!r} is unknown; there are: {', '.join(READERS)}")
+    if not galleries:
+        raise DataError("no gallery: give at least one folder")
+    read = READERS[data_format]
+    return read(query), joined([read(folder) for folder in galleries])
+
+
+def joined(sets: Sequence[CropSet]) -> CropSet:
+    """Several sets as one, labels as they are."""
+    return CropSet(
+        tuple(path for crops in sets for path in crops.paths),
+        np.concatenate([crops.identity for crops in sets]),
+        np.concatenate([crops.camera for crops in sets]),
+    )
+
+
+def subset(crops: CropSet, rows: NDArray[np.int64]) -> CropSet:
+    """Some of the crops."""
+    return CropSet(tuple(crops.paths[i] for i in rows), crops.identity[rows], crops.camera[rows])
+
+
+def that_are_looked_for(crops: CropSet) -> CropSet:
+    """Without junk and distractors."""
+    return subset(crops, np.flatnonzero(crops.identity > 0))
+
+
+def that_may_be_found(crops: CropSet) -> CropSet:
+    """Without junk; distractors stay."""
+    return subset(crops, np.flatnonzero(crops.identity != -1))

@@ -1,0 +1,139 @@
+"""Files of vectors: written when somebody asks for them, readable by their owner alone, and easy to delete from.
+
+A vector of a person can find that person again: it is personal data in many countries, like the picture.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.errors import DataError
+
+FORMATS = (".parquet", ".npz")
+NOTE = (
+    "Vectors of people are personal data in many countries: whoever has them can find these people again. Keep them no "
+    "longer than needed; `reacquire reid forget FILE --match PATTERN` takes rows out, without --match it deletes all."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vectors:
+    """Named vectors.
+
+    Attributes:
+        name: N of them: the crop's path within its folder.
+        vector: ``(N, D)`` float32 of unit length.
+        about: what made them, as plain values: weights, their hash, distance, threshold.
+    """
+
+    name: tuple[str, ...]
+    vector: NDArray[np.float32]
+    about: dict[str, Any]
+
+
+def check_name(path: Path, *, overwrite: bool) -> None:
+    """Whether vectors can be written there, before work is done.
+
+    Raises:
+        DataError: another ending, no such folder, or the file is there already and may not be replaced.
+    """
+    if path.suffix not in FORMATS:
+        raise DataError(f"{path}: vectors are written as {' or '.join(FORMATS)}, by the name's ending")
+    if not path.absolute().parent.is_dir():
+        raise DataError(f"{path}: there is no folder {path.absolute().parent}")
+    if path.exists() and not overwrite:
+        raise DataError(f"{path}: is there already; take another name, or --overwrite")
+
+
+def write_vectors(path: Path, vectors: Vectors) -> None:
+    """Write a file that its owner alone can read; it appears when it is whole.
+
+    Parquet has columns `name` (string) and `vector` (a list of D float32), and the facts under the key `reacquire`
+    of its metadata; NPZ has arrays `name` (N,), `vector` (N, D) and `about` (JSON text).
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
+    about = json.dumps({**vectors.about, "note": NOTE}, ensure_ascii=False)
+    try:
+        if path.suffix == ".npz":
+            with partial.open("wb") as file:
+                np.savez_compressed(
+                    file, name=np.array(vectors.name, str), vector=vectors.vector, about=np.array(about)
+                )
+        else:
+            import pyarrow as pa
+            from pyarrow import parquet
+
+            flat = pa.array(np.ascontiguousarray(vectors.vector).ravel())
+            lists = pa.FixedSizeListArray.from_arrays(flat, vectors.vector.shape[1])
+            table = pa.table({"name": pa.array(vectors.name, pa.string()), "vector": lists})
+            parquet.write_table(table.replace_schema_metadata({"reacquire": about}), partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_vectors(path: Path) -> Vectors:
+    """A file that `write_vectors` wrote; nothing in it can run.
+
+    Raises:
+        DataError: missing, damaged, or another file.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    read = _read_npz if path.suffix == ".npz" else _read_parquet
+    try:
+        return read(path)
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: damaged, or not a file of vectors of `reacquire reid embed` ({error})") from error
+
+
+def _read_npz(path: Path) -> Vectors:
+    with np.load(path, allow_pickle=False) as stored:
+        about = json.loads(str(stored["about"]))
+        return Vectors(tuple(stored["name"].tolist()), np.asarray(stored["vector"], np.float32), about)
+
+
+def _read_parquet(path: Path) -> Vectors:
+    from pyarrow import parquet
+
+    table = parquet.read_table(path)
+    column = table["vector"].combine_chunks()
+    flat = np.asarray(column.flatten(), np.float32)
+    about = json.loads((table.schema.metadata or {})[b"reacquire"])
+    return Vectors(tuple(table["name"].to_pylist()), flat.reshape(len(table), column.type.list_size), about)
+
+
+def forget(path: Path, pattern: str | None = None) -> tuple[int, int]:
+    """Delete vectors.
+
+    Args:
+        path: of a file of vectors.
+        pattern: of names, with * and ?; the whole file when None. A file that has none left is deleted.
+
+    Returns:
+        How many are gone, and how many are left.
+
+    Raises:
+        DataError: not a file of vectors, or no name fits.
+    """
+    vectors = read_vectors(path)
+    gone = np.array([pattern is None or fnmatch.fnmatchcase(name, pattern) for name in vectors.name], bool)
+    if pattern is not None and not gone.any():
+        raise DataError(f"{path}: none of its {len(gone)} names fits {pattern!r}; the first is {vectors.name[0]!r}")
+    if gone.all():
+        path.unlink()
+    else:
+        kept = tuple(name for name, out in zip(vectors.name, gone, strict=True) if not out)
+        about = {key: value for key, value in vectors.about.items() if key != "note"}
+        write_vectors(path, Vectors(kept, vectors.vector[~gone], about))
+    return int(gone.sum()), int((~gone).sum())
