@@ -181,16 +181,19 @@ class Pipeline:
                 found = self.detector.detect(batch)
             if self.embedder is not None:
                 with self.timings.measure("embed", len(batch)):
-                    found = self._embed(self.embedder, batch, found)
+                    found = embed(self.embedder, batch, found, [self.engine.embedding_score] * len(batch))
             yield batch, found
 
-    def _embed(self, embedder: Embedder, batch: list[Frame], found: list[Detections]) -> list[Detections]:
-        """The detections with embeddings; zeros for those that the recipe never compares."""
-        rows = [np.flatnonzero(d.score >= self.engine.embedding_score) for d in found]
-        vectors = embedder.embed_batch([f.image for f in batch], [d.xyxy[r] for d, r in zip(found, rows, strict=True)])
-        embedded = []
-        for detections, chosen, some in zip(found, rows, vectors, strict=True):
-            every = np.zeros((len(detections), some.shape[1]), np.float32)
-            every[chosen] = some
-            embedded.append(detections.with_embedding(every))
-        return embedded
+
+def embed(
+    embedder: Embedder, frames: Sequence[Frame], found: Sequence[Detections], least_score: Sequence[float]
+) -> list[Detections]:
+    """Detections of frames with embeddings; zeros for those below the frame's least score, which nobody compares."""
+    rows = [np.flatnonzero(d.score >= least) for d, least in zip(found, least_score, strict=True)]
+    vectors = embedder.embed_batch([f.image for f in frames], [d.xyxy[r] for d, r in zip(found, rows, strict=True)])
+    embedded = []
+    for detections, chosen, some in zip(found, rows, vectors, strict=True):
+        every = np.zeros((len(detections), some.shape[1]), np.float32)
+        every[chosen] = some
+        embedded.append(detections.with_embedding(every))
+    return embedded

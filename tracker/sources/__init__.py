@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tracker.errors import SourceError
+from tracker.redact import redact
 from tracker.sources.base import Source
 
 __all__ = ["Source", "open_source"]
@@ -51,11 +52,11 @@ def open_source(
 
 
 def _open_address(address: str, max_frames: int | None, report: Callable[[str], None], attempts: int | None) -> Source:
-    from tracker.sources.stream import NetworkStream, without_password
+    from tracker.sources.stream import NetworkStream
     from tracker.sources.video import VideoFile
 
     if address.startswith(("http://", "https://")) and _duration(address):
-        return VideoFile(address, max_frames=max_frames, name=without_password(address))
+        return VideoFile(address, max_frames=max_frames, name=redact(address))
     return NetworkStream(address, report=report, attempts=attempts, max_frames=max_frames)
 
 

@@ -1,0 +1,288 @@
+"""One camera of the service: its reader, its tracker, who is in view, and what it shows of itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracker.association.engine import Engine
+from tracker.live.events import EventLog
+from tracker.live.geometry import Geometry, Happening
+from tracker.live.meters import Latency, Rate
+from tracker.live.perception import Wish
+from tracker.live.presence import Presence
+from tracker.live.settings import CameraSettings, Line, Zone
+from tracker.live.status import CameraStatus, Shot, Sighting
+from tracker.sources.live import LiveSource, Taken
+from tracker.types import Detections, Frame, Tracks
+
+log = logging.getLogger("reacquire.live")
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """One tracked picture, for those who record or store it."""
+
+    camera: str
+    frame: Frame
+    detections: Detections
+    tracks: Tracks
+
+
+def open_camera(settings: CameraSettings, origin: float, notify: Callable[[], None]) -> LiveSource:
+    """The reader of a camera, not started; `origin` is what this moment counts as, seconds."""
+    from tracker.sources.stream import NetworkStream, PlayedFile, Webcam
+
+    source = settings.source.get_secret_value()
+    options: dict[str, Any] = {
+        "name": settings.name,
+        "report": log.info,
+        "first_pause": settings.first_pause,
+        "longest_pause": settings.longest_pause,
+        "most_rate": settings.target_fps,
+        "frozen_seconds": settings.frozen_seconds,
+        "origin": origin,
+        "notify": notify,
+    }
+    if "://" in source:
+        timeouts: dict[str, Any] = {"open_seconds": settings.open_seconds, "read_seconds": settings.read_seconds}
+        return NetworkStream(source, transport=settings.transport, **timeouts, **options)
+    if source.isdigit() and not Path(source).exists():
+        return Webcam(int(source), **options)
+    return PlayedFile(Path(source), loop=settings.loop, **options)
+
+
+class Camera:
+    """Tracks one camera's pictures; a `tracker.live.status.CameraView`.
+
+    The scheduler's thread gives it pictures with detections; anybody may ask how it is.
+
+    Args:
+        settings: of the camera.
+        engine: its tracker, its own.
+        class_names: names of the detector's class ids.
+        events: where what happens is told.
+        origin: what this moment counts as on the camera's clock: unix seconds.
+        notify: called when there is a new picture to take.
+        outlets: take every tracked picture, at once.
+    """
+
+    def __init__(
+        self,
+        settings: CameraSettings,
+        engine: Engine,
+        class_names: Mapping[int, str],
+        events: EventLog,
+        *,
+        origin: float,
+        notify: Callable[[], None],
+        outlets: Sequence[Callable[[Tracked], None]] = (),
+        recording: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self.settings, self.name = settings, settings.name
+        self.engine = engine
+        self._names, self._events = dict(class_names), events
+        self._notify, self._outlets, self._recording = notify, outlets, recording
+        self.source = open_camera(settings, origin, self._noticed)
+        self.wish = self._wish()
+        self.lock = threading.RLock()  # the tracker's state: while a picture is tracked, saved or restored
+        self.presence = Presence(engine.recipe.death.lost_seconds)
+        self._geometry = Geometry(settings.zones, settings.lines, self._names)
+        self.crossings: dict[str, dict[str, dict[str, int]]] = {}
+        self._shot: Shot | None = None
+        self._shown = threading.Condition()
+        self._index = 0
+        self._told_lost = False
+        self._rate_in, self._rate_out = Rate(), Rate()
+        self._latency = Latency()
+        self._arrived = 0
+        self.served = time.monotonic()
+
+    # What the scheduler does with it.
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a picture to track."""
+        return self.source.waiting
+
+    @property
+    def urgency(self) -> float:
+        """Pictures that it has not been served, by the rate that it wants."""
+        wanted = self.settings.target_fps or max(self._rate_in.per_second(), 1.0)
+        return (time.monotonic() - self.served) * wanted
+
+    def take(self) -> Taken | None:
+        """The newest picture, to be tracked."""
+        self.served = time.monotonic()
+        return self.source.take()
+
+    def track(self, taken: Taken, detections: Detections) -> None:
+        """Track one picture, tell what happened, and show it."""
+        with self.lock:
+            frame = Frame(taken.image, self._index, taken.timestamp, self.name)
+            self._index += 1
+            if self._shot is not None and self._shot.frame.shape != taken.image.shape:
+                log.info("%s: the picture's size changed to %d×%d; tracks begin anew", self.name, *frame.size)
+                forget_tracks(self.engine)
+            image = taken.image if self.engine.needs_image else None
+            tracks = self.engine.update(detections, timestamp=taken.timestamp, image=image)
+            self._follow(frame, tracks)
+        for outlet in self._outlets:
+            outlet(Tracked(self.name, frame, detections, tracks))
+        self._latency.add(time.monotonic() - taken.arrival)
+        self._rate_out.add()
+        self._show(taken, tracks)
+
+    def tick(self) -> None:
+        """Called a few times a second: what happens without pictures."""
+        arrived = self.source.arrived
+        if arrived > self._arrived:
+            self._rate_in.add(arrived - self._arrived)
+            self._arrived = arrived
+        if self.source.connection.state != "live":
+            with self.lock:
+                self._leave(time.time(), "the camera is lost")
+
+    def _follow(self, frame: Frame, tracks: Tracks) -> None:
+        now = frame.timestamp
+        names = [self._class_name(c) for c in tracks.class_id.tolist()]
+        entered = self.presence.update(tracks, names, now)
+        for track_id in entered:
+            self._events.add(
+                "entered", self.name, track=track_id, class_name=self.presence.here[track_id].class_name, when=now
+            )
+        for happening in self._geometry.update(tracks, frame.size, now):
+            self._tell(happening, now)
+        self._leave(now)
+        self.presence.portray(frame.image, tracks, now)
+
+    def _leave(self, now: float, why: str | None = None) -> None:
+        """Say goodbye to those who have been out of sight for too long."""
+        left = self.presence.sweep(now)
+        if not left:
+            return
+        for happening in self._geometry.forget(np.fromiter(left, np.int64), now):
+            self._tell(happening, now)
+        for track_id, life in left.items():
+            data: dict[str, Any] = {"last_seen": round(life.last, 3), "seconds": round(life.last - life.first, 2)}
+            if why is not None:
+                data["reason"] = why
+            self._events.add("left", self.name, track=track_id, class_name=life.class_name, when=now, data=data)
+
+    def _tell(self, happening: Happening, now: float) -> None:
+        name = self._class_name(happening.class_id)
+        if happening.kind == "line_crossed":
+            directions = self.crossings.setdefault(happening.data["line"], {})
+            classes = directions.setdefault(happening.data["direction"], {})
+            classes[name] = classes.get(name, 0) + 1
+        self._events.add(
+            happening.kind, self.name, track=happening.track, class_name=name, when=now, data=happening.data
+        )
+
+    def _show(self, taken: Taken, tracks: Tracks) -> None:
+        with self._shown:
+            self._shot = Shot(
+                number=self._shot.number + 1 if self._shot else 1,
+                frame=taken.image,
+                tracks=tracks,
+                class_names=self._names,
+                timestamp=taken.timestamp,
+                arrived=time.time() - (time.monotonic() - taken.arrival),
+            )
+            self._shown.notify_all()
+
+    def _noticed(self) -> None:
+        """The reader has a new picture or another state."""
+        connection = self.source.connection
+        if connection.state == "live" and self._told_lost:
+            self._told_lost = False
+            self._events.add("camera_back", self.name)
+        elif connection.state in ("starting", "reconnecting") and connection.reason and not self._told_lost:
+            self._told_lost = True
+            self._events.add("camera_lost", self.name, data={"reason": connection.reason})
+        self._notify()
+
+    def _class_name(self, class_id: int) -> str:
+        return self._names.get(class_id, str(class_id))
+
+    def _wish(self) -> Wish:
+        classes, region = self.settings.classes, self.settings.region
+        wanted = None
+        if classes is not None:
+            from tracker.detection.base import class_ids
+
+            wanted = tuple(class_ids(classes, self._names, "the detector") or ())
+        score = self.engine.embedding_score if self.engine.needs_embedding else None
+        return Wish(wanted, None if region is None else np.array(region), score)
+
+    # What anybody may ask.
+
+    def status(self) -> CameraStatus:
+        """How it is, now."""
+        connection, shot = self.source.connection, self._shot
+        median, high = self._latency.percentiles()
+        buckets, total = self._latency.histogram()
+        live = connection.state == "live"
+        with self.lock:
+            zones = self._geometry.occupants()
+            counts, crossings = dict(self.presence.counts), _copy(self.crossings)
+        return CameraStatus(
+            name=self.name,
+            state=connection.state,
+            since=connection.since,
+            reason=connection.reason,
+            size=None if shot is None else (shot.frame.shape[1], shot.frame.shape[0]),
+            fps_in=self._rate_in.per_second(),
+            fps_out=self._rate_out.per_second(),
+            dropped=self.source.dropped,
+            latency_p50=median,
+            latency_p95=high,
+            reconnects=connection.reconnects,
+            tracks=len(shot.tracks) if live and shot is not None else 0,
+            counts=counts,
+            recording=self._recording(),
+            lines=crossings,
+            zones=zones,
+            latency=buckets,
+            latency_sum=total,
+        )
+
+    def latest(self) -> Shot | None:
+        """The newest tracked picture."""
+        return self._shot
+
+    def wait(self, number: int, timeout: float) -> Shot | None:
+        """The newest one after `number`, waiting for it."""
+        with self._shown:
+            self._shown.wait_for(lambda: self._shot is not None and self._shot.number > number, timeout)
+            shot = self._shot
+        return shot if shot is not None and shot.number > number else None
+
+    def identities(self, limit: int) -> list[Sighting]:
+        """The last seen identities, newest first."""
+        return self.presence.sightings(limit)
+
+    def set_geometry(self, zones: Sequence[Zone], lines: Sequence[Line]) -> None:
+        """Watch these from now on; who is in a new zone already enters it."""
+        with self.lock:
+            self.settings = self.settings.model_copy(update={"zones": tuple(zones), "lines": tuple(lines)})
+            self._geometry = Geometry(zones, lines, self._names)
+
+
+def forget_tracks(engine: Engine) -> None:
+    """Let all tracks go; ids go on where they were."""
+    state = engine.state_dict()
+    for name in ("table", "looks", "quality"):
+        state[name] = state[name][:0]
+    engine.load_state_dict(state)
+
+
+def _copy(counts: dict[str, dict[str, dict[str, int]]]) -> dict[str, dict[str, dict[str, int]]]:
+    return {line: {way: dict(classes) for way, classes in ways.items()} for line, ways in counts.items()}

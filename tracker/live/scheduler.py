@@ -1,0 +1,135 @@
+"""Serves all cameras with one set of networks: batches with a deadline, and fair when there is too much to do."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from tracker.errors import ReacquireError
+from tracker.live.camera import Camera
+from tracker.live.meters import Rate
+from tracker.live.perception import Wish
+from tracker.sources.live import Taken
+from tracker.types import Detections, Frame
+
+log = logging.getLogger("reacquire.live")
+TICK = 0.25
+"""Seconds between looks at what happens without pictures."""
+OVERLOAD = 0.1
+"""Share of wanted pictures that are dropped, beyond which the service is overloaded."""
+FAILURES = 10
+"""Batches in a row that fail, after which the service gives up."""
+
+Perceive = Callable[[Sequence[Frame], Sequence[Wish]], list[Detections]]
+
+
+class Scheduler:
+    """Takes the newest picture of each camera that has one, through the networks, to its tracker.
+
+    A batch begins with the first picture and waits for others until it is full, every live camera is in it, or the
+    deadline has passed: a slow camera never holds it. When there are more pictures than the networks can take, those
+    cameras come first that are behind most, measured in pictures of the rate that they want; so all slow alike.
+
+    Args:
+        cameras: to serve.
+        perceive: pictures and wishes in, detections out.
+        batch: pictures at a time, at most.
+        deadline: seconds that a batch waits.
+    """
+
+    def __init__(self, cameras: Sequence[Camera], perceive: Perceive, *, batch: int, deadline: float) -> None:
+        self._cameras, self._perceive = cameras, perceive
+        self._batch, self._deadline = batch, deadline
+        self._news = threading.Condition()
+        self._stop = False
+        self._ticked = 0.0
+        self._failures = 0
+        self._pictures, self._batches = Rate(), Rate()
+        self._received, self._dropped = Rate(), Rate()
+        self._counted = (0, 0)
+
+    def notify(self) -> None:
+        """There is a new picture, or another state of a camera."""
+        with self._news:
+            self._news.notify_all()
+
+    def stop(self) -> None:
+        """End `run` after the batch in work."""
+        with self._news:
+            self._stop = True
+            self._news.notify_all()
+
+    def run(self) -> None:
+        """Serve until told to stop.
+
+        Raises:
+            Exception: what the networks raised, batch after batch.
+        """
+        while not self._stop:
+            chosen = self._choose()
+            taken = [(camera, picture) for camera in chosen if (picture := camera.take()) is not None]
+            if taken:
+                self._serve(taken)
+            if time.monotonic() - self._ticked > TICK:
+                self._tick()
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Through the networks."""
+        return self._pictures.per_second()
+
+    @property
+    def batch_mean(self) -> float:
+        """Pictures a batch, of late."""
+        batches = self._batches.per_second()
+        return self._pictures.per_second() / batches if batches else 0.0
+
+    @property
+    def overloaded(self) -> bool:
+        """Whether many wanted pictures were dropped of late."""
+        return self._dropped.per_second() > OVERLOAD * max(self._received.per_second(), 1.0)
+
+    def _ready(self) -> list[Camera]:
+        return [camera for camera in self._cameras if camera.waiting]
+
+    def _choose(self) -> list[Camera]:
+        """The cameras of the next batch, those that are behind most first."""
+        with self._news:
+            self._news.wait_for(lambda: self._stop or self._ready(), TICK)
+            live = sum(camera.source.connection.state == "live" for camera in self._cameras)
+            enough = min(self._batch, live)
+            self._news.wait_for(lambda: self._stop or len(self._ready()) >= enough, self._deadline)
+        return sorted(self._ready(), key=lambda camera: -camera.urgency)[: self._batch]
+
+    def _serve(self, taken: Sequence[tuple[Camera, Taken]]) -> None:
+        frames = [Frame(picture.image, 0, picture.timestamp, camera.name) for camera, picture in taken]
+        try:
+            found = self._perceive(frames, [camera.wish for camera, _ in taken])
+        except Exception as error:
+            self._failures += 1
+            log.exception("the networks failed on a batch of %d", len(frames))
+            if self._failures >= FAILURES:
+                raise
+            if isinstance(error, MemoryError):
+                time.sleep(TICK)
+            return
+        self._failures = 0
+        for (camera, picture), detections in zip(taken, found, strict=True):
+            try:
+                camera.track(picture, detections)
+            except ReacquireError as error:
+                log.warning("%s: a picture is left out: %s", camera.name, error)
+        self._pictures.add(len(taken))
+        self._batches.add()
+
+    def _tick(self) -> None:
+        self._ticked = time.monotonic()
+        received = sum(camera.source.received for camera in self._cameras)
+        dropped = sum(camera.source.dropped for camera in self._cameras)
+        self._received.add(received - self._counted[0])
+        self._dropped.add(dropped - self._counted[1])
+        self._counted = received, dropped
+        for camera in self._cameras:
+            camera.tick()

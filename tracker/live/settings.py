@@ -1,0 +1,261 @@
+"""The cameras' file: YAML in, typed and checked settings out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
+
+from tracker.association.recipe import Recipe
+from tracker.config import DetectorSettings, EmbedderSettings, Settings, find_config, load_settings, read_yaml
+from tracker.errors import ConfigError
+from tracker.live.status import EventKind
+from tracker.redact import redact
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Point = tuple[Fraction, Fraction]
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=200)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\w[\w .-]*$")]
+Classes = tuple[str, ...] | None
+NETWORK = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
+
+
+class Zone(Settings):
+    """A polygon that is watched; who stands in it is judged at the bottom centre of the box."""
+
+    name: Name
+    polygon: Polygon = Field(description="x, y in fractions of the picture")
+    dwell: Annotated[float, Field(gt=0)] | None = Field(None, description="seconds in it that are an event")
+    classes: Classes = Field(None, description="names that count; all when absent")
+
+
+class Line(Settings):
+    """A line that is watched. Seen along it, "a_to_b" goes from its left to its right."""
+
+    name: Name
+    points: Annotated[tuple[Point, ...], Field(min_length=2, max_length=200)] = Field(description="x, y in fractions")
+    classes: Classes = Field(None, description="names that count; all when absent")
+
+
+class RecordSettings(Settings):
+    """Video of one camera, in segments."""
+
+    boxes: bool = Field(False, description="draw boxes, ids and trails")
+    blur: bool = Field(False, description="make people unrecognisable")
+    segment_minutes: float = Field(10, gt=0, le=24 * 60)
+    keep_days: float = Field(7, gt=0, description="older segments are deleted")
+    max_gb: float = Field(20, gt=0, description="the oldest segments are deleted beyond it")
+    min_free_gb: float = Field(1, ge=0, description="free space of the disk below which recording stops")
+
+
+class CameraSettings(Settings):
+    """One camera. `defaults` of the file are laid under each."""
+
+    name: Name
+    source: SecretStr = Field(description="rtsp://, http://, a webcam's number, or a file that is played in real time")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="of RTSP")
+    loop: bool = Field(True, description="a file begins again at its end")
+    tracker: Recipe
+    classes: Classes = Field(None, description="names to track; all that the detector knows when absent")
+    target_fps: Annotated[float, Field(gt=0, le=240)] | None = Field(
+        None, description="pictures a second at most; all that come when absent"
+    )
+    region: Polygon | None = Field(None, description="only objects that stand in it are tracked")
+    zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
+    frozen_seconds: float = Field(20, ge=0, description="a picture that stands still so long is a loss; 0: never")
+    open_seconds: float = Field(10, gt=0, le=120, description="time-out of connecting")
+    read_seconds: float = Field(10, gt=0, le=120, description="time-out of the next picture")
+    first_pause: float = Field(0.5, gt=0, le=60, description="seconds before the first new attempt; then doubled")
+    longest_pause: float = Field(30, gt=0, le=3600, description="what that pause may grow to")
+    record: RecordSettings | None = None
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("source")
+    @classmethod
+    def _is_a_source(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value()
+        if not text.strip():
+            raise ValueError("expected an address, a webcam's number or a file")
+        if "://" in text and not text.lower().startswith(NETWORK):
+            raise ValueError(f"expected an address that begins with {', '.join(NETWORK)}")
+        return value
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        for kind, names in (("zone", [z.name for z in self.zones]), ("line", [line.name for line in self.lines])):
+            _unique(kind, names)
+        return self
+
+
+class EventsFileSettings(Settings):
+    """Events as JSON Lines, in files that are turned over."""
+
+    max_mb: float = Field(10, gt=0, description="a file of this size is put aside and a new one begun")
+    keep: int = Field(10, ge=1, description="files put aside; older ones are deleted")
+
+
+class WebhookSettings(Settings):
+    """Events as JSON to an HTTP server: `{"events": […]}` by POST, tried again until it answers 2xx."""
+
+    url: SecretStr
+    token: SecretStr | None = Field(None, description="sent as `Authorization: Bearer …`")
+    kinds: tuple[EventKind, ...] | None = Field(None, description="kinds of events; all when absent")
+    timeout_seconds: float = Field(5, gt=0, le=60)
+    longest_pause: float = Field(60, gt=0, le=3600, description="what the pause between attempts may grow to")
+    queue: int = Field(1000, ge=1, le=100_000, description="events that may wait; beyond it the oldest are dropped")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, value: SecretStr) -> SecretStr:
+        AnyHttpUrl(value.get_secret_value())
+        return value
+
+
+class MqttSettings(Settings):
+    """Events to an MQTT broker, as `TOPIC/CAMERA/KIND`; `TOPIC/status` says online or offline."""
+
+    host: str = Field(min_length=1)
+    port: int = Field(1883, ge=1, le=65535)
+    username: str | None = None
+    password: SecretStr | None = None
+    tls: bool = False
+    topic: str = Field("reacquire", pattern=r"^[^#+\s]+$")
+    kinds: tuple[EventKind, ...] | None = Field(None, description="kinds of events; all when absent")
+    queue: int = Field(1000, ge=1, le=100_000, description="events that may wait; beyond it new ones are dropped")
+
+
+class TracksSettings(Settings):
+    """Tracks as Parquet, a file an hour and camera."""
+
+    keep_days: float = Field(7, gt=0)
+
+
+class CheckpointSettings(Settings):
+    """The state that a restart goes on from."""
+
+    every_seconds: float = Field(5, gt=0, le=3600)
+    valid_seconds: float = Field(60, ge=0, le=86_400, description="older tracks are not taken up; ids always go on")
+    keep_appearance: bool = Field(
+        False,
+        description="write down what people look like, as vectors: personal data; others keep their ids less well",
+    )
+
+
+class LiveSettings(Settings):
+    """The whole file."""
+
+    cameras: tuple[CameraSettings, ...] = Field(min_length=1)
+    detector: DetectorSettings = DetectorSettings()
+    embedder: EmbedderSettings = EmbedderSettings()
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda:0, mps")
+    batch: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
+        "auto", description="pictures through the networks at a time"
+    )
+    deadline_ms: float = Field(20, ge=0, le=1000, description="what a batch waits for the pictures of other cameras")
+    folder: Path = Field(Path("runs/live"), description="where everything is written")
+    events: EventsFileSettings | None = EventsFileSettings()
+    webhook: WebhookSettings | None = None
+    mqtt: MqttSettings | None = None
+    tracks: TracksSettings | None = TracksSettings()
+    checkpoint: CheckpointSettings | None = CheckpointSettings()
+    web: Mapping[str, Any] = Field({}, description="of the page")
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        _unique("camera", [camera.name for camera in self.cameras])
+        return self
+
+
+def _unique(kind: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            raise ValueError(f"the {kind} {name!r} is there twice")
+        seen.add(name.lower())
+
+
+def load_live_settings(path: str | Path, environment: Mapping[str, str] = os.environ) -> LiveSettings:
+    """The cameras' file. `${NAME}` in it is the environment's; no error shows a password.
+
+    Raises:
+        ConfigError: names file, key, expected, got, and the nearest key for an unknown one.
+    """
+    path = Path(path)
+    try:
+        content = _with_environment(read_yaml(path), environment, str(path))
+        return _checked(content, path)
+    except ConfigError as error:
+        raise ConfigError(redact(str(error))) from None  # the cause would show what this hides
+
+
+def single_source(source: str) -> LiveSettings:
+    """Settings for one camera, by its address, number or file.
+
+    Raises:
+        ConfigError: not a source.
+    """
+    stem = "camera" if "://" in source or source.isdigit() else re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.")
+    try:
+        return _checked({"cameras": [{"name": stem or "camera", "source": source}]}, Path())
+    except ConfigError as error:
+        raise ConfigError(redact(str(error))) from None
+
+
+def _checked(content: dict[str, Any], path: Path) -> LiveSettings:
+    defaults = content.pop("defaults", None) or {}
+    cameras = content.get("cameras")
+    if not isinstance(defaults, Mapping):
+        raise ConfigError(f"{path}: defaults: expected keys of a camera, got {type(defaults).__name__}")
+    if isinstance(cameras, list):
+        content["cameras"] = [
+            _whole_camera(c, defaults, path, i) if isinstance(c, Mapping) else c for i, c in enumerate(cameras)
+        ]
+    return load_settings(LiveSettings, content, name=str(path))
+
+
+def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: Path, index: int) -> dict[str, Any]:
+    """A camera with the defaults under it, its recipe read, and its file found beside the cameras' file."""
+    whole = {**defaults, **camera}
+    recipe = whole.get("tracker", "default")
+    if isinstance(recipe, str):
+        beside = path.parent / recipe
+        try:
+            found = beside if beside.is_file() else find_config("trackers", recipe)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: cameras.{index}.tracker: {error}") from error
+        load_settings(Recipe, found)  # so that an error in it names its own file
+        whole["tracker"] = read_yaml(found)
+    source = whole.get("source")
+    if isinstance(source, str) and "://" not in source and not Path(source).exists():
+        beside = path.parent / source
+        if not source.isdigit() and beside.is_file():
+            whole["source"] = str(beside)
+        elif not source.isdigit():
+            raise ConfigError(f"{path}: cameras.{index}.source: {source}: no such file, and not an address")
+    return whole
+
+
+def _with_environment(value: Any, environment: Mapping[str, str], where: str) -> Any:
+    """`value` with `${NAME}` in its texts replaced."""
+    if isinstance(value, Mapping):
+        return {key: _with_environment(item, environment, f"{where}: {key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_environment(item, environment, where) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def known(match: re.Match[str]) -> str:
+        if match[1] not in environment:
+            raise ConfigError(f"{where}: ${{{match[1]}}} is not in the environment; set {match[1]}")
+        return environment[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", known, value)

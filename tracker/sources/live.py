@@ -1,0 +1,354 @@
+"""What every live source does: keep the newest picture, notice a loss, and find the stream again."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.redact import redact
+from tracker.sources.base import SMALLEST_STEP, Source
+from tracker.types import Frame
+
+PATIENCE = 2.0
+"""Seconds that closing waits for the reader."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before trying again: doubled each time, up to the longest, with 50–100 % of it drawn by chance."""
+STEADY_SECONDS = 10.0
+"""Being live so long makes the next loss a first one, with a short pause."""
+CLOCK_JUMP = 2.0
+"""A stream's clock that strays further from the arrival of its pictures, in seconds, is set anew."""
+THUMBNAIL = (48, 36)
+STILL_MEAN, STILL_MOST = 1.0, 6
+"""Grey levels by which thumbnails of a frozen picture may differ: what compression alone does to it."""
+STILL_SHARE, CHANGED_SHARE = 0.99, 0.4
+"""Of sampled pixels that are equal in two equal pictures; of pictures that may differ from the one before."""
+
+Image = NDArray[np.uint8]
+State = Literal["starting", "live", "reconnecting", "stopped"]
+
+
+class Picture:
+    """A picture as a reader yields it; `image` is only asked for where somebody wants it.
+
+    Attributes:
+        seconds: on the stream's clock; None where it has none.
+    """
+
+    __slots__ = ("_convert", "seconds")
+
+    def __init__(self, seconds: float | None, convert: Callable[[], Image]) -> None:
+        self.seconds, self._convert = seconds, convert
+
+    @property
+    def image(self) -> Image:
+        """``(H, W, 3)`` uint8 BGR."""
+        return self._convert()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A picture out of the slot: its seconds by the source's clock, and when it arrived (`time.monotonic`)."""
+
+    image: Image
+    timestamp: float
+    arrival: float
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How a live source is: its state, since when (unix seconds), why, and how often it was found again."""
+
+    state: State = "starting"
+    since: float = 0.0
+    reason: str | None = None
+    reconnects: int = 0
+
+
+class StreamEndedError(OSError):
+    """A stream came to its end, which on a camera is a loss."""
+
+
+class LiveSource(Source):
+    """Keeps the newest picture of a stream in one slot; the reader never waits for a slow consumer.
+
+    An end, an error, a time-out or a picture that stands still is a loss: it is told, and the stream is opened
+    again after growing, jittered pauses. Timestamps are seconds from `origin` on, by the stream's own clock within
+    a connection and by arrival across connections and where the stream's clock jumps.
+
+    Args:
+        name: what it is called; without a password.
+        report: takes a line when the stream is lost and when it is back.
+        attempts: failures in a row after which to give up and end; None never does.
+        max_frames: end after so many.
+        first_pause: seconds before the first new attempt.
+        longest_pause: what it may grow to.
+        most_rate: pictures a second that are wanted; others are skipped before they cost anything.
+        frozen_seconds: a picture that stands still so long is a loss; None or 0: never.
+        origin: what the first moment counts as, seconds.
+        notify: called, in the reader's thread, after each new picture and each change of state.
+
+    Attributes:
+        connection: how it is.
+        arrived: pictures that came.
+        received: those of them that were wanted.
+        dropped: those of them that were replaced before anybody took them.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        report: Callable[[str], None] = lambda _: None,
+        attempts: int | None = None,
+        max_frames: int | None = None,
+        first_pause: float = FIRST_PAUSE,
+        longest_pause: float = LONGEST_PAUSE,
+        most_rate: float | None = None,
+        frozen_seconds: float | None = None,
+        origin: float = 0.0,
+        notify: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name, self._report, self._attempts, self._max = name, report, attempts, max_frames
+        self._first_pause, self._longest_pause = first_pause, longest_pause
+        self._pace = Pace(most_rate)
+        self._frozen = Frozen(frozen_seconds or 0.0)
+        self._notify = notify
+        self.connection = Connection(since=time.time())
+        self.arrived = self.received = self.dropped = 0
+        self._changed = threading.Condition()
+        self._slot: Taken | None = None
+        self._ended = False
+        self._stop = threading.Event()
+        self._clock = StreamClock(time.monotonic() - origin)
+        self._thread = threading.Thread(target=self._keep_reading, name=f"read {name}", daemon=True)
+        self._started = False
+
+    @abstractmethod
+    def _pictures(self) -> Generator[Picture]:
+        """Open, and yield pictures; raise when lost."""
+
+    def start(self) -> None:
+        """Begin to read; iterating does it too."""
+        if not self._started:
+            self._started = True
+            self._thread.start()
+
+    def __iter__(self) -> Iterator[Frame]:
+        self.start()
+        index = 0
+        while self._max is None or index < self._max:
+            with self._changed:
+                self._changed.wait_for(lambda: self._slot is not None or self._ended)
+            taken = self.take()
+            if taken is None:
+                return
+            yield Frame(taken.image, index, taken.timestamp, self.name)
+            index += 1
+
+    def take(self) -> Taken | None:
+        """The newest picture, once; None where there is no new one. Never waits."""
+        with self._changed:
+            taken, self._slot = self._slot, None
+        if taken is not None:
+            self.size = (taken.image.shape[1], taken.image.shape[0])
+        return taken
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a picture to take."""
+        return self._slot is not None
+
+    def stop(self) -> None:
+        """End the iteration, also one that waits for a lost camera."""
+        self._stop.set()
+        self._end()
+
+    def close(self, patience: float = PATIENCE) -> None:
+        """Stop reading. A reader that hangs in a time-out of the network is left behind; it ends by itself."""
+        self.stop()
+        if self._started:
+            self._thread.join(patience)
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _keep_reading(self) -> None:
+        failures = 0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            reason = self._read_until_lost()
+            if reason is None or self._stop.is_set():
+                break
+            failures = 0 if time.monotonic() - began > STEADY_SECONDS and self.connection.state == "live" else failures
+            failures += 1
+            if self._attempts is not None and failures >= self._attempts:
+                self.problem = f"{self.name}: lost ({reason}), given up after {failures} attempts"
+                self._become("stopped", reason)
+                break
+            pause = min(self._first_pause * 2 ** min(failures - 1, 30), self._longest_pause)
+            pause *= random.uniform(0.5, 1.0)
+            self._become("reconnecting" if self.connection.state != "starting" else "starting", reason)
+            self._report(f"{self.name}: lost ({reason}); trying again in {pause:.1f} s")
+            self._stop.wait(pause)
+        if self.connection.state != "stopped":
+            self._become("stopped", self.connection.reason)
+        self._end()
+
+    def _read_until_lost(self) -> str | None:
+        """Read while it lasts; why it ended, or None when it was told to stop."""
+        self._clock.reconnected()
+        try:
+            for picture in self._pictures():
+                if self._stop.is_set():
+                    return None
+                self._put(picture)
+        except FileFinishedError as error:
+            self._become("stopped", str(error))
+            self._stop.set()
+            return None
+        except Exception as error:  # noqa: BLE001  # whatever it is, a camera is tried again
+            return redact(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+        return "the stream ended"
+
+    def _become(self, state: State, reason: str | None = None) -> None:
+        """Change the state, and tell it."""
+        before = self.connection
+        since = before.since if before.state == state else time.time()
+        back = state == "live" and before.state == "reconnecting"
+        self.connection = Connection(state, since, reason, before.reconnects + back)
+        if back:
+            self._report(f"{self.name}: back")
+        self._notify()
+
+    def _put(self, picture: Picture) -> None:
+        arrival = time.monotonic()
+        timestamp = self._clock.at(picture.seconds, arrival)
+        self.arrived += 1
+        if not self._pace.wants(timestamp):
+            return
+        image = picture.image
+        self._frozen.check(image, arrival)
+        if self._frozen.lost:  # connected, but still the same picture
+            return
+        if self.connection.state != "live":
+            self._become("live")
+        with self._changed:
+            self.received += 1
+            self.dropped += self._slot is not None
+            self._slot = Taken(image, timestamp, arrival)
+            self._changed.notify_all()
+        self._notify()
+
+
+class FileFinishedError(Exception):
+    """A file that is played once came to its end."""
+
+
+class Pace:
+    """Chooses pictures so that no more than `rate` a second pass, evenly spaced; all where it is None."""
+
+    def __init__(self, rate: float | None) -> None:
+        self._step = 1 / rate if rate else 0.0
+        self._due = -np.inf
+
+    def wants(self, timestamp: float) -> bool:
+        """Whether the picture at `timestamp` passes."""
+        if timestamp < self._due - self._step * 0.25:  # cameras are never quite even
+            return False
+        self._due = max(self._due + self._step, timestamp + self._step * 0.5)
+        return True
+
+
+class StreamClock:
+    """Seconds that always grow: the stream's own steps, anchored to arrival where they begin or jump."""
+
+    def __init__(self, origin: float) -> None:
+        self._origin = origin
+        self._offset: float | None = None
+        self._last = -np.inf
+
+    def reconnected(self) -> None:
+        """The stream's clock may begin anywhere."""
+        self._offset = None
+
+    def at(self, seconds: float | None, arrival: float) -> float:
+        """The time of a picture of `seconds` on the stream's clock, which arrived at `arrival` (monotonic)."""
+        now = arrival - self._origin
+        if seconds is None:
+            time_now = now
+        else:
+            if self._offset is None or seconds + self._offset <= self._last or self._strays(seconds, now):
+                self._offset = now - seconds
+            time_now = seconds + self._offset
+        self._last = max(time_now, self._last + SMALLEST_STEP)
+        return self._last
+
+    def _strays(self, seconds: float, now: float) -> bool:
+        assert self._offset is not None
+        return abs(seconds + self._offset - now) > CLOCK_JUMP
+
+
+class Frozen:
+    """Notices a picture that stands still, and, across connections, that it moves again.
+
+    A camera that hangs repeats one picture: its thumbnail stays, and most pictures equal the one before in every
+    sampled pixel, but for what compression does at key frames. Where nothing moves before a working camera, its noise
+    makes pictures differ; a scene without any noise looks frozen: give it more patience, or none (0).
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._thumbnail: NDArray[np.int16] | None = None
+        self._before: Image | None = None
+        self._since = self._looked = 0.0
+        self._changed = self._count = 0
+        self.lost = False
+
+    def check(self, image: Image, now: float) -> None:
+        """Take a picture at `now` (monotonic seconds).
+
+        Raises:
+            OSError: it has stood still for too long.
+        """
+        if not self._patience:
+            return
+        small = cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA)
+        thumbnail = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.int16)
+        before, self._before = self._before, image[::8, ::8].copy()
+        same = before is not None and before.shape == self._before.shape
+        same = same and float(np.mean(before == self._before)) > STILL_SHARE
+        if self._thumbnail is None or self._differs(thumbnail, self._thumbnail):
+            self._thumbnail, self.lost = thumbnail, False
+            self._begin(now)
+        elif now - self._looked > self._patience:  # no pictures for long: the pause of a loss, not a still one
+            self._begin(now)
+        self._looked = now
+        self._count += 1
+        self._changed += not same
+        if now - self._since > self._patience:
+            still = self._count > 2 and self._changed < CHANGED_SHARE * self._count
+            self._begin(now)
+            self.lost = still
+            if still:
+                raise OSError(f"the picture is frozen: the same for {self._patience:g} s")
+
+    def _begin(self, now: float) -> None:
+        self._since, self._changed, self._count = now, 0, 0
+
+    @staticmethod
+    def _differs(one: NDArray[np.int16], other: NDArray[np.int16]) -> bool:
+        difference = np.abs(one - other)
+        return float(difference.mean()) > STILL_MEAN or int(difference.max()) > STILL_MOST
