@@ -96,6 +96,7 @@ class Camera:
         self.presence = Presence(engine.recipe.death.lost_seconds)
         self._geometry = Geometry(settings.zones, settings.lines, self._names)
         self.crossings: dict[str, dict[str, dict[str, int]]] = {}
+        self.rejoin: Callable[[Detections, float], float] | None = None  # prepares restored tracks for the next picture
         self._shot: Shot | None = None
         self._shown = threading.Condition()
         self._index = 0
@@ -131,6 +132,9 @@ class Camera:
             if self._shot is not None and self._shot.frame.shape != taken.image.shape:
                 log.info("%s: the picture's size changed to %d×%d; tracks begin anew", self.name, *frame.size)
                 forget_tracks(self.engine)
+            if self.rejoin is not None:
+                self.presence.skip(self.rejoin(detections, taken.timestamp))
+                self.rejoin = None
             image = taken.image if self.engine.needs_image else None
             tracks = self.engine.update(detections, timestamp=taken.timestamp, image=image)
             self._follow(frame, tracks)
@@ -228,7 +232,6 @@ class Camera:
         """How it is, now."""
         connection, shot = self.source.connection, self._shot
         median, high = self._latency.percentiles()
-        buckets, total = self._latency.histogram()
         live = connection.state == "live"
         with self.lock:
             zones = self._geometry.occupants()
@@ -244,14 +247,13 @@ class Camera:
             dropped=self.source.dropped,
             latency_p50=median,
             latency_p95=high,
+            latencies=self._latency.histogram(),
             reconnects=connection.reconnects,
             tracks=len(shot.tracks) if live and shot is not None else 0,
             counts=counts,
             recording=self._recording(),
             lines=crossings,
             zones=zones,
-            latency=buckets,
-            latency_sum=total,
         )
 
     def latest(self) -> Shot | None:

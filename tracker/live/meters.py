@@ -8,6 +8,8 @@ from collections import deque
 
 import numpy as np
 
+from tracker.live.status import LATENCY_BOUNDS, Latencies
+
 WINDOW = 5.0
 """Seconds that rates are taken over."""
 LATENCIES = 512
@@ -47,25 +49,19 @@ class Rate:
 
 
 class Latency:
-    """The last latencies, their percentiles, and all of them as a histogram.
-
-    Attributes:
-        BOUNDS: upper ends of the histogram's buckets, seconds.
-    """
-
-    BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+    """The last latencies, their percentiles, and all of them as a histogram."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: deque[float] = deque(maxlen=LATENCIES)
-        self._buckets = [0] * (len(self.BOUNDS) + 1)
+        self._buckets = [0] * (len(LATENCY_BOUNDS) + 1)
         self._sum = 0.0
 
     def add(self, seconds: float) -> None:
         """One picture took so long."""
         with self._lock:
             self._last.append(seconds)
-            self._buckets[int(np.searchsorted(self.BOUNDS, seconds))] += 1
+            self._buckets[int(np.searchsorted(LATENCY_BOUNDS, seconds))] += 1
             self._sum += seconds
 
     def percentiles(self) -> tuple[float, float] | tuple[None, None]:
@@ -77,7 +73,7 @@ class Latency:
         median, high = np.percentile(values, (50, 95)).tolist()
         return median, high
 
-    def histogram(self) -> tuple[tuple[int, ...], float]:
-        """How many were in each bucket, the last one without an end, since the beginning; and their sum, seconds."""
+    def histogram(self) -> Latencies:
+        """All of them, by size."""
         with self._lock:
-            return tuple(self._buckets), self._sum
+            return Latencies(tuple(self._buckets), self._sum)

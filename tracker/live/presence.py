@@ -67,6 +67,11 @@ class Presence:
                 life.last = now
         return entered
 
+    def skip(self, seconds: float) -> None:
+        """Let so much time not have been: nobody looked."""
+        for life in self.here.values():
+            life.last += seconds
+
     def sweep(self, now: float) -> dict[int, Life]:
         """Those who have left by `now`; they are forgotten, but for their portraits."""
         left = {i: life for i, life in self.here.items() if now - life.last > self._patience}

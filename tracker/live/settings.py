@@ -14,6 +14,7 @@ from tracker.association.recipe import Recipe
 from tracker.config import DetectorSettings, EmbedderSettings, Settings, find_config, load_settings, read_yaml
 from tracker.errors import ConfigError
 from tracker.live.status import EventKind
+from tracker.live.web.settings import WebSettings
 from tracker.redact import redact
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -167,7 +168,7 @@ class LiveSettings(Settings):
     mqtt: MqttSettings | None = None
     tracks: TracksSettings | None = TracksSettings()
     checkpoint: CheckpointSettings | None = CheckpointSettings()
-    web: Mapping[str, Any] = Field({}, description="of the page")
+    web: WebSettings = WebSettings()
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Self:

@@ -56,9 +56,6 @@ class CameraStatus:
         recording: what recording does, in words ("on", "stopped: the disk is full"); None where it is off.
         lines: crossings so far: by line, direction ("a_to_b", "b_to_a") and class.
         zones: objects in each zone now, by class.
-        latency: how many pictures took up to 10, 25, 50, 100, 250, 500, 1000, 2500, 5000 ms, and longer: each
-            bucket by itself, since the start (bounds: `tracker.live.meters.Latency.BOUNDS`).
-        latency_sum: seconds that all of them took together.
     """
 
     name: str
@@ -78,8 +75,6 @@ class CameraStatus:
     recording: str | None = None
     lines: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     zones: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    latency: Sequence[int] = ()
-    latency_sum: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

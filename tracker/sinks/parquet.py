@@ -91,13 +91,23 @@ class ParquetSink(Sink):
 
     def close(self) -> None:
         self._flush()
-        partial = partial_name(self.path)
-        with writing(self.path):
-            with pq.ParquetWriter(partial, SCHEMA) as writer:
-                for part in sorted(self._parts.glob("*.parquet")):
+        join_parts(self.path)
+
+
+def join_parts(path: Path) -> None:
+    """Make one file of the whole parts beside it, also of those that a killed process left.
+
+    Raises:
+        ReacquireError: it cannot be written; the parts stay.
+    """
+    parts, partial = path.with_name(path.name + ".parts"), partial_name(path)
+    with writing(path):
+        with pq.ParquetWriter(partial, SCHEMA) as writer:
+            for part in sorted(parts.glob("*.parquet")):
+                if not part.stem.endswith(".partial"):
                     writer.write_table(pq.read_table(part, schema=SCHEMA))
-            partial.replace(self.path)
-            shutil.rmtree(self._parts)
+        partial.replace(path)
+        shutil.rmtree(parts)
 
 
 _NO_IMAGE = np.empty((0, 0, 3), np.uint8)

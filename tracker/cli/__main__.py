@@ -1,0 +1,5 @@
+"""`python -m tracker.cli`: the command line without its script."""
+
+from tracker.cli import main
+
+main()

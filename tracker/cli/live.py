@@ -1,0 +1,125 @@
+"""`reacquire live`: cameras that are tracked until you stop them, and a page to watch them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tracker.cli.console import stderr
+
+if TYPE_CHECKING:
+    from tracker.live.service import LiveService
+    from tracker.live.settings import LiveSettings
+
+EPILOG = """
+[bold]Examples[/]
+
+  reacquire live 0                                             the first webcam, and a page at http://127.0.0.1:8080
+
+  reacquire live rtsp://user:secret@10.0.0.5/stream
+
+  reacquire live cameras.yaml                                  many cameras; copy configs/cameras.example.yaml
+
+  reacquire live cameras.yaml --no-page                        without the page
+
+  reacquire live cameras.yaml --check                          only look whether the file is right
+"""
+
+
+def live(
+    cameras: Annotated[
+        str,
+        typer.Argument(
+            metavar="CAMERAS.yaml|SOURCE", help="File of cameras; or one webcam's number, address or video."
+        ),
+    ],
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the page listens.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, metavar="N", help="Its port; 0: any free one.")] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Show the page.")] = True,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of everything written.")
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Read the file, say what is in it, and leave.")] = False,
+    seconds: Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Stop by itself after so long.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+) -> None:
+    """Track live cameras, keep their ids, and show them on a page."""
+    settings, path = _settings(cameras, host, port, out)
+    if check:
+        _tell(settings)
+        return
+    _log_to_stderr(verbose)
+    from tracker.live.service import LiveService
+    from tracker.session import interruptible
+
+    stderr.print("loading …", highlight=False)
+    service = LiveService(settings, path)
+    with interruptible(service.ask_to_stop):
+        try:
+            service.start()
+            server = _serve_page(service, settings) if page else None
+            service.wait(seconds)
+            if server is not None:
+                server.stop()
+        finally:
+            service.stop()
+    if service.failure is not None:
+        stderr.print(f"[bold red]error:[/] {service.failure}", highlight=False)
+        raise typer.Exit(1)
+    stderr.print("stopped", highlight=False)
+
+
+def _settings(cameras: str, host: str | None, port: int | None, out: Path | None) -> tuple[LiveSettings, Path | None]:
+    """Settings with what was said on the command line laid over them, and the file that they are from."""
+    from tracker.live.settings import load_live_settings, single_source
+
+    path = Path(cameras) if cameras.lower().endswith((".yaml", ".yml")) else None
+    settings = single_source(cameras) if path is None else load_live_settings(path)
+    said = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    web = settings.web.model_copy(update=said)
+    changed = {"web": web} | ({} if out is None else {"folder": out})
+    return settings.model_copy(update=changed), path
+
+
+def _tell(settings: LiveSettings) -> None:
+    from tracker.redact import redact
+
+    for camera in settings.cameras:
+        rate = f"{camera.target_fps:g} a second" if camera.target_fps else "all pictures"
+        watched = f"{len(camera.zones)} zones, {len(camera.lines)} lines"
+        source = redact(camera.source.get_secret_value())
+        stderr.print(f"{camera.name}: {source}, {camera.tracker.name}, {rate}, {watched}", highlight=False)
+    stderr.print("the file is right", highlight=False)
+
+
+def _serve_page(service: LiveService, settings: LiveSettings) -> Any:
+    """Start the page; what stops it."""
+    serve = getattr(import_module("tracker.live.web"), "serve", None)
+    if serve is None:
+        return None
+    server = serve(service, settings.web)
+    server.start()
+    return server
+
+
+class _Redacting(logging.Formatter):
+    """Masks passwords in whatever is logged, also in tracebacks of libraries."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from tracker.redact import redact
+
+        return redact(super().format(record))
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("reacquire").setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -1,0 +1,313 @@
+"""The live service: cameras, networks and outlets put together, started, watched and stopped."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from reid.runtime import choose_device
+from tracker.config import PipelineSettings, Settings, load_settings
+from tracker.detection.base import class_ids
+from tracker.errors import ConfigError, ReacquireError
+from tracker.factory import CPU_BATCH, GPU_BATCH, build_detector, build_embedder, load_tracker
+from tracker.live.camera import Camera, Tracked
+from tracker.live.cameras_file import save_geometry
+from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
+from tracker.live.events import EventLog
+from tracker.live.outputs import EventsFile, Mqtt, Webhook
+from tracker.live.perception import Perception
+from tracker.live.recording import Recorder
+from tracker.live.scheduler import Scheduler
+from tracker.live.settings import CameraSettings, Line, LiveSettings, Zone
+from tracker.live.status import Event, ServiceStatus
+from tracker.live.store import TrackStore
+from tracker.pipeline import Detector, Embedder
+from tracker.redact import redact
+from tracker.types import Detections, Frame
+
+log = logging.getLogger("reacquire.live")
+STOP_SECONDS = 2.2
+"""Within which everything has stopped, or is left behind."""
+
+
+class Running(Protocol):
+    """What the service starts and stops."""
+
+    trouble: str | None
+    name: str
+    dropped: int
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def join(self, timeout: float) -> None: ...
+
+
+class LiveService:
+    """Tracks all cameras until it is stopped; a `tracker.live.status.LiveView`.
+
+    Args:
+        settings: of everything.
+        path: the cameras' file, where changes are saved; None where there is none.
+        detector: instead of the one that the settings name.
+        embedder: likewise.
+
+    Raises:
+        ReacquireError: weights that cannot be loaded; classes that nobody knows.
+    """
+
+    def __init__(
+        self,
+        settings: LiveSettings,
+        path: Path | None = None,
+        *,
+        detector: Detector | None = None,
+        embedder: Embedder | None = None,
+    ) -> None:
+        self.settings, self._path = settings, path
+        self.device = choose_device(settings.device)
+        self.events = EventLog()
+        if detector is None:
+            detector, embedder = _networks(settings)
+        self._perception = Perception(detector, embedder)
+        names = dict(detector.class_names)
+        for camera in settings.cameras:
+            _check_classes(camera.zones, camera.lines, names)
+        self._outlets: list[Running] = []
+        self._started, self._origin = time.time(), time.time()
+        self._store = TrackStore(settings.folder, settings.tracks, names) if settings.tracks else None
+        if self._store is not None:
+            self._outlets.append(self._store)
+        self._event_outlets()
+        self.cameras: dict[str, Camera] = {c.name: self._camera(c, names) for c in settings.cameras}
+        batch = settings.batch
+        if batch == "auto":
+            batch = CPU_BATCH if self.device == "cpu" else GPU_BATCH
+        every = tuple(self.cameras.values())
+        self.scheduler = Scheduler(every, self._perception, batch=batch, deadline=settings.deadline_ms / 1000)
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._serve, name="networks", daemon=True),
+            threading.Thread(target=self._keep_checkpoints, name="checkpoint", daemon=True),
+        ]
+        self._geometry_lock = threading.Lock()
+        self.failure: str | None = None
+
+    def start(self) -> None:
+        """Take up the last state, and begin."""
+        self._warm_up()
+        if self.settings.checkpoint is not None:
+            cameras = tuple(self.cameras.values())
+            said = restore_checkpoint(self._checkpoint, cameras, self.events, self.settings.checkpoint)
+            log.info("checkpoint: %s", said)
+        for outlet in self._outlets:
+            outlet.start()
+        for thread in self._threads:
+            thread.start()
+        for camera in self.cameras.values():
+            camera.source.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the service stops; whether it did."""
+        return self._stop.wait(timeout)
+
+    def ask_to_stop(self) -> None:
+        """Make `wait` return; from any thread, and from a signal's handler."""
+        self._stop.set()
+
+    def stop(self) -> None:
+        """Stop everything within a few seconds; what hangs in the network is left behind."""
+        end = time.monotonic() + STOP_SECONDS
+        self._stop.set()
+        for camera in self.cameras.values():
+            camera.source.stop()
+        self.scheduler.stop()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(end - time.monotonic() - 1.0, 0.1))
+        self._save_checkpoint()
+        self.events.wake()
+        for outlet in self._outlets:
+            outlet.stop()
+        for outlet in self._outlets:
+            outlet.join(max(end - time.monotonic(), 0.1))
+        for camera in self.cameras.values():
+            camera.source.close(patience=max(min(end - time.monotonic(), 0.3), 0.02))
+
+    def __enter__(self) -> LiveService:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # What anybody may ask.
+
+    def status(self) -> ServiceStatus:
+        """How the service is, now."""
+        from tracker import __version__
+
+        return ServiceStatus(
+            started=self._started,
+            overloaded=self.scheduler.overloaded,
+            detector_fps=self.scheduler.pictures_per_second,
+            batch=self.scheduler.batch_mean,
+            gpu_memory=self._gpu_memory(),
+            version=__version__,
+        )
+
+    def troubles(self) -> dict[str, str]:
+        """What is wrong with outlets now, by name."""
+        return {outlet.name: outlet.trouble for outlet in self._outlets if outlet.trouble is not None}
+
+    def recent_events(self, limit: int, camera: str | None = None, after: int = 0) -> list[Event]:
+        """The last events with a number above `after`, oldest first."""
+        return self.events.recent(limit, camera, after)
+
+    def wait_events(self, after: int, timeout: float) -> list[Event]:
+        """Events with a number above `after`, waiting for the first of them."""
+        return self.events.wait(after, timeout)
+
+    def set_geometry(self, camera: str, zones: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]) -> None:
+        """Replace a camera's zones and lines: checked, applied at once, and saved with a backup.
+
+        Raises:
+            KeyError: no such camera.
+            ConfigError: a zone or line that makes no sense; nothing is changed.
+            ReacquireError: the file cannot be written; nothing is changed.
+        """
+        found = self.cameras[camera]
+        with self._geometry_lock:
+            checked = load_settings(_Geometry, {"zones": list(zones), "lines": list(lines)}, name=camera)
+            # For unique names, as the file will be read.
+            CameraSettings.model_validate(
+                {"name": camera, "source": "0", "tracker": found.settings.tracker} | checked.model_dump()
+            )
+            _check_classes(checked.zones, checked.lines, dict(self._perception.class_names))
+            if self._path is not None:
+                plain = checked.model_dump(mode="json", exclude_none=True)
+                copy = save_geometry(self._path, camera, plain["zones"], plain["lines"])
+                log.info("%s: zones and lines saved; what was there before is in %s", camera, copy.name)
+            found.set_geometry(checked.zones, checked.lines)
+
+    # How it is made, and what it does.
+
+    def _camera(self, settings: CameraSettings, names: dict[int, str]) -> Camera:
+        outlets: list[Callable[[Tracked], None]] = [] if self._store is None else [self._store.put]
+        recording: Callable[[], str | None] = lambda: None  # noqa: E731
+        if settings.record is not None:
+            people = frozenset(n for n, name in names.items() if name == "person") or frozenset(names)
+            recorder = Recorder(self.settings.folder, settings.name, settings.record, people)
+            self._outlets.append(recorder)
+            outlets.append(recorder.put)
+            recording = recorder.status
+        return Camera(
+            settings,
+            load_tracker(settings.tracker),
+            names,
+            self.events,
+            origin=self._origin,
+            notify=lambda: self.scheduler.notify(),
+            outlets=outlets,
+            recording=recording,
+        )
+
+    def _event_outlets(self) -> None:
+        settings = self.settings
+        found: list[EventsFile | Webhook | Mqtt] = []
+        if settings.events is not None:
+            found.append(EventsFile(settings.folder, settings.events))
+        if settings.webhook is not None:
+            found.append(Webhook(settings.webhook))
+        if settings.mqtt is not None:
+            found.append(Mqtt(settings.mqtt))
+        for outlet in found:
+            self.events.connect(outlet.put)
+            self._outlets.append(outlet)
+
+    def _warm_up(self) -> None:
+        """Let everything that compiles at first use do so before pictures wait for it."""
+        image = np.zeros((360, 640, 3), np.uint8)
+        frame = Frame(image, 0, 0.0, "warm-up")
+        self._perception([frame], [camera.wish for camera in self.cameras.values()][:1])
+        box = Detections([[10, 10, 50, 90]], [0.9], embedding=np.eye(1, 8, dtype=np.float32))
+        for recipe in {repr(c.settings.tracker): c.settings.tracker for c in self.cameras.values()}.values():
+            engine = load_tracker(recipe)
+            for second in range(3):
+                engine.update(box, timestamp=second / 10, image=image if engine.needs_image else None)
+
+    def _serve(self) -> None:
+        try:
+            self.scheduler.run()
+        except Exception as error:  # noqa: BLE001  # of a network, after many failures: whoever supervises starts anew
+            self.failure = redact(f"the networks failed again and again: {error}")
+            self._stop.set()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.settings.folder / "checkpoint.npz"
+
+    def _keep_checkpoints(self) -> None:
+        if self.settings.checkpoint is not None:
+            while not self._stop.wait(self.settings.checkpoint.every_seconds):
+                self._save_checkpoint()
+
+    def _save_checkpoint(self) -> None:
+        settings = self.settings.checkpoint
+        if settings is None:
+            return
+        try:
+            cameras = tuple(self.cameras.values())
+            save_checkpoint(self._checkpoint, cameras, self.events, keep_appearance=settings.keep_appearance)
+        except ReacquireError as error:
+            log.warning("checkpoint: %s", error)
+
+    def _gpu_memory(self) -> int | None:
+        if not self.device.startswith("cuda"):
+            return None
+        import torch
+
+        return int(torch.cuda.memory_reserved())
+
+
+class _Geometry(Settings):
+    """What `set_geometry` takes."""
+
+    zones: tuple[Zone, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+def _networks(settings: LiveSettings) -> tuple[Detector, Embedder | None]:
+    """The detector for all cameras' classes, and the embedder where a recipe needs one."""
+    wanted = [camera.classes for camera in settings.cameras]
+    classes: tuple[str, ...] | None = None
+    if all(c is not None for c in wanted):
+        classes = tuple(sorted({name for c in wanted if c is not None for name in c}))
+    detector_settings = settings.detector
+    if classes is not None and detector_settings.classes is None:
+        detector_settings = detector_settings.model_copy(update={"classes": classes})
+    recipes = [camera.tracker for camera in settings.cameras]
+    looking = next((recipe for recipe in recipes if recipe.needs_embedding), recipes[0])
+    pipeline = PipelineSettings(
+        detector=detector_settings, embedder=settings.embedder, tracker=looking, device=settings.device
+    )
+    return build_detector(pipeline), build_embedder(pipeline)
+
+
+def _check_classes(zones: Sequence[Zone], lines: Sequence[Line], names: dict[int, str]) -> None:
+    """Refuse classes that the detector does not know.
+
+    Raises:
+        ConfigError: names the zone or line, and the nearest class.
+    """
+    for kind, items in (("zone", zones), ("line", lines)):
+        for item in items:
+            try:
+                class_ids(item.classes, names, "the detector")
+            except ConfigError as error:
+                raise ConfigError(f"{kind} {item.name!r}: {error}") from error
