@@ -110,16 +110,6 @@ class Engine:
         self._clock = clock
         return Tracks.unchecked(*tracks)
 
-    def skip(self, seconds: float) -> None:
-        """Let so much time not have been: its clock, and all that it remembers of times, move on by `seconds`.
-
-        For a pause in which nobody looked, such as a restart, that shall not count as being out of sight.
-        """
-        if self._clock is not None:
-            self._clock += seconds
-            past = range(at.PAST, at.PAST + 5 * at.PASTS, 5)
-            self._table[: self._count, [at.BORN, at.SEEN, *past]] += seconds
-
     def take_record(self) -> pa.Table:
         """What was thought of every pair since the last call, a row a pair; see `tracker.association.explain`.
 

@@ -142,19 +142,21 @@ def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: b
     longest = 0.9 * lost_seconds if looks_known else min(MOMENT, 0.5 * lost_seconds)
     pause = now - float(state["clock"][2])
     skipped = pause - longest if pause > longest or pause <= 0 else 0.0  # a machine's clock may run back
-    engine.skip(skipped)
+    past = range(at.PAST, at.PAST + 5 * at.PASTS, 5)
+    state["clock"] = state["clock"] + skipped
+    state["table"][:, [at.BORN, at.SEEN, *past]] += skipped
+    engine.load_state_dict(state)
     if looks_known or detections.embedding is None or not len(detections) or not len(state["table"]):
         return skipped
     boxes = np.asarray(state["table"][:, at.BOX : at.BOX + 4], np.float64)
     overlap = iou(boxes, detections.xyxy.astype(np.float64))
     best = overlap.argmax(1)
     mutual = (overlap.argmax(0)[best] == np.arange(len(boxes))) & (overlap.max(1) >= REJOIN_OVERLAP)
-    state = engine.state_dict()
-    looks, quality = state["looks"].copy(), state["quality"].copy()
+    looks, quality = state["looks"], state["quality"]
     looks[mutual, : min(2, looks.shape[1])] = detections.embedding[best[mutual], None]
     if looks.shape[1] > 1:
         quality[mutual, :2] = 1.0
-    engine.load_state_dict(state | {"looks": looks, "quality": quality})
+    engine.load_state_dict(state)
     return skipped
 
 
