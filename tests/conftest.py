@@ -1,8 +1,10 @@
 """Data, clips and small helpers that many tests share."""
 
 import os
+import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -64,3 +66,23 @@ def make_video(tmp_path):
         return write_video(tmp_path / name, **options)
 
     return make
+
+
+@pytest.fixture
+def reacquire(monkeypatch, capsys):
+    """The command line, in this process: exit code, and what it wrote."""
+    from tracker.cli import main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["reacquire", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as leaving:
+            code = leaving.code or 0
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, stdout=out, stderr=err)
+
+    return run

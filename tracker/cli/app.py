@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tracker import __version__
-from tracker.cli import demo, doctor, live, reid, track
+from tracker.cli import convert, demo, doctor, live, reid, track
 from tracker.cli import eval as evaluation
 
 app = typer.Typer(
@@ -40,5 +40,6 @@ app.command("demo")(demo.demo)
 app.command("track", epilog=track.EPILOG)(track.track)
 app.command("live", epilog=live.EPILOG)(live.live)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
+app.command("convert", epilog=convert.EPILOG)(convert.convert)
 app.add_typer(reid.app, name="reid")
 app.command("doctor")(doctor.doctor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import difflib
 from collections.abc import Mapping
 from collections.abc import Sequence as Frames
@@ -18,7 +17,7 @@ from tracker.evaluation import hota as _hota
 from tracker.evaluation import identity as _identity
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of
 from tracker.evaluation.kitti import read_labels, sequence_lengths
-from tracker.evaluation.mot import read_result, read_truth
+from tracker.evaluation.mot import read_result, read_sequence_info, read_truth
 from tracker.evaluation.sequence import Boxes, Sequence, match_up
 
 COMBINED = "combined"
@@ -176,10 +175,7 @@ def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
 
 
 def _length(sequence: Path) -> int | None:
-    parser = configparser.ConfigParser()
-    parser.read(sequence / "seqinfo.ini", encoding="utf-8")
-    text = parser.get("Sequence", "seqLength", fallback=None)
-    return int(text) if text is not None and text.isdigit() else None
+    return read_sequence_info(sequence).length or None
 
 
 def find_result(name: str, results: Path, *, only: bool) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,43 @@ def read_result(path: Path, *, length: int | None = None, truth: Boxes | None = 
     if truth is not None:
         _refuse_corners(path, boxes, truth)
     return boxes
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceInfo:
+    """What `seqinfo.ini` says; zeros where it does not.
+
+    Attributes:
+        length: frames.
+        size: width and height of the pictures.
+        rate: frames a second.
+    """
+
+    length: int = 0
+    size: tuple[int, int] = (0, 0)
+    rate: float = 0.0
+
+
+def read_sequence_info(folder: Path) -> SequenceInfo:
+    """`seqinfo.ini` of a sequence's folder; all zeros where there is none.
+
+    Raises:
+        DataError: it cannot be read, or holds what is no number.
+    """
+    path = folder / "seqinfo.ini"
+    if not path.is_file():
+        return SequenceInfo()
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(path, encoding="utf-8-sig")
+        part = parser["Sequence"] if parser.has_section("Sequence") else {}
+        length, width, height = (int(part.get(key, "0")) for key in ("seqLength", "imWidth", "imHeight"))
+        rate = float(part.get("frameRate", "0"))
+    except (configparser.Error, ValueError) as error:
+        raise DataError(f"{path}: {' '.join(str(error).split())[:200]}") from None
+    if min(length, width, height, rate) < 0 or max(length, width, height, rate) > MOST_FRAMES or rate != rate:
+        raise DataError(f"{path}: a length, size or rate that cannot be")
+    return SequenceInfo(length, (width, height), rate)
 
 
 def _check(rows: Rows, *, length: int | None) -> None:

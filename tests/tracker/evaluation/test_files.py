@@ -235,11 +235,6 @@ def test_command_line_json_and_referee(folders):
     assert "motmetrics agrees" in done.stderr
 
 
-def eval_verb(*arguments):
-    command = [sys.executable, "-c", "from tracker.cli import main; main()", "eval", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture
 def two(folders):
     """A second tracker, which loses every seventh box."""
@@ -250,9 +245,9 @@ def two(folders):
     return ["--gt", folders / "gt", "--pred", folders / "pred", "--pred", folders / "worse", "-b", "mot15"]
 
 
-def test_command_line_two_trackers(two, tmp_path):
-    done = eval_verb(*two, "--json", tmp_path / "two.json", "--csv", tmp_path / "two.csv")
-    assert done.returncode == 0, done.stderr
+def test_command_line_two_trackers(two, tmp_path, reacquire):
+    done = reacquire("eval", *two, "--json", tmp_path / "two.json", "--csv", tmp_path / "two.csv")
+    assert done.code == 0, done.stderr
     assert "B − A" in done.stdout
     assert "too few sequences to tell" in done.stdout
     assert "2 sequences can be drawn in only 3 ways" in " ".join(done.stderr.split())
@@ -269,16 +264,16 @@ def test_command_line_two_trackers(two, tmp_path):
     assert rows[5]["pred"].endswith("worse")
 
 
-def test_command_line_three_trackers_are_too_many(two):
-    done = eval_verb(*two, "--pred", "third")
-    assert done.returncode == 2
+def test_command_line_three_trackers_are_too_many(two, reacquire):
+    done = reacquire("eval", *two, "--pred", "third")
+    assert done.code == 2
     assert "at most two" in done.stderr
 
 
-def test_command_line_one_tracker_keeps_its_keys(folders):
+def test_command_line_one_tracker_keeps_its_keys(folders, reacquire):
     """The keys of the contract, and no others, unless more is asked for."""
     arguments = ["--gt", folders / "gt", "--pred", folders / "pred", "-b", "mot15", "--json", "-"]
-    document = json.loads(eval_verb(*arguments).stdout)
+    document = json.loads(reacquire("eval", *arguments).stdout)
     assert list(document) == ["sequences", "combined"]
     keys = [
         "HOTA",
@@ -300,26 +295,23 @@ def test_command_line_one_tracker_keeps_its_keys(folders):
         "ML",
     ]
     assert list(document["combined"]) == keys
-    more = json.loads(eval_verb(*arguments, "--full", "--bootstrap", 100).stdout)
+    more = json.loads(reacquire("eval", *arguments, "--full", "--bootstrap", 100).stdout)
     assert len(more["combined"]["by_threshold"]["HOTA"]) == 19
     assert more["combined"]["OWTA"] == pytest.approx(0.4131, abs=1e-4)
     assert more["intervals"]["MOTA"]["low"] <= more["combined"]["MOTA"] <= more["intervals"]["MOTA"]["high"]
 
 
-def test_command_line_columns(folders, tmp_path):
+def test_command_line_columns(folders, tmp_path, reacquire):
     arguments = ["--gt", folders / "gt", "--pred", folders / "pred", "-b", "mot15", "--csv", tmp_path / "s.csv"]
-    done = eval_verb(*arguments, "--columns", "idf1, OWTA")
-    assert done.returncode == 0, done.stderr
+    done = reacquire("eval", *arguments, "--columns", "idf1, OWTA")
+    assert done.code == 0, done.stderr
     assert (tmp_path / "s.csv").read_text().splitlines()[0] == "sequence,IDF1,OWTA"
-    done = eval_verb(*arguments, "--columns", "IDF2")
-    assert done.returncode == 2
+    done = reacquire("eval", *arguments, "--columns", "IDF2")
+    assert done.code == 2
     assert "IDF2" in done.stderr
 
 
-def test_command_line_table(folders):
-    command = [sys.executable, "-c", "from tracker.cli import main; main()", "eval", "-b", "mot15"]
-    done = subprocess.run(
-        [*command, "--gt", folders / "gt", "--pred", folders / "pred"], capture_output=True, text=True, check=True
-    )
+def test_command_line_table(folders, reacquire):
+    done = reacquire("eval", "-b", "mot15", "--gt", folders / "gt", "--pred", folders / "pred")
     assert "HOTA" in done.stdout
     assert "40.00" in done.stdout

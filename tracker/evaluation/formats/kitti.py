@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tracker.errors import DataError
-from tracker.evaluation.formats.table import Notes, Table, file_name, make_table, only_one
+from tracker.evaluation.formats.table import Notes, Table, file_name, make_table, only_one, write_whole
 
 COLUMNS = "frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation [score]"
 LEAST, SCORED = 10, 18
@@ -51,9 +51,7 @@ def read_file(path: Path) -> Table:
         frame=values[:, 0],
         id=values[:, 1],
         xyxy=values[:, 4:8],
-        truncated=np.trunc(values[:, 2]),
-        occluded=np.trunc(values[:, 3]),
-        score=score,
+        columns={"truncated": np.trunc(values[:, 2]), "occluded": np.trunc(values[:, 3]), "score": score},
         label=label,
         where=where,
         per_class=True,
@@ -81,7 +79,6 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
     if path.suffix == ".txt":
         _write_file(path, only_one(tables, path))
         return
-    path.mkdir(parents=True, exist_ok=True)
     for table in tables:
         _write_file(path / f"{file_name(table)}.txt", table)
 
@@ -95,4 +92,4 @@ def _write_file(path: Path, table: Table) -> None:
         + f" -1 -1 -1 -1000 -1000 -1000 -10 {score:.10g}\n"
         for frame, i, label, truncated, occluded, box, score in zip(*(c.tolist() for c in columns), strict=True)
     ]
-    path.write_text("".join(lines), encoding="utf-8")
+    write_whole(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tracker.errors import DataError
 from tracker.evaluation.mot import MOST_FRAMES, repeated
+from tracker.sinks.base import partial_name, writing
 
 OBJECT = "object"
 """The label of what has none."""
@@ -83,12 +85,12 @@ def make_table(
     xyxy: ArrayLike,
     label: list[str] | None = None,
     labels: tuple[str, ...] = (),
-    where: list[str] | None = None,
+    where: list[str] | Callable[[int], int] | None = None,
     per_class: bool = False,
     length: int = 0,
     size: tuple[int, int] = (0, 0),
     rate: float = 0.0,
-    **columns: ArrayLike,
+    columns: Mapping[str, ArrayLike] | None = None,
 ) -> Table:
     """A table of columns as a file had them, checked and sorted.
 
@@ -98,7 +100,7 @@ def make_table(
         frame, id, xyxy: as in `Table`.
         label: the name of each row's class; all are "object" without it.
         labels: names of classes that stand first, also where no row has them.
-        where: how a message names each row ("line 7"), its number without it.
+        where: how a message names each row ("line 7"), or what gives its line; its number without it.
         per_class: whether two classes may have the same id in a frame, as in KITTI.
         length, size, rate: as in `Table`.
         columns: score, visibility, truncated and occluded, where the format has them.
@@ -108,14 +110,15 @@ def make_table(
     """
     frames, ids = np.asarray(frame, np.float64).reshape(-1), np.asarray(id, np.float64).reshape(-1)
     corners = np.asarray(xyxy, np.float64).reshape(-1, 4)
-    rest = {key: np.asarray(values, np.float64) for key, values in columns.items()}
+    rest = {key: np.asarray(values, np.float64) for key, values in (columns or {}).items()}
     region = ids == -1
 
     def refuse(rows: ArrayLike, reason: str) -> None:
         bad = np.asarray(rows, bool)
         if bad.any():
             row = int(bad.argmax())
-            raise DataError(f"{path}, {where[row] if where else f'row {row + 1}'}: {reason}")
+            place = f"row {row + 1}" if where is None else f"line {where(row)}" if callable(where) else where[row]
+            raise DataError(f"{path}, {place}: {reason}")
 
     with np.errstate(invalid="ignore"):
         refuse(~((frames >= 0) & (frames < MOST_FRAMES) & (frames == np.floor(frames))), "the frame is no whole number")
@@ -127,6 +130,9 @@ def make_table(
     if length:
         refuse(frames >= length, f"the sequence has only {length} frames")
     names = label if label is not None else [OBJECT] * len(frames)
+    for word in {name, *names, *labels}:
+        if not word.isprintable() or not word:
+            raise DataError(f"{path}: {word[:40]!r} is no name for a class or a sequence")
     known = list(dict.fromkeys([*labels, *names])) or [OBJECT]
     index = {known_name: i for i, known_name in enumerate(known)}
     numbers = np.array([index[n] for n in names], np.int64)
@@ -163,6 +169,19 @@ def file_name(table: Table) -> str:
     if not table.name or table.name in (".", "..") or set(table.name) & set('/\\:\0\n"<>|?*'):
         raise DataError(f"sequence {table.name[:80]!r}: this name cannot be the name of a file; rename the sequence")
     return table.name
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """A file that appears under its name only when it is whole, in a folder that is made if need be.
+
+    Raises:
+        ReacquireError: it cannot be written; says why.
+    """
+    partial = partial_name(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(path)
 
 
 def only_one(tables: list[Table], path: Path) -> Table:
