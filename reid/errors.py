@@ -15,3 +15,7 @@ class WeightsError(ReidError):
 
 class DataError(ReidError, ValueError):
     """A data set or array is not what was expected: missing folder, wrong shape, NaN."""
+
+
+class TrainingError(ReidError):
+    """A training cannot go on: the loss is no number, or its checkpoint is of something else."""

@@ -9,12 +9,10 @@ What would be too many triplets to list, all of them or all semi-hard ones, is s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 Negative = Literal["closest", "random"]
@@ -160,57 +158,34 @@ def random_triplets(distance: Tensor, labels: Tensor) -> Triplets:
 
 
 @torch.no_grad()
-def shares(distance: Tensor, triplets: Triplets, *, margin: float) -> Shares:
-    """How many triplets are easy, semi-hard and hard."""
-    if not len(triplets.anchor):
-        return Shares(0.0, 0.0, 0.0)
+def kinds(distance: Tensor, triplets: Triplets, *, margin: float) -> Tensor:
+    """``(T,)`` int64, of each triplet: 0 easy, 1 semi-hard, 2 hard.
+
+    Easy: the negative is beyond the positive and the margin, the hinge is 0. Semi-hard: between them. Hard: no
+    farther than the positive.
+    """
     positive = distance[triplets.anchor, triplets.positive]
     negative = distance[triplets.anchor, triplets.negative]
-    hard = float((negative <= positive).float().mean())
-    easy = float((negative >= positive + margin).float().mean())
-    return Shares(easy, 1.0 - easy - hard, hard)
+    return (negative < positive + margin).long() + (negative <= positive).long()
 
 
-def offline_triplets(
-    vectors: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    *,
-    margin: float = 0.3,
-    each: int = 1,
-    block: int = 512,
-    seed: int = 0,
-) -> Iterator[NDArray[np.int64]]:
-    """Triplets over a whole data set that are neither trivial nor hopeless.
+@torch.no_grad()
+def shares(distance: Tensor, triplets: Triplets, *, margin: float) -> Shares:
+    """How many of these triplets are easy, semi-hard and hard."""
+    return _as_shares(torch.bincount(kinds(distance, triplets, margin=margin), minlength=3))
 
-    For every image `each` random positives, and for each a random negative whose distance is within `margin` of
-    the positive's: nearer ones are often wrong labels, farther ones teach nothing. Pairs without one are left
-    out. Streams block by block: memory is `block` rows of distances, never all triplets.
 
-    Args:
-        vectors: ``(N, D)`` of unit length, embedded by the present network.
-        labels: ``(N,)``.
-        margin: half the width of the band, plain Euclidean.
-        each: positives an image.
-        block: anchors at a time.
-        seed: of what is drawn.
+@torch.no_grad()
+def shares_of_all(distance: Tensor, labels: Tensor, *, margin: float) -> Shares:
+    """How many of all triplets of a batch are easy, semi-hard and hard, without listing them."""
+    same, other = relations(labels)
+    anchor, positive = torch.nonzero(same & other.any(1, keepdim=True), as_tuple=True)
+    ranked = distance.masked_fill(~other, torch.inf).sort(1).values
+    first, after = band(ranked, anchor, distance[anchor, positive], margin)
+    hard, nearer, total = first.sum(), after.sum(), other.sum(1)[anchor].sum()
+    return _as_shares(torch.stack([total - nearer, nearer - hard, hard]))
 
-    Yields:
-        ``(T, 3)`` anchor, positive, negative, a block of anchors at a time.
-    """
-    random = np.random.default_rng(seed)
-    n = len(vectors)
-    for start in range(0, n, block):
-        rows = np.arange(start, min(start + block, n))
-        distance = np.sqrt(np.clip(2 - 2 * vectors[rows] @ vectors.T, 0, None))
-        same = labels[rows, None] == labels[None]
-        own = same.copy()
-        own[np.arange(len(rows)), rows] = False
-        found = []
-        for _ in range(each):
-            positive = np.where(own, random.random(own.shape, np.float32), -1).argmax(1)
-            reach = distance[np.arange(len(rows)), positive]
-            near = ~same & (np.abs(distance - reach[:, None]) < margin)
-            negative = np.where(near, random.random(near.shape, np.float32), -1).argmax(1)
-            usable = own.any(1) & near.any(1)
-            found.append(np.stack([rows, positive, negative], axis=1)[usable])
-        yield np.concatenate(found)
+
+def _as_shares(counts: Tensor) -> Shares:
+    easy, semi_hard, hard = (counts / counts.sum().clamp_min(1)).tolist()
+    return Shares(easy, semi_hard, hard)

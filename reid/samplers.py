@@ -12,36 +12,57 @@ class IdentitySampler:
     """Batches of P identities × K images (Hermans et al. 2017, section 2).
 
     An epoch goes once over the images, as near as K allows: the images of an identity are dealt in groups of
-    K, those of an identity with fewer than K are drawn again to fill one group, and every batch holds P
-    different identities. The order depends on seed and epoch alone.
+    K, those of an identity with fewer than K are repeated, each as often as the others, to fill one group, and
+    every batch holds P different identities. The order depends on seed and epoch alone, so that several processes
+    agree on it: each takes its part of a batch.
 
     Args:
         labels: ``(N,)`` identity of every image.
         identities: P, at least 2.
         images: K, at least 2.
         seed: of the order.
+        cameras: ``(N,)`` of every image, for a camera-aware order: the K images of a group are of as many cameras
+            as there are, so that positives come from other cameras where they can.
     """
 
-    def __init__(self, labels: NDArray[np.int64], *, identities: int = 16, images: int = 4, seed: int = 0) -> None:
+    def __init__(
+        self,
+        labels: NDArray[np.int64],
+        *,
+        identities: int = 16,
+        images: int = 4,
+        seed: int = 0,
+        cameras: NDArray[np.int64] | None = None,
+    ) -> None:
         if identities < 2 or images < 2:
             raise ValueError(f"P×K sampling needs at least 2×2, got {identities}×{images}")
-        self.identities, self.images, self.seed = identities, images, seed
+        self.identities, self.images, self.seed, self.cameras = identities, images, seed, cameras
         order = np.argsort(labels, kind="stable")
         starts = np.flatnonzero(np.diff(labels[order], prepend=labels[order][:1] - 1))
         self._members = np.split(order, starts[1:])
         if len(self._members) < identities:
             raise ValueError(f"P={identities} identities a batch, but the data has only {len(self._members)}")
 
+    def _spread(self, members: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The members in turns of cameras: the first of each, then the second of each, and so on."""
+        if self.cameras is None:
+            return members
+        cameras = self.cameras[members]
+        by_camera = np.argsort(cameras, kind="stable")
+        ordered = cameras[by_camera]
+        turn = np.empty(len(members), np.int64)
+        turn[by_camera] = np.arange(len(members)) - np.searchsorted(ordered, ordered)
+        return members[np.argsort(turn, kind="stable")]
+
     def epoch(self, number: int) -> Iterator[NDArray[np.int64]]:
         """The batches of an epoch, each ``(P*K,)`` indices, grouped by identity."""
         random = np.random.default_rng((self.seed, number))
         groups: list[list[NDArray[np.int64]]] = []
         for members in self._members:
-            shuffled = random.permutation(members)
+            shuffled = self._spread(random.permutation(members))
             count = max(len(members) // self.images, 1)
-            if len(members) < self.images:
-                shuffled = random.choice(members, self.images, replace=True)
-            groups.append(list(shuffled[: count * self.images].reshape(count, self.images)))
+            # Fewer than K are repeated in turn.
+            groups.append(list(np.resize(shuffled, (count, self.images))))
         # The identities with most groups left go first, so that few are left over without P partners.
         while True:
             left = np.array([len(g) for g in groups])

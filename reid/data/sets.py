@@ -1,68 +1,21 @@
-"""Readers of data sets, each to a `CropSet`."""
+"""Readers of data sets by name, each to a `CropSet`; several sets as one."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.data.cropset import IMAGES, CropSet, Split, images_in
+from reid.data.mot import mot
+from reid.data.published import cuhk03, dukemtmc, market1501, msmt17, veri776
 from reid.errors import DataError
 
-IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CropSet:
-    """Crops with their identities and cameras.
-
-    Attributes:
-        paths: N files.
-        identity: ``(N,)`` int64; -1 is junk, 0 a distractor in Market-1501's convention.
-        camera: ``(N,)`` int64, 0-based; -1 where unknown.
-    """
-
-    paths: tuple[Path, ...]
-    identity: NDArray[np.int64]
-    camera: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-
-def images_in(folder: Path) -> list[Path]:
-    """All images below a folder, sorted.
-
-    Raises:
-        DataError: no folder, or none in it.
-    """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGES)
-    if not found:
-        raise DataError(f"{folder}: no images in it (looked for {', '.join(sorted(IMAGES))})")
-    return found
-
-
-def _by_name(folder: Path, pattern: str, example: str) -> CropSet:
-    paths = images_in(folder)
-    identity, camera = [], []
-    for path in paths:
-        match = re.match(pattern, path.name)
-        if match is None:
-            raise DataError(f"{path}: expected a name like {example}")
-        identity.append(int(match["identity"]))
-        camera.append(int(match["camera"]) - 1)
-    return CropSet(tuple(paths), np.array(identity, np.int64), np.array(camera, np.int64))
-
-
-def market1501(folder: str | Path) -> CropSet:
-    """Market-1501 names, ``0002_c1s1_000451_03.jpg``: identity, camera; -1 is junk, 0000 a distractor."""
-    return _by_name(Path(folder), r"(?P<identity>-?\d+)_c(?P<camera>\d+)", "0002_c1s1_000451_03.jpg")
+__all__ = ["IMAGES", "READERS", "CropSet", "Split", "folders", "images_in", "market1501", "together"]
 
 
 def folders(folder: str | Path) -> CropSet:
@@ -89,25 +42,34 @@ def _number(name: str) -> int:
     return 1 + int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "big")
 
 
-READERS: dict[str, Callable[[str | Path], CropSet]] = {
+READERS: dict[str, Callable[..., CropSet]] = {
     "market1501": market1501,
-    "cuhk03": market1501,
+    "dukemtmc": dukemtmc,
+    "msmt17": msmt17,
+    "cuhk03": cuhk03,
+    "veri776": veri776,
     "folders": folders,
+    "mot": mot,
 }
+"""By the name of the format; each takes a folder, and what its signature says besides."""
 
 
 def together(sets: Sequence[CropSet]) -> CropSet:
-    """Several sets as one for training: junk and distractors left out, identities kept apart, from 0 up."""
+    """Several sets as one for training: junk and distractors left out, identities and cameras kept apart, from 0 up.
+
+    An unknown camera stays unknown (-1).
+    """
     paths: list[Path] = []
     identity: list[NDArray[np.int64]] = []
     camera: list[NDArray[np.int64]] = []
     identities = cameras = 0
     for crops in sets:
-        known = np.flatnonzero(crops.identity >= 0)
+        known = np.flatnonzero(crops.identity > 0)
         names, numbers = np.unique(crops.identity[known], return_inverse=True)
         paths += [crops.paths[i] for i in known]
         identity.append(numbers + identities)
-        camera.append(crops.camera[known] + cameras)
+        seen = crops.camera[known]
+        camera.append(np.where(seen < 0, -1, seen + cameras))
         identities += len(names)
-        cameras += int(crops.camera.max(initial=0)) + 1
+        cameras += int(crops.camera.max(initial=-1)) + 1
     return CropSet(tuple(paths), np.concatenate(identity), np.concatenate(camera))

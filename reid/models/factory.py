@@ -18,6 +18,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "osnet_x0_5": lambda: OSNet(0.5),
     "osnet_x1_0": lambda: OSNet(1.0),
     "slimnet": SlimNet,
+    "slimnet_x0_5": lambda: SlimNet((16, 32, 64, 96)),
 }
 Pooling = Literal["average", "gem"]
 

@@ -1,0 +1,38 @@
+"""Weights to begin with, instead of random ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reid.errors import WeightsError
+from reid.models import EmbeddingNetwork
+from reid.train.settings import TrainSettings
+
+
+def initialise(network: EmbeddingNetwork, settings: TrainSettings) -> None:
+    """Give a network the weights that `init` names; the classifier stays new.
+
+    Args:
+        network: just made.
+        settings: `init` is a weights file of ours, of the same backbone, pooling and dimension, or "pretrained" for
+            the backbone's weights from its library's hub.
+
+    Raises:
+        WeightsError: missing, damaged, of another network, or the hub cannot be reached.
+    """
+    assert settings.init is not None
+    if settings.init == "pretrained":
+        from reid.models.pretrained import load_pretrained
+
+        load_pretrained(network.backbone, settings.backbone)
+        return
+    from reid.weights_file import read_about, read_network
+
+    about = read_about(Path(settings.init))
+    for name in ("backbone", "pooling", "dimension"):
+        wanted, got = getattr(settings, name), getattr(about, name)
+        if wanted != got:
+            raise WeightsError(f"{settings.init}: init of another network: {name} is {got}, the settings say {wanted}")
+    state = read_network(about).state_dict()
+    state |= {name: value for name, value in network.state_dict().items() if name.startswith("classifier.")}
+    network.load_state_dict(state)

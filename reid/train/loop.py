@@ -1,0 +1,366 @@
+"""The training loop: from settings to weights, in one process or several; goes on exactly where it stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from reid.data.augment import Augment, apply
+from reid.data.crops import CropStore
+from reid.data.sets import together
+from reid.errors import DataError, TrainingError
+from reid.miners import Triplets
+from reid.models import EmbeddingNetwork, create_model
+from reid.offline import offline_triplets
+from reid.samplers import IdentitySampler
+from reid.train import distributed
+from reid.train.embedding import embed_crops, normalised
+from reid.train.health import Health
+from reid.train.init import initialise
+from reid.train.log import Log
+from reid.train.objective import Features, Objective, precision
+from reid.train.page import write_page
+from reid.train.settings import TrainSettings, read
+from reid.train.validation import Validation, validate, validate_on_training
+
+
+class Batch(NamedTuple):
+    """Rows of the data set over all processes, and the triplets among them where they were chosen beforehand."""
+
+    rows: NDArray[np.int64]
+    triplets: Triplets | None
+
+
+class _Forward(nn.Module):
+    """What is wrapped for training in several processes."""
+
+    def __init__(self, network: EmbeddingNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        raw, normal = self.network.features(normalised(crops))
+        classifier = self.network.classifier
+        needed = classifier is not None and classifier.weight.requires_grad
+        return (raw, normal, classifier(normal)) if needed and classifier is not None else (raw, normal)
+
+
+class Trainer:
+    """One training, from settings to weights; goes on from its last checkpoint as if it had never stopped.
+
+    Started by `torchrun`, and inside `reid.train.distributed.launched`, the processes train one network together.
+
+    Args:
+        settings: what to do.
+        out: folder of checkpoint, log, page and settings.
+        device: of torch.
+        report: takes a line of text now and then: an epoch's figures, warnings.
+        progress: takes the share of the work that is done, 0–1, after every batch.
+
+    Raises:
+        ConfigError: settings that do not fit each other or the data.
+        DataError: data that is not there or cannot be read.
+        WeightsError: `init` that does not fit.
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        out: Path,
+        *,
+        device: str = "cpu",
+        report: Callable[[str], None] = lambda _: None,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self.settings, self.out, self.device, self.progress = settings, out, device, progress
+        self.report = report if distributed.rank() == 0 else lambda _: None
+        out.mkdir(parents=True, exist_ok=True)
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        if device.startswith("cuda"):
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.manual_seed(settings.seed)
+        self.data = together([read(d, "train") for d in settings.train])
+        self.validation = self._validation_sets()
+        self.labels = torch.from_numpy(self.data.identity)
+        self.sampler = self._sampler()
+        distributed.part(settings.identities)
+        self.network = self._network(int(self.data.identity.max()) + 1)
+        self.average = deepcopy(self.network).requires_grad_(False)
+        self.objective = Objective(settings, int(self.data.identity.max()) + 1).to(device)
+        self.forward = self._distributed()
+        self.optimizer = self._optimizer()
+        self.centres = (
+            torch.optim.SGD(self.objective.parameters(), lr=settings.centre_rate) if settings.centre_weight else None
+        )
+        self.half = precision(settings.amp, device)
+        self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=self.half == torch.float16)
+        self.epoch = self.updates = 0
+        self.chosen: NDArray[np.int64] | None = None
+        self._store: CropStore | None = None
+        self.log = Log(out, tensorboard=settings.tensorboard and distributed.rank() == 0)
+        self.health = Health(settings)
+        self._resume()
+
+    def _validation_sets(self) -> Any:
+        s = self.settings
+        if s.query is None or s.gallery is None:
+            return None
+        query, gallery = read(s.query, "query"), read(s.gallery, "gallery")
+        if not np.isin(query.identity[query.identity > 0], gallery.identity).any():
+            raise DataError(f"no identity of the query {s.query.path} is in the gallery {s.gallery.path}")
+        return query, gallery
+
+    def _sampler(self) -> IdentitySampler:
+        s = self.settings
+        cameras = self.data.camera if s.camera_aware else None
+        try:
+            return IdentitySampler(
+                self.data.identity, identities=s.identities, images=s.images, seed=s.seed, cameras=cameras
+            )
+        except ValueError as error:
+            raise DataError(f"{error}; lower `identities` in the settings, or add data") from error
+
+    def _network(self, identities: int) -> EmbeddingNetwork:
+        s = self.settings
+        network = create_model(s.backbone, dimension=s.dimension, identities=identities, pooling=s.pooling)
+        if s.init:
+            initialise(network, s)
+        if network.classifier is not None and not s.identity_weight:
+            network.classifier.requires_grad_(False)
+        return network.to(self.device).to(memory_format=torch.channels_last)
+
+    def _distributed(self) -> nn.Module:
+        forward = _Forward(self.network)
+        if distributed.processes() == 1:
+            return forward
+        distributed.synchronised(forward)
+        on_gpu = self.device.startswith("cuda")
+        return DistributedDataParallel(
+            forward, device_ids=[torch.device(self.device)] if on_gpu else None, broadcast_buffers=False
+        )
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        weights = [p for p in self.network.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in weights if p.ndim > 1], "weight_decay": self.settings.decay},
+            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.settings.rate)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Written after every epoch, as data only."""
+        return self.out / "last.pt"
+
+    def _state(self) -> dict[str, Any]:
+        """What stands between two epochs; all chance is drawn anew from seed and epoch."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "updates": self.updates,
+            "scaler": self.scaler.state_dict(),
+            "health": self.health.standing,
+        }
+        if self.centres is not None:
+            state |= {"objective": self.objective.state_dict(), "centres": self.centres.state_dict()}
+        if self.chosen is not None:
+            state["chosen"] = torch.from_numpy(self.chosen)
+        return state
+
+    def _resume(self) -> None:
+        if not self.checkpoint.exists():
+            if distributed.rank() == 0:
+                (self.out / "settings.json").write_text(self.settings.model_dump_json(indent=2))
+                self.log.start(0)
+            return
+        try:
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise TrainingError(
+                f"{self.checkpoint}: a checkpoint of other settings or data; train into another folder ({error})"
+            ) from error
+        self.epoch, self.updates = state["epoch"], state["updates"]
+        self.scaler.load_state_dict(state.get("scaler") or self.scaler.state_dict())
+        self.health.standing = state.get("health", 0)
+        if self.centres is not None:
+            self.objective.load_state_dict(state["objective"])
+            self.centres.load_state_dict(state["centres"])
+        self.chosen = state["chosen"].cpu().numpy() if "chosen" in state else None
+        if distributed.rank() == 0:
+            self.log.start(self.epoch)
+        self.report(f"goes on after epoch {self.epoch}")
+
+    def _save(self) -> None:
+        partial = self.checkpoint.with_suffix(".tmp")
+        torch.save(self._state(), partial)
+        partial.replace(self.checkpoint)
+
+    def crops(self, size: tuple[int, int]) -> CropStore:
+        """The training crops at a size; the last size is kept."""
+        if self._store is None or self._store.size != size:
+            self._store = None
+            self._store = CropStore(self.data.paths, size, memory=self.settings.memory_gb * 1e9)
+        return self._store
+
+    def rate_at(self, progress: float) -> float:
+        """Linear warm-up, then half a cosine down to one percent."""
+        warmup = self.settings.warmup_epochs / self.settings.epochs
+        if progress < warmup:
+            return self.settings.rate * max(progress / warmup, 0.01)
+        part = min((progress - warmup) / max(1 - warmup, 1e-9), 1.0)
+        return self.settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+
+    def work_at(self, epoch: int, within: float = 0.0) -> float:
+        """Share of all work that is done, 0–1; an epoch costs as many pixels as its crops have."""
+        costs = [math.prod(stage.size) for stage in self.settings.stages for _ in range(stage.epochs)]
+        done = sum(costs[:epoch]) + (within * costs[epoch] if epoch < len(costs) else 0.0)
+        return done / sum(costs)
+
+    def run(self) -> EmbeddingNetwork:
+        """Train to the end; the averaged network."""
+        while self.epoch < self.settings.epochs:
+            self.run_epoch()
+        self.log.close()
+        return self.average
+
+    def run_epoch(self) -> None:
+        """One epoch with all that follows it: judging, log, page, checkpoint."""
+        started = time.monotonic()
+        row = self._train_epoch()
+        self.epoch += 1
+        if distributed.rank() == 0:
+            validation = self._validate() if self._is_time() else None
+            if validation and validation.ranking is not None:
+                row |= {"rank1": float(validation.ranking.cmc[0]), "mAP": validation.ranking.mean_ap}
+            row |= {"epoch": self.epoch, "seconds": time.monotonic() - started}
+            for warning in self.health.seen(row):
+                self.report(warning)
+            # The log first: lines beyond the checkpoint are dropped when a killed training goes on.
+            self.log.add(row)
+            self._save()
+            if validation:
+                write_page(self.out / "page.html", self.settings, self.log.rows, validation)
+            shown = " ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
+            self.report(f"epoch {self.epoch}/{self.settings.epochs}  {shown}")
+        distributed.wait()
+
+    def _is_time(self) -> bool:
+        return self.epoch == self.settings.epochs or self.epoch % self.settings.evaluate_every == 0
+
+    def _train_epoch(self) -> dict[str, float]:
+        s = self.settings
+        # All randomness depends on seed and epoch alone: a resumed run sees what it would have seen.
+        seed = s.seed * 100_003 + self.epoch
+        torch.manual_seed(seed)
+        augment = Augment(generator=torch.Generator().manual_seed(seed), **s.augment.model_dump())
+        store = self.crops(s.size_at(self.epoch))
+        batches = self._batches()
+        mine = [batch.rows[distributed.part(len(batch.rows))] for batch in batches]
+        self.network.train()
+        totals: dict[str, float] = {}
+        for number, (batch, crops) in enumerate(zip(batches, store.batches(mine), strict=True)):
+            within = number / len(batches)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate_at((self.epoch + within) / s.epochs)
+            views = augment.draw(len(batch.rows), store.size).part(distributed.part(len(batch.rows)))
+            seen = apply(crops.to(self.device).float() / 255, views)
+            labels = self.labels[torch.from_numpy(batch.rows)].to(self.device)
+            for name, value in self._step(seen, labels, batch.triplets).items():
+                totals[name] = totals.get(name, 0.0) + value / len(batches)
+            self.progress(self.work_at(self.epoch, (number + 1) / len(batches)))
+        return totals
+
+    def _step(self, crops: Tensor, labels: Tensor, triplets: Triplets | None = None) -> dict[str, float]:
+        """Of this process' crops and the whole batch's labels."""
+        with torch.autocast(torch.device(self.device).type, self.half, enabled=self.half is not None):
+            outputs = self.forward(crops)
+        raw, normal, *logits = (distributed.gather(output.float()) for output in outputs)
+        loss, parts = self.objective(Features(raw, normal, logits[0] if logits else None), labels, triplets)
+        if not math.isfinite(parts["loss"]):
+            raise TrainingError(
+                f"the loss is {parts['loss']} in epoch {self.epoch + 1}: lower `rate`, or set `amp: off`; "
+                f"the checkpoint of epoch {self.epoch} is kept"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.centres is not None:
+            self.centres.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.scaler.step(self.optimizer)
+        if self.centres is not None:
+            # The centres learn at their own rate, whatever the loss weighs (Wen et al., algorithm 1).
+            for centre in self.objective.parameters():
+                if centre.grad is not None:
+                    centre.grad /= self.settings.centre_weight * self.scaler.get_scale()
+            self.centres.step()
+        self.scaler.update()
+        self._update_average()
+        return parts
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        self.updates += 1
+        decay = min(self.settings.ema_decay, (1 + self.updates) / (10 + self.updates))
+        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mean.dtype.is_floating_point:
+                mean.lerp_(value.to(mean.dtype), 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def _batches(self) -> list[Batch]:
+        """Of the epoch that begins: P×K, or triplets chosen offline in as many batches of that size."""
+        plain = [Batch(rows, None) for rows in self.sampler.epoch(self.epoch)]
+        if self.settings.mining != "offline":
+            return plain
+        if self.chosen is None or self.epoch % self.settings.refresh_epochs == 0:
+            self.chosen = distributed.from_first(self._choose() if distributed.rank() == 0 else None)
+        assert self.chosen is not None
+        return list(self._offline_batches(self.chosen, len(plain)))
+
+    def _choose(self) -> NDArray[np.int64]:
+        """Triplets over the whole data set, by what the averaged network makes of it now."""
+        store = self.crops(self.settings.size_at(self.epoch))
+        pieces = np.array_split(np.arange(len(self.data)), math.ceil(len(self.data) / 1024))
+        vectors = [embed_crops(self.average, crops, device=self.device) for crops in store.batches(pieces)]
+        found = offline_triplets(
+            np.concatenate(vectors),
+            self.data.identity,
+            margin=self.settings.width,
+            seed=self.settings.seed * 100_003 + self.epoch,
+        )
+        chosen = np.concatenate(list(found))
+        if not len(chosen):
+            raise TrainingError("offline mining finds no triplet that is neither trivial nor hopeless: raise `margin`")
+        return chosen
+
+    def _offline_batches(self, chosen: NDArray[np.int64], count: int) -> Iterator[Batch]:
+        random = np.random.default_rng((self.settings.seed, self.epoch))
+        step = distributed.processes()
+        size = max(self.settings.identities * self.settings.images // 3 // step, 1) * step
+        order = np.resize(random.permutation(len(chosen)), count * size)
+        places = torch.arange(3 * size, device=self.device).view(3, size)
+        for part in np.split(order, count):
+            yield Batch(chosen[part].T.ravel(), Triplets(places[0], places[1], places[2]))
+
+    def _validate(self) -> Validation:
+        size = self.settings.size_at(max(self.epoch - 1, 0))
+        if self.validation is None:
+            return validate_on_training(self.average, self.data, size, device=self.device, seed=self.settings.seed)
+        return validate(self.average, *self.validation, size, device=self.device)

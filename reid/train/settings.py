@@ -1,0 +1,163 @@
+"""All that decides the result of a training, typed; a misspelt key or a value out of range is refused."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reid.data.sets import READERS, CropSet, Split
+from reid.distance import Metric
+from reid.errors import ConfigError
+
+Mining = Literal[
+    "batch_hard", "batch_all", "semi_hard", "semi_hard_all", "distance_weighted", "random", "offline"
+]
+LISTED = ("batch_hard", "semi_hard", "distance_weighted", "random", "offline")
+"""Strategies that name triplets one by one; the others sum over all of a kind."""
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSet(Strict):
+    """A folder and how to read it."""
+
+    format: str = "market1501"
+    path: str
+    split: Split | None = Field(None, description="of a published data set's own folders; by its role if not given")
+    identities: int | None = Field(None, ge=2, description="only the first so many")
+    every: int | None = Field(None, ge=1, description="of MOT sequences: an identity's crop in every so many frames")
+    visibility: float | None = Field(None, ge=0, le=1, description="of MOT sequences: least visible share of a box")
+
+
+class Stage(Strict):
+    """A stretch of training at one picture size."""
+
+    size: tuple[int, int]
+    epochs: int = Field(ge=1)
+
+
+class Augmentation(Strict):
+    """How crops are varied; 0 turns a variation off."""
+
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a mirror image")
+    shift: float = Field(0.08, ge=0, le=0.5, description="largest move, a share of each side (pad-crop)")
+    zoom: float = Field(0.1, ge=0, lt=1, description="largest change of size")
+    colour: float = Field(0.25, ge=0, lt=1, description="largest change of brightness, contrast and saturation")
+    erase: float = Field(0.5, ge=0, le=1, description="probability of a rectangle of noise (random erasing)")
+    coarse: float = Field(0.3, ge=0, le=1, description="probability of a loss of resolution")
+
+
+class TrainSettings(Strict):
+    """All that decides the result."""
+
+    train: tuple[DataSet, ...] = Field(min_length=1)
+    query: DataSet | None = None
+    gallery: DataSet | None = None
+    augment: Augmentation = Augmentation()
+    memory_gb: float = Field(4.0, ge=0, description="crops stay decoded in memory up to this; more are read anew")
+
+    backbone: str = "slimnet"
+    dimension: int = Field(256, ge=8, le=4096)
+    pooling: Literal["average", "gem"] = "gem"
+    init: str | None = Field(None, description="weights to begin with: a .safetensors file, or 'pretrained'")
+
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    identities: int = Field(16, ge=2, description="P, over all processes")
+    images: int = Field(4, ge=2, description="K")
+    camera_aware: bool = Field(False, description="the K images of an identity from as many cameras as there are")
+
+    mining: Mining = "batch_hard"
+    distance: Metric = "euclidean"
+    margin: float | Literal["soft"] = 0.3
+    reduction: Literal["mean", "nonzero"] | None = Field(
+        None, description="mean over all triplets, or over those with a loss; not given: nonzero for sums, else mean"
+    )
+    negative: Literal["closest", "random"] = Field("closest", description="which semi-hard one")
+    refresh_epochs: int = Field(1, ge=1, description="offline: triplets are chosen anew every so many epochs")
+    triplet_feature: Literal["raw", "unit"] = Field(
+        "unit", description="what triplets compare: before the neck, or after it at unit length, as in use"
+    )
+    triplet_weight: float = Field(1.0, ge=0)
+    contrastive_weight: float = Field(0.0, ge=0)
+    contrastive_margin: float = Field(1.0, gt=0)
+    identity_weight: float = Field(1.0, ge=0)
+    smoothing: float = Field(0.1, ge=0, lt=1)
+    centre_weight: float = Field(0.0, ge=0)
+    centre_rate: float = Field(0.5, gt=0, description="of the centres' own gradient descent")
+
+    rate: float = Field(1.5e-3, gt=0)
+    decay: float = Field(0.02, ge=0)
+    warmup_epochs: float = Field(3, ge=0)
+    ema_decay: float = Field(0.999, ge=0, lt=1)
+    clip: float = Field(5.0, gt=0)
+    amp: Literal["auto", "off", "bf16", "fp16"] = Field("auto", description="half precision where it is faster")
+    seed: int = 1
+    evaluate_every: int = Field(5, ge=1)
+    tensorboard: bool = Field(False, description="also write events for TensorBoard (extra `train`)")
+    threads: int = Field(0, ge=0, description="0: all")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.margin == "soft" and self.mining not in ("batch_hard", "distance_weighted", "random", "offline"):
+            raise ValueError(f"mining {self.mining} needs a number as margin, got 'soft'")
+        if self.mining in ("distance_weighted", "offline") and (self.distance, self.triplet_feature) != (
+            "euclidean",
+            "unit",
+        ):
+            raise ValueError(f"mining {self.mining} needs distance euclidean and triplet_feature unit")
+        if self.contrastive_weight and self.distance == "squared":
+            raise ValueError("contrastive loss squares the distance itself: distance must be euclidean or cosine")
+        if not (self.triplet_weight or self.contrastive_weight or self.identity_weight):
+            raise ValueError("triplet_weight, contrastive_weight and identity_weight are all 0: nothing to learn from")
+        if (self.query is None) != (self.gallery is None):
+            raise ValueError("query and gallery come together: give both or neither")
+        return self
+
+    @property
+    def epochs(self) -> int:
+        """Of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def width(self) -> float:
+        """Of the semi-hard band: the margin, or 0.3 beside a soft one."""
+        return 0.3 if self.margin == "soft" else self.margin
+
+    def size_at(self, epoch: int) -> tuple[int, int]:
+        """Height and width of the crops in an epoch."""
+        for stage in self.stages:
+            if epoch < stage.epochs:
+                return stage.size
+            epoch -= stage.epochs
+        return self.stages[-1].size
+
+
+def read(data: DataSet, role: Split | None = None) -> CropSet:
+    """The data set that the settings name.
+
+    Args:
+        data: where, and how to read it.
+        role: which split to take of a published data set's folders where the settings do not say.
+
+    Raises:
+        ConfigError: no such format, or a setting that it does not have.
+        DataError: the folder does not hold what the format says; names what was expected.
+    """
+    if data.format not in READERS:
+        raise ConfigError(f"data format {data.format!r} is unknown; there are: {', '.join(READERS)}")
+    reader = READERS[data.format]
+    able = inspect.signature(reader).parameters
+    given = {name: getattr(data, name) for name in ("split", "every", "visibility")}
+    options = {name: value for name, value in given.items() if value is not None}
+    for name in options.keys() - able.keys():
+        raise ConfigError(f"data format {data.format!r} has no setting {name!r}")
+    if role and "split" in able:
+        options.setdefault("split", role)
+    crops = reader(data.path, **options)
+    return crops if data.identities is None else crops.first(data.identities)
