@@ -93,7 +93,9 @@ def chart(
     for row, items in enumerate(legend):
         for column, (number, item) in enumerate(items):
             x0, y0 = LEFT + column * (width - LEFT - RIGHT) / max(len(legend[0]), 1), height - bottom + 46 + 16 * row
-            parts.append(f'<rect x="{x0:.1f}" y="{y0 - 9}" width="11" height="11" rx="2" fill="{_colour(item, number)}"/>')
+            parts.append(
+                f'<rect x="{x0:.1f}" y="{y0 - 9}" width="11" height="11" rx="2" fill="{_colour(item, number)}"/>'
+            )
             parts.append(f'<text x="{x0 + 16:.1f}" y="{y0}">{escape(item.name)}</text>')
     return "".join(parts) + "</svg>"
 
@@ -125,9 +127,7 @@ def _colour(item: Series, number: int) -> str:
     return item.colour or COLOURS[number % len(COLOURS)]
 
 
-def _drawn(
-    item: Series, number: int, place: object, xs: np.ndarray, ys: np.ndarray, lows: np.ndarray | None
-) -> str:
+def _drawn(item: Series, number: int, place: object, xs: np.ndarray, ys: np.ndarray, lows: np.ndarray | None) -> str:
     assert callable(place)
     points = [place(x, y) for x, y in zip(xs, ys, strict=True)]
     colour = _colour(item, number)

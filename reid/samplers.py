@@ -21,8 +21,8 @@ class IdentitySampler:
         identities: P, at least 2.
         images: K, at least 2.
         seed: of the order.
-        cameras: ``(N,)`` of every image, for a camera-aware order: the K images of a group are of as many cameras
-            as there are, so that positives come from other cameras where they can.
+        cameras: ``(N,)`` of every image, for a camera-aware order: an identity's cameras are spread over its groups,
+            so that anchors have positives from other cameras where they can.
     """
 
     def __init__(
@@ -43,26 +43,20 @@ class IdentitySampler:
         if len(self._members) < identities:
             raise ValueError(f"P={identities} identities a batch, but the data has only {len(self._members)}")
 
-    def _spread(self, members: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The members in turns of cameras: the first of each, then the second of each, and so on."""
-        if self.cameras is None:
-            return members
-        cameras = self.cameras[members]
-        by_camera = np.argsort(cameras, kind="stable")
-        ordered = cameras[by_camera]
-        turn = np.empty(len(members), np.int64)
-        turn[by_camera] = np.arange(len(members)) - np.searchsorted(ordered, ordered)
-        return members[np.argsort(turn, kind="stable")]
+    def _groups(self, members: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+        """The members of an identity in groups of K, ``(G, K)``; fewer than K are repeated in turn."""
+        count = max(len(members) // self.images, 1)
+        dealt = np.resize(random.permutation(members), count * self.images)
+        if self.cameras is not None:
+            # Sorted by camera and dealt like cards, every group gets its share of every camera.
+            dealt = dealt[np.argsort(self.cameras[dealt], kind="stable")]
+            return dealt.reshape(self.images, count).T[random.permutation(count)]
+        return dealt.reshape(count, self.images)
 
     def epoch(self, number: int) -> Iterator[NDArray[np.int64]]:
         """The batches of an epoch, each ``(P*K,)`` indices, grouped by identity."""
         random = np.random.default_rng((self.seed, number))
-        groups: list[list[NDArray[np.int64]]] = []
-        for members in self._members:
-            shuffled = self._spread(random.permutation(members))
-            count = max(len(members) // self.images, 1)
-            # Fewer than K are repeated in turn.
-            groups.append(list(np.resize(shuffled, (count, self.images))))
+        groups = [list(self._groups(members, random)) for members in self._members]
         # The identities with most groups left go first, so that few are left over without P partners.
         while True:
             left = np.array([len(g) for g in groups])

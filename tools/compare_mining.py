@@ -28,6 +28,7 @@ DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data")) / "reid/market15
 WRONG = "farthest negative (a common mistake)"
 STRATEGIES: dict[str, dict[str, object]] = {
     "batch-hard, margin 0.3": {"mining": "batch_hard", "margin": 0.3},
+    "batch-hard, soft margin": {"mining": "batch_hard", "margin": "soft"},
     "batch-hard, soft margin, before the neck": {"mining": "batch_hard", "margin": "soft", "triplet_feature": "raw"},
     "batch-all, margin 0.3": {"mining": "batch_all", "margin": 0.3},
     "semi-hard, one a pair, margin 0.3": {"mining": "semi_hard", "margin": 0.3},
@@ -110,8 +111,8 @@ def main() -> None:
             print(f"seed {seed}  {name:<40} rank-1 {last['rank1']:.3f}  mAP {last['mAP']:.3f}", flush=True)
         (args.out / "results.json").write_text(json.dumps(results, indent=1))
         (args.out / "curves.svg").write_text(curves(results), encoding="utf-8")
-    shape = f"{args.height}×{args.height // 2}"
-    print(f"\n{args.identities} identities, {args.epochs} epochs at {shape}, {args.seeds} seeds: mean ± standard deviation\n")
+    budget = f"{args.identities} identities, {args.epochs} epochs at {args.height}×{args.height // 2}"
+    print(f"\n{budget}, {args.seeds} seeds: mean ± standard deviation\n")
     print("| strategy | rank-1 | mAP | seconds an epoch |\n|---|---|---|---|")
     for name, runs in results.items():
         cells = []

@@ -11,12 +11,16 @@ from torch import Tensor, nn
 
 from reid.errors import ConfigError
 from reid.models.osnet import OSNet
+from reid.models.resnet import ResNet50
 from reid.models.slimnet import SlimNet
+from reid.models.timm_backbone import PREFIX, TimmBackbone
 
 BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "osnet_x0_25": lambda: OSNet(0.25),
     "osnet_x0_5": lambda: OSNet(0.5),
     "osnet_x1_0": lambda: OSNet(1.0),
+    "resnet50": ResNet50,
+    "resnet50_ibn_a": lambda: ResNet50(ibn=True),
     "slimnet": SlimNet,
     "slimnet_x0_5": lambda: SlimNet((16, 32, 64, 96)),
 }
@@ -78,13 +82,17 @@ class EmbeddingNetwork(nn.Module):
 
 
 def create_model(name: str, *, dimension: int = 256, identities: int = 0, pooling: Pooling = "gem") -> EmbeddingNetwork:
-    """A network by its backbone's name, with random weights.
+    """A network by its backbone's name, with random weights; `timm:NAME` is any model of the timm library.
 
     Raises:
         ConfigError: no such backbone; names the nearest.
     """
-    if name not in BACKBONES:
+    if name.startswith(PREFIX):
+        backbone: nn.Module = TimmBackbone(name.removeprefix(PREFIX))
+    elif name in BACKBONES:
+        backbone = BACKBONES[name]()
+    else:
         near = difflib.get_close_matches(name, BACKBONES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(BACKBONES)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(BACKBONES)}, {PREFIX}NAME"
         raise ConfigError(f"backbone {name!r} is unknown; {hint}")
-    return EmbeddingNetwork(BACKBONES[name](), dimension=dimension, identities=identities, pooling=pooling)
+    return EmbeddingNetwork(backbone, dimension=dimension, identities=identities, pooling=pooling)

@@ -95,7 +95,7 @@ class _Sum(torch.autograd.Function):
 
 def gather(x: Tensor) -> Tensor:
     """``(N, …)`` of every process as ``(N * processes, …)``, with gradient."""
-    return _Gather.apply(x) if processes() > 1 else x  # type: ignore[no-any-return]
+    return _Gather.apply(x) if processes() > 1 else x
 
 
 def from_first(value: Any) -> Any:
@@ -135,7 +135,7 @@ class SyncedBatchNorm(nn.modules.batchnorm._BatchNorm):
             self.running_var.lerp_(variance * count / max(count - 1, 1), momentum)
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked += 1
-        out = centred * torch.rsqrt(variance + self.eps).view(shape)
+        out: Tensor = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             out = out * self.weight.view(shape) + self.bias.view(shape)
         return out.to(x.dtype)

@@ -42,7 +42,8 @@ class Log:
     def __init__(self, out: Path, *, tensorboard: bool = False) -> None:
         self.path = out / "log.csv"
         self.rows: list[dict[str, float]] = []
-        self._tensorboard, self._writer = tensorboard, None
+        self._tensorboard = tensorboard
+        self._writer: Any = None
         if tensorboard:
             try:
                 import tensorboard as _  # noqa: F401
@@ -64,7 +65,7 @@ class Log:
         if self._tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer: Any = SummaryWriter(str(self.path.parent / "tensorboard"), purge_step=epoch + 1)
+            self._writer = SummaryWriter(str(self.path.parent / "tensorboard"), purge_step=epoch + 1)
 
     @staticmethod
     def _written(row: dict[str, float]) -> dict[str, float]:

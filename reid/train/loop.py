@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from reid.data.augment import Augment, apply
 from reid.data.crops import CropStore
-from reid.data.sets import together
-from reid.errors import DataError, TrainingError
+from reid.data.sets import CropSet, together
+from reid.errors import ConfigError, DataError, TrainingError
 from reid.miners import Triplets
 from reid.models import EmbeddingNetwork, create_model
-from reid.offline import offline_triplets
-from reid.samplers import IdentitySampler
 from reid.train import distributed
 from reid.train.embedding import embed_crops, normalised
 from reid.train.health import Health
@@ -30,15 +28,9 @@ from reid.train.init import initialise
 from reid.train.log import Log
 from reid.train.objective import Features, Objective, precision
 from reid.train.page import write_page
+from reid.train.plan import Plan
 from reid.train.settings import TrainSettings, read
 from reid.train.validation import Validation, validate, validate_on_training
-
-
-class Batch(NamedTuple):
-    """Rows of the data set over all processes, and the triplets among them where they were chosen beforehand."""
-
-    rows: NDArray[np.int64]
-    triplets: Triplets | None
 
 
 class _Forward(nn.Module):
@@ -93,12 +85,11 @@ class Trainer:
         self.data = together([read(d, "train") for d in settings.train])
         self.validation = self._validation_sets()
         self.labels = torch.from_numpy(self.data.identity)
-        self.sampler = self._sampler()
-        distributed.part(settings.identities)
+        self.plan = Plan(settings, self.data)
         self.network = self._network(int(self.data.identity.max()) + 1)
         self.average = deepcopy(self.network).requires_grad_(False)
         self.objective = Objective(settings, int(self.data.identity.max()) + 1).to(device)
-        self.forward = self._distributed()
+        self._forward = self._distributed()
         self.optimizer = self._optimizer()
         self.centres = (
             torch.optim.SGD(self.objective.parameters(), lr=settings.centre_rate) if settings.centre_weight else None
@@ -106,13 +97,12 @@ class Trainer:
         self.half = precision(settings.amp, device)
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=self.half == torch.float16)
         self.epoch = self.updates = 0
-        self.chosen: NDArray[np.int64] | None = None
         self._store: CropStore | None = None
         self.log = Log(out, tensorboard=settings.tensorboard and distributed.rank() == 0)
         self.health = Health(settings)
         self._resume()
 
-    def _validation_sets(self) -> Any:
+    def _validation_sets(self) -> tuple[CropSet, CropSet] | None:
         s = self.settings
         if s.query is None or s.gallery is None:
             return None
@@ -121,16 +111,6 @@ class Trainer:
             raise DataError(f"no identity of the query {s.query.path} is in the gallery {s.gallery.path}")
         return query, gallery
 
-    def _sampler(self) -> IdentitySampler:
-        s = self.settings
-        cameras = self.data.camera if s.camera_aware else None
-        try:
-            return IdentitySampler(
-                self.data.identity, identities=s.identities, images=s.images, seed=s.seed, cameras=cameras
-            )
-        except ValueError as error:
-            raise DataError(f"{error}; lower `identities` in the settings, or add data") from error
-
     def _network(self, identities: int) -> EmbeddingNetwork:
         s = self.settings
         network = create_model(s.backbone, dimension=s.dimension, identities=identities, pooling=s.pooling)
@@ -138,7 +118,19 @@ class Trainer:
             initialise(network, s)
         if network.classifier is not None and not s.identity_weight:
             network.classifier.requires_grad_(False)
+        for stage in s.stages:
+            self._check_size(network, stage.size)
         return network.to(self.device).to(memory_format=torch.channels_last)
+
+    def _check_size(self, network: EmbeddingNetwork, size: tuple[int, int]) -> None:
+        """Before any work: some backbones take one size of crops alone."""
+        try:
+            with torch.no_grad():
+                network.eval().features(torch.zeros(1, 3, *size))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"backbone {self.settings.backbone} cannot take crops of {size[0]}x{size[1]}: {error}"
+            ) from error
 
     def _distributed(self) -> nn.Module:
         forward = _Forward(self.network)
@@ -176,8 +168,8 @@ class Trainer:
         }
         if self.centres is not None:
             state |= {"objective": self.objective.state_dict(), "centres": self.centres.state_dict()}
-        if self.chosen is not None:
-            state["chosen"] = torch.from_numpy(self.chosen)
+        if self.plan.chosen is not None:
+            state["chosen"] = torch.from_numpy(self.plan.chosen)
         return state
 
     def _resume(self) -> None:
@@ -201,7 +193,7 @@ class Trainer:
         if self.centres is not None:
             self.objective.load_state_dict(state["objective"])
             self.centres.load_state_dict(state["centres"])
-        self.chosen = state["chosen"].cpu().numpy() if "chosen" in state else None
+        self.plan.chosen = state["chosen"].cpu().numpy() if "chosen" in state else None
         if distributed.rank() == 0:
             self.log.start(self.epoch)
         self.report(f"goes on after epoch {self.epoch}")
@@ -270,7 +262,7 @@ class Trainer:
         torch.manual_seed(seed)
         augment = Augment(generator=torch.Generator().manual_seed(seed), **s.augment.model_dump())
         store = self.crops(s.size_at(self.epoch))
-        batches = self._batches()
+        batches = self.plan.batches(self.epoch, self._embed_all)
         mine = [batch.rows[distributed.part(len(batch.rows))] for batch in batches]
         self.network.train()
         totals: dict[str, float] = {}
@@ -289,7 +281,7 @@ class Trainer:
     def _step(self, crops: Tensor, labels: Tensor, triplets: Triplets | None = None) -> dict[str, float]:
         """Of this process' crops and the whole batch's labels."""
         with torch.autocast(torch.device(self.device).type, self.half, enabled=self.half is not None):
-            outputs = self.forward(crops)
+            outputs = self._forward(crops)
         raw, normal, *logits = (distributed.gather(output.float()) for output in outputs)
         loss, parts = self.objective(Features(raw, normal, logits[0] if logits else None), labels, triplets)
         if not math.isfinite(parts["loss"]):
@@ -312,7 +304,7 @@ class Trainer:
             self.centres.step()
         self.scaler.update()
         self._update_average()
-        return parts
+        return dict(parts)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -324,43 +316,15 @@ class Trainer:
             else:
                 mean.copy_(value)
 
-    def _batches(self) -> list[Batch]:
-        """Of the epoch that begins: P×K, or triplets chosen offline in as many batches of that size."""
-        plain = [Batch(rows, None) for rows in self.sampler.epoch(self.epoch)]
-        if self.settings.mining != "offline":
-            return plain
-        if self.chosen is None or self.epoch % self.settings.refresh_epochs == 0:
-            self.chosen = distributed.from_first(self._choose() if distributed.rank() == 0 else None)
-        assert self.chosen is not None
-        return list(self._offline_batches(self.chosen, len(plain)))
-
-    def _choose(self) -> NDArray[np.int64]:
-        """Triplets over the whole data set, by what the averaged network makes of it now."""
+    def _embed_all(self) -> NDArray[np.float32]:
+        """All training crops through the averaged network."""
         store = self.crops(self.settings.size_at(self.epoch))
         pieces = np.array_split(np.arange(len(self.data)), math.ceil(len(self.data) / 1024))
-        vectors = [embed_crops(self.average, crops, device=self.device) for crops in store.batches(pieces)]
-        found = offline_triplets(
-            np.concatenate(vectors),
-            self.data.identity,
-            margin=self.settings.width,
-            seed=self.settings.seed * 100_003 + self.epoch,
-        )
-        chosen = np.concatenate(list(found))
-        if not len(chosen):
-            raise TrainingError("offline mining finds no triplet that is neither trivial nor hopeless: raise `margin`")
-        return chosen
-
-    def _offline_batches(self, chosen: NDArray[np.int64], count: int) -> Iterator[Batch]:
-        random = np.random.default_rng((self.settings.seed, self.epoch))
-        step = distributed.processes()
-        size = max(self.settings.identities * self.settings.images // 3 // step, 1) * step
-        order = np.resize(random.permutation(len(chosen)), count * size)
-        places = torch.arange(3 * size, device=self.device).view(3, size)
-        for part in np.split(order, count):
-            yield Batch(chosen[part].T.ravel(), Triplets(places[0], places[1], places[2]))
+        return np.concatenate([embed_crops(self.average, c, device=self.device) for c in store.batches(pieces)])
 
     def _validate(self) -> Validation:
         size = self.settings.size_at(max(self.epoch - 1, 0))
         if self.validation is None:
             return validate_on_training(self.average, self.data, size, device=self.device, seed=self.settings.seed)
-        return validate(self.average, *self.validation, size, device=self.device)
+        query, gallery = self.validation
+        return validate(self.average, query, gallery, size, device=self.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,7 @@ def metric_loss(
     """
     fixed = distance.detach()
     if triplets is None and settings.mining in ("batch_all", "semi_hard_all"):
-        only = "all" if settings.mining == "batch_all" else "semi-hard"
+        only: Literal["all", "semi-hard"] = "all" if settings.mining == "batch_all" else "semi-hard"
         summed = all_triplets_loss(
             distance, labels, margin=settings.width, only=only, reduction=settings.reduction or "nonzero"
         )

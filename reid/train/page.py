@@ -23,9 +23,7 @@ details { margin-top: 1.5rem } pre { white-space: pre-wrap; background: #fff; pa
 """
 
 
-def write_page(
-    path: Path, settings: TrainSettings, rows: Sequence[dict[str, float]], validation: Validation
-) -> None:
+def write_page(path: Path, settings: TrainSettings, rows: Sequence[dict[str, float]], validation: Validation) -> None:
     """Write the page of a training so far; the file is whole or not there.
 
     Args:
@@ -45,6 +43,7 @@ def write_page(
         ranking = validation.ranking
         facts["rank-1, mAP"] = f"{ranking.cmc[0]:.3f}, {ranking.mean_ap:.3f}"
     table = "".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in facts.items())
+    shown = escape(json.dumps(settings.model_dump(), indent=2))
     charts = [_losses(rows), _shares(rows), _distances(validation)]
     charts += [_ranks(validation), _over_time(rows)] if validation.ranking is not None else []
     partial = path.with_suffix(".tmp")
@@ -53,7 +52,7 @@ def write_page(
         f"<style>{STYLE}</style><h1>Training</h1><table>{table}</table>"
         f"<p>Distances are of {escape(validation.of)}. The less the two histograms overlap, the better.</p>"
         f'<div class="charts">{"".join(charts)}</div>'
-        f"<details><summary>Settings</summary><pre>{escape(json.dumps(settings.model_dump(), indent=2))}</pre></details>",
+        f"<details><summary>Settings</summary><pre>{shown}</pre></details>",
         encoding="utf-8",
     )
     partial.replace(path)

@@ -11,9 +11,7 @@ from reid.data.sets import READERS, CropSet, Split
 from reid.distance import Metric
 from reid.errors import ConfigError
 
-Mining = Literal[
-    "batch_hard", "batch_all", "semi_hard", "semi_hard_all", "distance_weighted", "random", "offline"
-]
+Mining = Literal["batch_hard", "batch_all", "semi_hard", "semi_hard_all", "distance_weighted", "random", "offline"]
 LISTED = ("batch_hard", "semi_hard", "distance_weighted", "random", "offline")
 """Strategies that name triplets one by one; the others sum over all of a kind."""
 

@@ -12,11 +12,13 @@ from reid.miners import (
     batch_all,
     batch_hard,
     distance_weighted,
-    offline_triplets,
+    kinds,
     random_triplets,
     semi_hard,
     shares,
+    shares_of_all,
 )
+from reid.offline import offline_triplets
 
 
 @pytest.fixture(params=range(4))
@@ -254,6 +256,19 @@ def test_shares_of_easy_semi_hard_and_hard(batch):
     assert got.semi_hard == pytest.approx(semi, abs=1e-6)
     assert got.hard == pytest.approx(hard, abs=1e-6)
     assert sum(got) == pytest.approx(1)
+    of_all = shares_of_all(distance, labels, margin=0.7)  # the same, without listing them
+    assert tuple(of_all) == pytest.approx(tuple(got), abs=1e-6)
+
+
+def test_kinds_of_triplets_on_a_line():
+    """Positive at distance 1, margin 0.5: a negative at 0.9 or 1 is hard, at 1.2 semi-hard, at 1.5 easy."""
+    x = torch.tensor([[0.0], [1.0], [-0.9], [-1.0], [-1.2], [-1.5]], dtype=torch.float64)
+    triplets = Triplets(torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long), torch.arange(2, 6))
+    assert kinds(pairwise(x), triplets, margin=0.5).tolist() == [2, 2, 1, 0]
+
+
+def test_shares_where_there_is_no_triplet():
+    assert tuple(shares_of_all(pairwise(torch.randn(4, 3)), torch.zeros(4), margin=0.3)) == (0, 0, 0)
 
 
 def test_offline_triplets_are_neither_trivial_nor_hopeless():

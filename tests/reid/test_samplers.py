@@ -52,3 +52,47 @@ def test_too_few_identities_are_refused(labels):
         IdentitySampler(labels, identities=16)
     with pytest.raises(ValueError, match="at least 2×2"):
         IdentitySampler(labels, images=1)
+
+
+def test_the_few_images_of_an_identity_are_repeated_evenly():
+    labels = np.repeat([0, 1, 2], [1, 2, 3])
+    for epoch in range(5):
+        (batch,) = IdentitySampler(labels, identities=3, images=4).epoch(epoch)
+        count = np.bincount(batch, minlength=6)
+        assert count[0] == 4
+        assert count[1:3].tolist() == [2, 2]
+        assert sorted(count[3:].tolist()) == [1, 1, 2]
+
+
+@pytest.fixture
+def filmed():
+    """Twenty identities of twelve images, most from one camera: 7, 3 and 2."""
+    cameras = np.tile(np.repeat([0, 1, 2], [7, 3, 2]), 20)
+    return np.repeat(np.arange(20), 12), cameras
+
+
+def other_cameras(labels, cameras, sampler):
+    """Share of positives that come from another camera than their anchor, and images seen."""
+    share, drawn = [], []
+    for epoch in range(10):
+        for batch in sampler.epoch(epoch):
+            seen = cameras[batch].reshape(-1, sampler.images)
+            differ = seen[:, :, None] != seen[:, None]
+            share.append(differ.sum() / (len(seen) * sampler.images * (sampler.images - 1)))
+            drawn.append(batch)
+    return np.mean(share), set(np.concatenate(drawn).tolist())
+
+
+def test_camera_aware_groups_hold_more_cameras(filmed):
+    labels, cameras = filmed
+    options = {"identities": 4, "images": 4}
+    plain, _ = other_cameras(labels, cameras, IdentitySampler(labels, **options))
+    aware, seen = other_cameras(labels, cameras, IdentitySampler(labels, cameras=cameras, **options))
+    assert aware > plain + 0.04
+    assert seen == set(range(len(labels)))  # and no image is forgotten for it
+
+
+def test_every_camera_aware_group_is_of_several_cameras_where_it_can(filmed):
+    labels, cameras = filmed
+    for batch in IdentitySampler(labels, cameras=cameras, identities=4, images=3).epoch(0):
+        assert all(len(set(cameras[group])) >= 2 for group in batch.reshape(4, 3))

@@ -1,45 +1,25 @@
 """A training in small: it learns, and a killed one goes on as if nothing had been."""
 
 import csv
+import itertools
+import math
 
-import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from reid.errors import ConfigError
-from reid.train import DataSet, Stage, Trainer, TrainSettings, read
+from reid.distance import pairwise
+from reid.errors import ConfigError, DataError, TrainingError, WeightsError
+from reid.losses import all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
+from reid.miners import batch_hard
+from reid.train import Augmentation, DataSet, Stage, Trainer, TrainSettings, read
+from reid.train.health import Health
+from reid.train.log import Log
+from reid.train.objective import Features, Objective, precision
+from reid.weights_file import Preprocessing, save_weights
 
-
-@pytest.fixture(scope="module")
-def crops(tmp_path_factory):
-    """Eight identities, each a colour, six noisy crops each from three cameras."""
-    root, random = tmp_path_factory.mktemp("crops"), np.random.default_rng(0)
-    for split, first in (("train", 0), ("val", 8)):
-        for identity in range(first, first + 8):
-            colour = random.integers(30, 225, 3)
-            for image in range(6):
-                noisy = np.clip(colour + random.normal(0, 12, (32, 16, 3)), 0, 255).astype(np.uint8)
-                name = f"{identity + 1:04d}_c{image % 3 + 1}s1_{image:06d}_00.png"
-                (root / split).mkdir(exist_ok=True)
-                cv2.imwrite(str(root / split / name), noisy)
-    return root
-
-
-def settings_for(crops, **changes):
-    values = {
-        "train": (DataSet(path=str(crops / "train")),),
-        "query": DataSet(path=str(crops / "val")),
-        "gallery": DataSet(path=str(crops / "val")),
-        "backbone": "osnet_x0_25",
-        "dimension": 16,
-        "stages": (Stage(size=(32, 16), epochs=2), Stage(size=(48, 24), epochs=2)),
-        "identities": 4,
-        "images": 3,
-        "warmup_epochs": 1,
-        "evaluate_every": 4,
-    }
-    return TrainSettings(**(values | changes))
+ONE_EPOCH = (Stage(size=(32, 16), epochs=1),)
 
 
 def log_of(folder):
@@ -47,52 +27,339 @@ def log_of(folder):
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
-def test_learns_to_tell_colours_apart(crops, tmp_path):
-    trainer = Trainer(settings_for(crops, stages=(Stage(size=(32, 16), epochs=8),), ema_decay=0.5), tmp_path)
-    trainer.run()
+def same_weights(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
+
+
+def test_learns_to_tell_colours_apart(settings_for, tmp_path):
+    settings = settings_for(stages=(Stage(size=(32, 16), epochs=8),), ema_decay=0.5, warmup_epochs=2, rate=1e-3)
+    Trainer(settings, tmp_path).run()
     rows = log_of(tmp_path)
     assert float(rows[-1]["identity"]) < float(rows[0]["identity"])
     assert float(rows[-1]["rank1"]) > 0.5  # one in eight by chance
 
 
-def test_a_killed_training_goes_on_to_the_bit(crops, tmp_path):
-    whole = Trainer(settings_for(crops), tmp_path / "whole").run()
-    killed = Trainer(settings_for(crops), tmp_path / "killed")
-    for _ in range(2):
-        row = killed._train_epoch()
-        killed.epoch += 1
-        killed._save()
-        killed._log(row)
-    killed._train_epoch()  # lost with the kill
-    resumed = Trainer(settings_for(crops), tmp_path / "killed").run()
-    assert log_of(tmp_path / "whole") == log_of(tmp_path / "killed")
-    for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it on its way."""
+
+
+@pytest.fixture
+def killed_at(settings_for, tmp_path):
+    """A training of all settings' defaults that dies when a share of the work is done."""
+
+    def start(share, **changes):
+        def progress(done):
+            if done > share:
+                raise Killed
+
+        with pytest.raises(Killed):
+            Trainer(settings_for(**changes), tmp_path / "killed", progress=progress).run()
+        return tmp_path / "killed"
+
+    return start
+
+
+@pytest.mark.parametrize("mining", ["batch_hard", "distance_weighted", "offline"])
+def test_a_training_killed_within_an_epoch_goes_on_to_the_bit(settings_for, killed_at, tmp_path, mining):
+    changes = {"mining": mining, "refresh_epochs": 2, "centre_weight": 0.01}
+    whole = Trainer(settings_for(**changes), tmp_path / "whole").run()
+    folder = killed_at(0.6, **changes)
+    assert 1 <= len(log_of(folder)) < 4
+    resumed = Trainer(settings_for(**changes), folder).run()
+    assert log_of(tmp_path / "whole") == log_of(folder)
+    assert same_weights(whole, resumed)
+
+
+def test_killed_between_log_and_checkpoint_no_row_is_there_twice(settings_for, tmp_path, monkeypatch):
+    whole = Trainer(settings_for(), tmp_path / "whole").run()
+    trainer = Trainer(settings_for(), tmp_path / "killed")
+    trainer.run_epoch()
+
+    def killed():
+        raise Killed
+
+    monkeypatch.setattr(trainer, "_save", killed)
+    with pytest.raises(Killed):
+        trainer.run_epoch()
+    assert len(log_of(tmp_path / "killed")) == 2  # one more than the checkpoint knows of
+    resumed = Trainer(settings_for(), tmp_path / "killed").run()
+    assert log_of(tmp_path / "killed") == log_of(tmp_path / "whole")
+    assert same_weights(whole, resumed)
+
+
+def test_a_checkpoint_of_the_first_layout_still_goes_on(settings_for, tmp_path):
+    trainer = Trainer(settings_for(), tmp_path)
+    trainer.run_epoch()
+    state = torch.load(trainer.checkpoint, weights_only=True)
+    torch.save({k: state[k] for k in ("network", "average", "optimizer", "epoch", "updates")}, trainer.checkpoint)
+    (tmp_path / "log.csv").write_text(
+        "epoch,triplet,identity,easy,semi_hard,hard,spread,rank1,mAP,seconds\n1,0.6,2.1,0,0.1,0.9,0.2,,,3.5\n"
+    )
+    Trainer(settings_for(), tmp_path).run()
+    rows = log_of(tmp_path)
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert rows[0]["triplet"] == "0.6"
+    assert rows[-1]["rank1"]
+
+
+def test_the_same_seed_is_the_same_training_and_another_is_not(settings_for, tmp_path):
+    short = {"stages": ONE_EPOCH, "query": None, "gallery": None}
+    first, again, other = (
+        Trainer(settings_for(**short, seed=seed), tmp_path / name).run()
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert same_weights(first, again)
+    assert not same_weights(first, other)
+
+
+def test_a_checkpoint_of_another_network_is_refused(settings_for, tmp_path):
+    Trainer(settings_for(stages=ONE_EPOCH), tmp_path).run()
+    with pytest.raises(TrainingError, match="checkpoint of other settings or data; train into another folder"):
+        Trainer(settings_for(dimension=32), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mining": "batch_all"},
+        {"mining": "semi_hard"},
+        {"mining": "semi_hard", "negative": "random"},
+        {"mining": "semi_hard_all", "distance": "squared"},
+        {"mining": "distance_weighted"},
+        {"mining": "random", "distance": "cosine", "reduction": "nonzero"},
+        {"mining": "offline"},
+        {"mining": "batch_hard", "margin": "soft", "triplet_feature": "raw"},
+        {"triplet_weight": 0.0, "contrastive_weight": 1.0},
+        {"contrastive_weight": 0.5, "centre_weight": 0.01, "identity_weight": 0.5},
+        {"camera_aware": True, "augment": Augmentation(flip=0, shift=0, zoom=0, colour=0, erase=0, coarse=0)},
+        {"memory_gb": 0.0},
+        {"amp": "bf16"},
+        {"amp": "fp16"},
+        {"amp": "off", "identity_weight": 0.0},
+    ],
+    ids=lambda c: "-".join(map(str, c)),
+)
+def test_every_way_of_learning_runs(settings_for, tmp_path, changes):
+    trainer = Trainer(settings_for(stages=ONE_EPOCH, query=None, gallery=None, **changes), tmp_path)
+    before = [p.clone() for p in trainer.network.parameters()]
+    trainer.run()
+    (row,) = trainer.log.rows
+    assert np.isfinite(row["loss"])
+    assert row["all_easy"] + row["all_semi_hard"] + row["all_hard"] == pytest.approx(1)
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
+
+
+def test_crops_read_batch_by_batch_are_the_same_training(settings_for, tmp_path):
+    held, read_anew = (
+        Trainer(settings_for(stages=ONE_EPOCH, memory_gb=gb), tmp_path / str(gb)).run() for gb in (4.0, 0.0)
+    )
+    assert same_weights(held, read_anew)
+
+
+def test_the_sum_of_losses_is_weighted_as_the_settings_say(settings_for):
+    torch.manual_seed(0)
+    settings = settings_for(
+        triplet_weight=0.7, contrastive_weight=0.3, identity_weight=0.5, centre_weight=0.2, reduction="nonzero"
+    )
+    objective, labels = Objective(settings, 4), torch.arange(12) // 3
+    raw, normal, logits = torch.randn(12, 16), torch.randn(12, 16), torch.randn(12, 4)
+    loss, parts = objective(Features(raw, normal, logits), labels)
+    distance = pairwise(nn.functional.normalize(normal))
+    centres = objective.centre.centres.detach()
+    expected = {
+        "triplet": triplet_loss(distance, batch_hard(distance, labels), margin=0.3, reduction="nonzero"),
+        "contrastive": contrastive_loss(distance, labels, margin=1.0),
+        "identity": identity_loss(logits, labels, smoothing=0.1),
+        "centre": 0.5 * (raw - centres[labels]).square().sum(1).mean(),
+    }
+    for name, value in expected.items():
+        assert parts[name] == pytest.approx(value.item(), rel=1e-5)
+    weights = {"triplet": 0.7, "contrastive": 0.3, "identity": 0.5, "centre": 0.2}
+    assert loss.item() == pytest.approx(sum(weights[n] * v.item() for n, v in expected.items()), rel=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "nonzero", None])
+def test_what_the_mean_is_over_is_a_setting(settings_for, reduction):
+    settings = settings_for(mining="batch_all", reduction=reduction, identity_weight=0.0, distance="squared")
+    normal, labels = torch.randn(12, 16), torch.arange(12) // 3
+    _, parts = Objective(settings, 4)(Features(normal, normal, None), labels)
+    distance = pairwise(nn.functional.normalize(normal), metric="squared")
+    expected = all_triplets_loss(distance, labels, margin=0.3, reduction=reduction or "nonzero")
+    assert parts["triplet"] == pytest.approx(expected.loss.item(), rel=1e-5)
+
+
+def test_the_centres_learn_at_their_own_rate(settings_for, tmp_path):
+    trainer = Trainer(settings_for(centre_weight=1e-4, centre_rate=1.0), tmp_path)
+    before = trainer.objective.centre.centres.detach().clone()
+    crops, labels = torch.rand(12, 3, 32, 16), torch.arange(12) // 3
+    raw = trainer._forward(crops)[0].detach().float()  # statistics move, weights do not
+    trainer._step(crops, labels)
+    gradient = torch.zeros_like(before).index_add_(0, labels, before[labels] - raw) / len(labels)
+    torch.testing.assert_close(trainer.objective.centre.centres.detach(), before - gradient, rtol=1e-2, atol=1e-2)
+
+
+def test_half_precision_is_chosen_for_the_machine(monkeypatch):
+    for capable, expected in ((True, torch.bfloat16), (False, None)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capable=capable: {"avx512_bf16": capable})
+        assert precision("auto", "cpu") is expected
+    for capable, expected in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda capable=capable, **_: capable)
+        assert precision("auto", "cuda:0") is expected
+    assert precision("off", "cuda:0") is None
+
+
+def test_the_rate_warms_up_and_falls(settings_for, tmp_path):
+    trainer = Trainer(settings_for(rate=1.0), tmp_path)
+    rates = [trainer.rate_at(p) for p in np.linspace(0, 1, 101)]
+    assert rates[25] == pytest.approx(1.0)  # one of four epochs
+    assert all(b > a for a, b in itertools.pairwise(rates))
+    assert all(b < a for a, b in itertools.pairwise(rates))
+    assert rates[-1] == pytest.approx(0.01)
+
+
+def test_gradients_are_clipped(settings_for, tmp_path):
+    trainer = Trainer(settings_for(clip=1e-3), tmp_path)
+    trainer._step(torch.rand(12, 3, 32, 16), torch.arange(12) // 3)
+    norms = [p.grad.norm() for p in trainer.network.parameters() if p.grad is not None]
+    assert torch.stack(norms).norm().item() <= 1e-3 * 1.01
+
+
+def test_a_loss_that_is_no_number_stops_the_training(settings_for, tmp_path):
+    trainer = Trainer(settings_for(), tmp_path)
+    with torch.no_grad():
+        trainer.network.project.weight.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 1: lower `rate`"):
+        trainer.run()
+
+
+def test_progress_is_a_share_of_the_work(settings_for, tmp_path):
+    seen = []
+    trainer = Trainer(settings_for(query=None, gallery=None), tmp_path, progress=seen.append)
+    trainer.run()
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(1)
+    # The larger pictures of the second stage take the greater part.
+    assert trainer.work_at(2) == pytest.approx(32 * 16 / (32 * 16 + 48 * 24))
+
+
+def test_collapse_is_told(settings_for, tmp_path):
+    said = []
+    settings = settings_for(rate=1e-12, triplet_feature="raw", stages=ONE_EPOCH)
+    trainer = Trainer(settings, tmp_path, report=said.append)
+    with torch.no_grad():
+        trainer.network.project.weight.fill_(1.0)  # every picture in one direction
+    trainer.run()
+    assert any("collapsed to one point" in line for line in said)
+
+
+@pytest.mark.parametrize(("margin", "floor"), [(0.3, 0.3), ("soft", math.log(2))])
+def test_a_loss_that_stands_where_nothing_is_told_apart_is_told(settings_for, margin, floor):
+    health = Health(settings_for(margin=margin))
+    said = [health.seen({"triplet": floor * 1.005, "spread": 0.1}) for _ in range(4)]
+    assert [len(s) for s in said] == [0, 0, 1, 0]
+    assert "has stood at" in said[2][0]
+    assert not health.seen({"triplet": floor * 0.9, "spread": 0.1})
+    assert health.standing == 0
+
+
+def test_a_healthy_training_is_not_warned_about(settings_for, tmp_path):
+    said = []
+    Trainer(settings_for(), tmp_path, report=said.append).run()
+    assert not [line for line in said if "collapsed" in line or "stood" in line]
+
+
+def test_the_page_is_one_file_with_all_curves(settings_for, tmp_path):
+    Trainer(settings_for(), tmp_path).run()
+    page = (tmp_path / "page.html").read_text()
+    for title in ("Loss", "Kinds of all triplets", "Distances", "Cumulative match curve", "Validation"):
+        assert title in page
+    assert page.count("<svg") == 5
+    for outside in ("<script", "<link", "src=", "href=", "url("):
+        assert outside not in page
+
+
+def test_without_validation_the_page_shows_the_training_crops(settings_for, tmp_path):
+    Trainer(settings_for(query=None, gallery=None, stages=ONE_EPOCH), tmp_path).run()
+    page = (tmp_path / "page.html").read_text()
+    assert "48 crops that are trained on" in page
+    assert "Cumulative" not in page
+
+
+def test_tensorboard_has_every_figure(settings_for, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    Trainer(settings_for(tensorboard=True), tmp_path).run()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [e.step for e in events.Scalars("triplet")] == [1, 2, 3, 4]
+    assert events.Scalars("triplet")[-1].value == pytest.approx(float(log_of(tmp_path)[-1]["triplet"]), abs=1e-4)
+    assert "rank1" in events.Tags()["scalars"]
+
+
+def test_tensorboard_that_is_not_there_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
+    with pytest.raises(ConfigError, match=r"pip install 'reacquire\[train\]'"):
+        Log(tmp_path, tensorboard=True)
+
+
+def weights_of(trainer, path, **changes):
+    names = {"backbone": "slimnet_x0_5", "pooling": "gem"} | changes
+    save_weights(path, trainer.network, **names, preprocessing=Preprocessing((32, 16)), threshold=0.5)
+    return str(path)
+
+
+def test_a_training_may_begin_with_weights(settings_for, tmp_path):
+    first = Trainer(settings_for(seed=5), tmp_path / "first")
+    init = weights_of(first, tmp_path / "w.safetensors")
+    trainer = Trainer(settings_for(init=init), tmp_path / "second")
+    mine, given = trainer.network.state_dict(), first.network.state_dict()
+    for name, value in mine.items():
+        if name.startswith("classifier"):
+            assert not torch.equal(value, given[name])  # new
+        elif value.is_floating_point():
+            assert torch.equal(value, given[name].half().float())
+
+
+def test_weights_of_another_network_are_refused(settings_for, tmp_path):
+    init = weights_of(Trainer(settings_for(), tmp_path / "first"), tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="dimension is 16, the settings say 32"):
+        Trainer(settings_for(init=init, dimension=32), tmp_path / "second")
+    with pytest.raises(WeightsError, match="backbone is slimnet_x0_5, the settings say osnet_x0_25"):
+        Trainer(settings_for(init=init, backbone="osnet_x0_25"), tmp_path / "third")
 
 
 def test_an_unknown_format_lists_those_there_are():
     with pytest.raises(ConfigError, match="'imagenet' is unknown; there are: market1501"):
         read(DataSet(format="imagenet", path="x"))
+    with pytest.raises(ConfigError, match="format 'folders' has no setting 'every'"):
+        read(DataSet(format="folders", path="x", every=3))
 
 
-def test_collapse_is_told(crops, tmp_path):
-    said = []
-    trainer = Trainer(settings_for(crops, triplet_feature="raw"), tmp_path, report=said.append)
-    with torch.no_grad():
-        trainer.network.project.weight.fill_(1.0)  # every picture in one direction
-    trainer.settings = settings_for(crops, rate=1e-12, triplet_feature="raw")
-    trainer._train_epoch()
-    assert any("collapsed" in line for line in said)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mining": "batch_all", "margin": "soft"}, "batch_all needs a number as margin"),
+        ({"mining": "distance_weighted", "distance": "squared"}, "needs distance euclidean"),
+        ({"contrastive_weight": 1.0, "distance": "squared"}, "squares the distance itself"),
+        ({"triplet_weight": 0.0, "identity_weight": 0.0}, "nothing to learn from"),
+        ({"query": None}, "give both or neither"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(settings_for, changes, message):
+    with pytest.raises(ValueError, match=message):
+        settings_for(**changes)
 
 
-@pytest.mark.parametrize("mining", ["batch_all", "semi_hard", "distance_weighted", "random", "contrastive"])
-def test_every_mining_strategy_trains(crops, tmp_path, mining):
-    trainer = Trainer(settings_for(crops, mining=mining, stages=(Stage(size=(32, 16), epochs=1),)), tmp_path)
-    row = trainer._train_epoch()
-    assert np.isfinite(row["triplet"])
-    assert row["triplet"] > 0
+def test_data_that_does_not_fit_is_told_before_anything_is_trained(settings_for, crops, tmp_path):
+    with pytest.raises(DataError, match="the data has only 8; lower `identities`"):
+        Trainer(settings_for(identities=16), tmp_path)
+    with pytest.raises(DataError, match=r"no identity of the query .* is in the gallery"):
+        Trainer(settings_for(gallery=DataSet(path=str(crops / "train"))), tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        Trainer(settings_for(train=(DataSet(path="nowhere"),)), tmp_path)
 
 
-def test_a_soft_margin_needs_listed_triplets(crops):
-    with pytest.raises(ValueError, match="batch_all needs a number as margin"):
-        settings_for(crops, mining="batch_all", margin="soft")
+def test_the_shipped_recipe_is_valid(root):
+    import yaml
+
+    settings = TrainSettings.model_validate(yaml.safe_load((root / "configs/reid/default.yaml").read_text()))
+    assert settings.mining == "batch_hard"
