@@ -96,8 +96,8 @@ def curves(results: dict[str, list[list[dict[str, float]]]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("runs/mining"))
-    parser.add_argument("--identities", type=int, default=300, help="of the training set's 551")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--identities", type=int, default=250, help="of the training set's 551")
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--height", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.data.sets import READERS, CropSet
-from reid.errors import ConfigError, DataError
+from reid.data.sets import CropSet, read_set
+from reid.errors import DataError
 
 
 def read_pair(data_format: str, query: Path, galleries: Sequence[Path]) -> tuple[CropSet, CropSet]:
@@ -27,12 +27,10 @@ def read_pair(data_format: str, query: Path, galleries: Sequence[Path]) -> tuple
         ConfigError: no such format.
         DataError: a folder is missing or not as its format wants it; names it.
     """
-    if data_format not in READERS:
-        raise ConfigError(f"data format {data_format!r} is unknown; there are: {', '.join(READERS)}")
     if not galleries:
         raise DataError("no gallery: give at least one folder")
-    read = READERS[data_format]
-    return read(query), joined([read(folder) for folder in galleries])
+    found = read_set(data_format, query, "query")
+    return found, joined([read_set(data_format, folder, "gallery") for folder in galleries])
 
 
 def joined(sets: Sequence[CropSet]) -> CropSet:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,9 @@ from numpy.typing import NDArray
 from reid.data.cropset import IMAGES, CropSet, Split, images_in
 from reid.data.mot import mot
 from reid.data.published import cuhk03, dukemtmc, market1501, msmt17, veri776
-from reid.errors import DataError
+from reid.errors import ConfigError, DataError
 
-__all__ = ["IMAGES", "READERS", "CropSet", "Split", "folders", "images_in", "market1501", "together"]
+__all__ = ["IMAGES", "READERS", "CropSet", "Split", "folders", "images_in", "market1501", "read_set", "together"]
 
 
 def folders(folder: str | Path) -> CropSet:
@@ -52,6 +54,30 @@ READERS: dict[str, Callable[..., CropSet]] = {
     "mot": mot,
 }
 """By the name of the format; each takes a folder, and what its signature says besides."""
+
+
+def read_set(data_format: str, folder: str | Path, role: Split | None = None, **options: Any) -> CropSet:
+    """A data set by the name of its format.
+
+    Args:
+        data_format: one of `READERS`.
+        folder: where.
+        role: the split to take where the folder is the top of a published archive and the options name none.
+        options: of the format's reader: split, every, visibility.
+
+    Raises:
+        ConfigError: no such format, or an option that it does not have.
+        DataError: the folder does not hold what the format says; names what was expected.
+    """
+    if data_format not in READERS:
+        raise ConfigError(f"data format {data_format!r} is unknown; there are: {', '.join(READERS)}")
+    reader = READERS[data_format]
+    able = inspect.signature(reader).parameters
+    for name in options.keys() - able.keys():
+        raise ConfigError(f"data format {data_format!r} has no setting {name!r}")
+    if role and "split" in able:
+        options.setdefault("split", role)
+    return reader(folder, **options)
 
 
 def together(sets: Sequence[CropSet]) -> CropSet:

@@ -14,8 +14,9 @@ def initialise(network: EmbeddingNetwork, settings: TrainSettings) -> None:
 
     Args:
         network: just made.
-        settings: `init` is a weights file of ours, of the same backbone, pooling and dimension, or "pretrained" for
-            the backbone's weights from its library's hub.
+        settings: `init` is a weights file of ours, of the same backbone, pooling and dimension; a checkpoint of
+            torchreid's OSNet, whose backbone is taken; or "pretrained" for the backbone's weights from its library's
+            hub.
 
     Raises:
         WeightsError: missing, damaged, of another network, or the hub cannot be reached.
@@ -29,10 +30,11 @@ def initialise(network: EmbeddingNetwork, settings: TrainSettings) -> None:
     from reid.weights_file import read_about, read_network
 
     about = read_about(Path(settings.init))
-    for name in ("backbone", "pooling", "dimension"):
+    backbone_alone = about.kind == "checkpoint"  # another project's; its head is not ours
+    for name in ("backbone",) if backbone_alone else ("backbone", "pooling", "dimension"):
         wanted, got = getattr(settings, name), getattr(about, name)
         if wanted != got:
             raise WeightsError(f"{settings.init}: init of another network: {name} is {got}, the settings say {wanted}")
-    state = read_network(about).state_dict()
-    state |= {name: value for name, value in network.state_dict().items() if name.startswith("classifier.")}
-    network.load_state_dict(state)
+    kept = "backbone." if backbone_alone else ""
+    given = {name: value for name, value in read_network(about).state_dict().items() if name.startswith(kept)}
+    network.load_state_dict(network.state_dict() | given)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from reid.data.sets import READERS, CropSet, Split
+from reid.data.sets import CropSet, Split, read_set
 from reid.distance import Metric
-from reid.errors import ConfigError
 
 Mining = Literal["batch_hard", "batch_all", "semi_hard", "semi_hard_all", "distance_weighted", "random", "offline"]
 LISTED = ("batch_hard", "semi_hard", "distance_weighted", "random", "offline")
@@ -63,7 +61,7 @@ class TrainSettings(Strict):
     backbone: str = "slimnet"
     dimension: int = Field(256, ge=8, le=4096)
     pooling: Literal["average", "gem"] = "gem"
-    init: str | None = Field(None, description="weights to begin with: a .safetensors file, or 'pretrained'")
+    init: str | None = Field(None, description="weights to begin with: a .safetensors or .pth file, or 'pretrained'")
 
     stages: tuple[Stage, ...] = Field(min_length=1)
     identities: int = Field(16, ge=2, description="P, over all processes")
@@ -137,25 +135,8 @@ class TrainSettings(Strict):
 
 
 def read(data: DataSet, role: Split | None = None) -> CropSet:
-    """The data set that the settings name.
-
-    Args:
-        data: where, and how to read it.
-        role: which split to take of a published data set's folders where the settings do not say.
-
-    Raises:
-        ConfigError: no such format, or a setting that it does not have.
-        DataError: the folder does not hold what the format says; names what was expected.
-    """
-    if data.format not in READERS:
-        raise ConfigError(f"data format {data.format!r} is unknown; there are: {', '.join(READERS)}")
-    reader = READERS[data.format]
-    able = inspect.signature(reader).parameters
+    """The data set that the settings name; see `reid.data.sets.read_set`."""
     given = {name: getattr(data, name) for name in ("split", "every", "visibility")}
     options = {name: value for name, value in given.items() if value is not None}
-    for name in options.keys() - able.keys():
-        raise ConfigError(f"data format {data.format!r} has no setting {name!r}")
-    if role and "split" in able:
-        options.setdefault("split", role)
-    crops = reader(data.path, **options)
+    crops = read_set(data.format, data.path, role, **options)
     return crops if data.identities is None else crops.first(data.identities)

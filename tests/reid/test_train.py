@@ -13,6 +13,7 @@ from reid.distance import pairwise
 from reid.errors import ConfigError, DataError, TrainingError, WeightsError
 from reid.losses import all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
 from reid.miners import batch_hard
+from reid.models import create_model
 from reid.train import Augmentation, DataSet, Stage, Trainer, TrainSettings, read
 from reid.train.health import Health
 from reid.train.log import Log
@@ -212,8 +213,8 @@ def test_the_rate_warms_up_and_falls(settings_for, tmp_path):
     trainer = Trainer(settings_for(rate=1.0), tmp_path)
     rates = [trainer.rate_at(p) for p in np.linspace(0, 1, 101)]
     assert rates[25] == pytest.approx(1.0)  # one of four epochs
-    assert all(b > a for a, b in itertools.pairwise(rates))
-    assert all(b < a for a, b in itertools.pairwise(rates))
+    assert all(b > a for a, b in itertools.pairwise(rates[1:26]))
+    assert all(b < a for a, b in itertools.pairwise(rates[25:]))
     assert rates[-1] == pytest.approx(0.01)
 
 
@@ -325,6 +326,44 @@ def test_weights_of_another_network_are_refused(settings_for, tmp_path):
         Trainer(settings_for(init=init, dimension=32), tmp_path / "second")
     with pytest.raises(WeightsError, match="backbone is slimnet_x0_5, the settings say osnet_x0_25"):
         Trainer(settings_for(init=init, backbone="osnet_x0_25"), tmp_path / "third")
+
+
+def test_a_training_may_begin_with_a_foreign_backbone(settings_for, tmp_path):
+    """OSNet as torchreid saves it: its backbone is taken, head and classifier are new."""
+    from reid.checkpoint import our_name
+
+    backbone = create_model("osnet_x0_25").backbone
+    theirs = torchreid_names(backbone)
+    assert sorted(our_name(name) for name in theirs) == sorted(f"backbone.{name}" for name in backbone.state_dict())
+    torch.save({"state_dict": theirs}, tmp_path / "osnet.pth")
+    settings = settings_for(backbone="osnet_x0_25", init=str(tmp_path / "osnet.pth"))
+    trainer = Trainer(settings, tmp_path / "out")
+    for name, value in trainer.network.backbone.state_dict().items():
+        assert torch.equal(value, backbone.state_dict()[name])
+
+
+def torchreid_names(backbone):
+    """A backbone's tensors as torchreid calls them, written down independently of the reader."""
+    block = {"reduce.0": "conv1.conv", "reduce.1": "conv1.bn", "expand.0": "conv3.conv", "expand.1": "conv3.bn"}
+    block |= {"shortcut.0": "downsample.conv", "shortcut.1": "downsample.bn"}
+    block |= {"gate.down": "gate.fc1", "gate.up": "gate.fc2"}
+    for stream, letter in enumerate("abcd"):
+        for place in range(stream + 1):
+            middle = f"conv2{letter}" + (f".{place}" if stream else "")
+            block |= {
+                f"streams.{stream}.{place}.{layer}": f"{middle}.{name}"
+                for layer, name in enumerate(("conv1", "conv2", "bn"))
+            }
+    names = {"stem.0.0": "conv1.conv", "stem.0.1": "conv1.bn"}
+    for stage in (2, 3, 4):
+        ours = "stage4.0" if stage == 4 else f"stage{stage}"
+        for number in (0, 1):
+            names |= {f"{ours}.{number}.{a}": f"conv{stage}.{number}.{b}" for a, b in block.items()}
+        last = "stage4.1" if stage == 4 else f"stage{stage}.2"
+        after = "conv5" if stage == 4 else f"conv{stage}.2.0"
+        names |= {f"{last}.0": f"{after}.conv", f"{last}.1": f"{after}.bn"}
+    state = backbone.state_dict()
+    return {f"{names[name.rpartition('.')[0]]}.{name.rpartition('.')[2]}": value for name, value in state.items()}
 
 
 def test_an_unknown_format_lists_those_there_are():
