@@ -137,7 +137,7 @@ def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: b
     Returns:
         Seconds by which the pause was made shorter.
     """
-    state = engine.state_dict()
+    state: dict[str, NDArray[Any]] = dict(engine.state_dict())
     lost_seconds = engine.recipe.death.lost_seconds
     longest = 0.9 * lost_seconds if looks_known else min(MOMENT, 0.5 * lost_seconds)
     pause = now - float(state["clock"][2])

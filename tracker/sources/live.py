@@ -27,31 +27,43 @@ STEADY_SECONDS = 10.0
 CLOCK_JUMP = 2.0
 """A stream's clock that strays further from the arrival of its pictures, in seconds, is set anew."""
 THUMBNAIL = (48, 36)
-STILL_MEAN, STILL_MOST = 1.0, 6
+STILL_MEAN, STILL_MOST = 0.6, 4
 """Grey levels by which thumbnails of a frozen picture may differ: what compression alone does to it."""
-STILL_SHARE, CHANGED_SHARE = 0.99, 0.4
-"""Of sampled pixels that are equal in two equal pictures; of pictures that may differ from the one before."""
+SAME_PIXELS, SAME_PICTURES = 0.99, 0.2
+"""Share of sampled pixels that are equal in two equal pictures; of a frozen stream's that equal the one before: not
+all do, since for some pictures after every key frame the encoder is still at work on details."""
 
 Image = NDArray[np.uint8]
 State = Literal["starting", "live", "reconnecting", "stopped"]
 
 
 class Picture:
-    """A picture as a reader yields it; `image` is only asked for where somebody wants it.
+    """A picture as a reader yields it; what costs is only done where it is asked for.
 
-    Attributes:
+    Args:
         seconds: on the stream's clock; None where it has none.
+        convert: makes the image.
+        sample: makes the sample; from the image when None.
     """
 
-    __slots__ = ("_convert", "seconds")
+    __slots__ = ("_convert", "_sample", "seconds")
 
-    def __init__(self, seconds: float | None, convert: Callable[[], Image]) -> None:
-        self.seconds, self._convert = seconds, convert
+    def __init__(
+        self, seconds: float | None, convert: Callable[[], Image], sample: Callable[[], Image] | None = None
+    ) -> None:
+        self.seconds, self._convert, self._sample = seconds, convert, sample
 
     @property
     def image(self) -> Image:
         """``(H, W, 3)`` uint8 BGR."""
         return self._convert()
+
+    @property
+    def sample(self) -> Image:
+        """``(H / 8, W / 8)`` uint8, the brightness of every eighth pixel of every eighth row."""
+        if self._sample is not None:
+            return self._sample()
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(self.image[::8, ::8]), cv2.COLOR_BGR2GRAY), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +249,10 @@ class LiveSource(Source):
         arrival = time.monotonic()
         timestamp = self._clock.at(picture.seconds, arrival)
         self.arrived += 1
-        if not self._pace.wants(timestamp):
+        self._frozen.check(picture, arrival)
+        if self._frozen.lost or not self._pace.wants(timestamp):  # lost: connected, but still the same picture
             return
         image = picture.image
-        self._frozen.check(image, arrival)
-        if self._frozen.lost:  # connected, but still the same picture
-            return
         if self.connection.state != "live":
             self._become("live")
         with self._changed:
@@ -304,9 +314,9 @@ class StreamClock:
 class Frozen:
     """Notices a picture that stands still, and, across connections, that it moves again.
 
-    A camera that hangs repeats one picture: its thumbnail stays, and most pictures equal the one before in every
-    sampled pixel, but for what compression does at key frames. Where nothing moves before a working camera, its noise
-    makes pictures differ; a scene without any noise looks frozen: give it more patience, or none (0).
+    A camera that hangs repeats one picture: its thumbnail stays, and many pictures equal the one before in every
+    sampled pixel. Where nothing moves before a working camera, its noise makes pictures differ; a scene without any
+    noise looks frozen: give it more patience, or none (0).
     """
 
     def __init__(self, patience: float) -> None:
@@ -314,10 +324,10 @@ class Frozen:
         self._thumbnail: NDArray[np.int16] | None = None
         self._before: Image | None = None
         self._since = self._looked = 0.0
-        self._changed = self._count = 0
+        self._same = self._count = 0
         self.lost = False
 
-    def check(self, image: Image, now: float) -> None:
+    def check(self, picture: Picture, now: float) -> None:
         """Take a picture at `now` (monotonic seconds).
 
         Raises:
@@ -325,11 +335,10 @@ class Frozen:
         """
         if not self._patience:
             return
-        small = cv2.resize(image, THUMBNAIL, interpolation=cv2.INTER_AREA)
-        thumbnail = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.int16)
-        before, self._before = self._before, image[::8, ::8].copy()
-        same = before is not None and before.shape == self._before.shape
-        same = same and float(np.mean(before == self._before)) > STILL_SHARE
+        before, sample = self._before, picture.sample
+        self._before = sample
+        thumbnail = cv2.resize(sample, THUMBNAIL, interpolation=cv2.INTER_AREA).astype(np.int16)
+        same = before is not None and before.shape == sample.shape and float(np.mean(before == sample)) > SAME_PIXELS
         if self._thumbnail is None or self._differs(thumbnail, self._thumbnail):
             self._thumbnail, self.lost = thumbnail, False
             self._begin(now)
@@ -337,16 +346,16 @@ class Frozen:
             self._begin(now)
         self._looked = now
         self._count += 1
-        self._changed += not same
+        self._same += same
         if now - self._since > self._patience:
-            still = self._count > 2 and self._changed < CHANGED_SHARE * self._count
+            still = self._count > 2 and self._same > SAME_PICTURES * self._count
             self._begin(now)
             self.lost = still
             if still:
                 raise OSError(f"the picture is frozen: the same for {self._patience:g} s")
 
     def _begin(self, now: float) -> None:
-        self._since, self._changed, self._count = now, 0, 0
+        self._since, self._same, self._count = now, 0, 0
 
     @staticmethod
     def _differs(one: NDArray[np.int16], other: NDArray[np.int16]) -> bool:

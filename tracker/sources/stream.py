@@ -15,6 +15,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from tracker.redact import redact
 from tracker.sources.live import FileFinishedError, LiveSource, Picture
@@ -24,6 +25,10 @@ OPEN_SECONDS, READ_SECONDS = 10.0, 10.0
 """Time-outs of opening a stream and of waiting for its next packet."""
 BAD_PACKETS = 50
 """Packets in a row that cannot be decoded, after which a stream counts as lost."""
+PROBE = "1000000"
+"""Microseconds of a stream that are looked at before its first picture; FFmpeg's own five seconds are a long outage."""
+PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
+"""Formats whose first plane is the brightness, a byte a pixel."""
 NO_CLOCK = {"mpjpeg", "mjpeg"}
 """Formats without times in them; FFmpeg makes up a constant rate."""
 
@@ -56,7 +61,7 @@ class NetworkStream(LiveSource):
         super().__init__(name or redact(address), **options)  # type: ignore[arg-type]
 
     def _pictures(self) -> Generator[Picture]:
-        options = {"fflags": "nobuffer"}
+        options = {"fflags": "nobuffer", "analyzeduration": PROBE}
         if self._address.lower().startswith(("rtsp://", "rtsps://")):
             options["rtsp_transport"] = self._transport
         with av.open(self._address, options=options, timeout=self._timeout) as container:
@@ -67,7 +72,7 @@ class NetworkStream(LiveSource):
             for frame in whole_frames(container, stream):
                 if frame is not None:
                     deadline = time.monotonic() + self._timeout[1]
-                    yield Picture(frame.time if clocked else None, partial(bgr, frame))
+                    yield Picture(frame.time if clocked else None, partial(bgr, frame), partial(sampled, frame))
                 elif time.monotonic() > deadline:
                     raise OSError(f"no picture for {self._timeout[1]:g} s")
 
@@ -106,6 +111,15 @@ def whole_frames(container: InputContainer, stream: VideoStream) -> Generator[Vi
         if not whole:
             yield None
         yield from whole
+
+
+def sampled(frame: VideoFrame) -> NDArray[np.uint8]:
+    """``(H / 8, W / 8)`` uint8 brightness of a decoded frame, without converting all of it."""
+    if frame.format.name not in PLANAR:
+        frame = frame.reformat(format="gray")
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]
+    return np.ascontiguousarray(rows[: frame.height : 8, : frame.width : 8])
 
 
 class Webcam(LiveSource):
@@ -164,7 +178,7 @@ class PlayedFile(LiveSource):
                     shown = shown if shown > before else before + step
                     if _sleep_until(began + shown, self._stop):
                         return
-                    yield Picture(shown, partial(bgr, frame))
+                    yield Picture(shown, partial(bgr, frame), partial(sampled, frame))
                 if first is None:
                     raise OSError("there is no picture in it")
             if not self._loop:

@@ -16,7 +16,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 PIPELINE = (
     "( appsrc name=pictures is-live=true format=time do-timestamp=false block=false max-bytes=4000000 "
@@ -81,7 +81,8 @@ def main():
     server.get_mount_points().add_factory("/camera", camera)
     loop = GLib.MainLoop()
     server.attach(None)
-    print(server.get_bound_port(), flush=True)
+    sys.stdout.write(f"{server.get_bound_port()}\n")
+    sys.stdout.flush()
     threading.Thread(target=camera.obey, args=(loop,), daemon=True).start()
     loop.run()
 

@@ -53,7 +53,9 @@ class RtspCamera:
     def __init__(self, frames, epoch, *, size, rate, port=0):
         script = Path(__file__).with_name("rtsp_server.py")
         words = [SYSTEM_PYTHON, script, frames, *size, rate, epoch, port]
-        self.process = subprocess.Popen([str(w) for w in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [str(w) for w in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.port = int(self.process.stdout.readline())
         self.address = f"rtsp://viewer:s3cret@127.0.0.1:{self.port}/camera"
 
@@ -173,11 +175,7 @@ def motion_jpeg(clip, *, size=(192, 144), rate=10, seconds=600):
 
 
 class Collector(Quiet):
-    """Takes webhooks; `answers` are the statuses to give first."""
-
-    answers: list = []
-    bodies: list = []
-    tokens: list = []
+    """Takes webhooks; `collector` makes one."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -190,6 +188,7 @@ class Collector(Quiet):
 
 
 def collector(*answers):
+    """A `Collector` that gives these statuses first, then 204."""
     return type("Collector", (Collector,), {"answers": list(answers), "bodies": [], "tokens": []})
 
 
