@@ -86,7 +86,7 @@ def test_eval_says_which_threshold_and_reranks(crops):
     )
     assert done.exit_code == 0, done.output
     assert "re-ranked" in done.stdout
-    assert "the same up to a cosine distance of" in done.stdout
+    assert "The same up to a cosine distance of" in done.stdout
     assert "take it as a hint" in done.stdout  # so few pairs
 
 
