@@ -74,7 +74,7 @@ class Verification:
             allowed = round(p.false_match_rate * impostors)
             doubt = f"; only {allowed} such pairs here, so take it as a hint" if allowed < TRUSTED else ""
             lines.append(
-                f"The same up to a cosine distance of {p.threshold:.3f}: {p.false_match_rate:.2%} of different pairs "
+                f"the same up to a cosine distance of {p.threshold:.3f}: {p.false_match_rate:.2%} of different pairs "
                 f"are called the same, {p.false_non_match_rate:.1%} of the same are missed{doubt}"
             )
         return lines

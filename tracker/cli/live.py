@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.cli.console import stderr
+from tracker.cli.console import stderr, stdout
 
 if TYPE_CHECKING:
     from tracker.live.service import LiveService
     from tracker.live.settings import LiveSettings
+    from tracker.live.web.server import Server
 
 EPILOG = """
 [bold]Examples[/]
@@ -28,6 +28,8 @@ EPILOG = """
   reacquire live cameras.yaml --no-page                        without the page
 
   reacquire live cameras.yaml --check                          only look whether the file is right
+
+  reacquire live --hash-password                               for the page's login
 """
 
 
@@ -37,7 +39,7 @@ def live(
         typer.Argument(
             metavar="CAMERAS.yaml|SOURCE", help="File of cameras; or one webcam's number, address or video."
         ),
-    ],
+    ] = "",
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the page listens.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, metavar="N", help="Its port; 0: any free one.")] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Show the page.")] = True,
@@ -46,9 +48,18 @@ def live(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Read the file, say what is in it, and leave.")] = False,
     seconds: Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Stop by itself after so long.")] = None,
+    hash_password: Annotated[
+        bool,
+        typer.Option("--hash-password", help="Ask for a password, print its hash for web.password_hash, and leave."),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
 ) -> None:
     """Track live cameras, keep their ids, and show them on a page."""
+    if hash_password:
+        _print_hash()
+        return
+    if not cameras:
+        raise typer.BadParameter("which cameras? Give a file of cameras, or one camera's number or address.")
     settings, path = _settings(cameras, host, port, out)
     if check:
         _tell(settings)
@@ -59,15 +70,18 @@ def live(
 
     stderr.print("loading …", highlight=False)
     service = LiveService(settings, path)
+    server = None
     with interruptible(service.ask_to_stop):
         try:
             service.start()
             server = _serve_page(service, settings) if page else None
             service.wait(seconds)
+        finally:
+            if server is not None:
+                server.ask_to_stop()  # viewers say goodbye while the service stops
+            service.stop()
             if server is not None:
                 server.stop()
-        finally:
-            service.stop()
     if service.failure is not None:
         stderr.print(f"[bold red]error:[/] {service.failure}", highlight=False)
         raise typer.Exit(1)
@@ -81,7 +95,8 @@ def _settings(cameras: str, host: str | None, port: int | None, out: Path | None
     path = Path(cameras) if cameras.lower().endswith((".yaml", ".yml")) else None
     settings = single_source(cameras) if path is None else load_live_settings(path)
     said = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    web = settings.web.model_copy(update=said)
+    web = settings.web.model_copy(update=said).with_environment()
+    web.check()  # before anything is loaded
     changed = {"web": web} | ({} if out is None else {"folder": out})
     return settings.model_copy(update=changed), path
 
@@ -97,14 +112,25 @@ def _tell(settings: LiveSettings) -> None:
     stderr.print("the file is right", highlight=False)
 
 
-def _serve_page(service: LiveService, settings: LiveSettings) -> Any:
+def _serve_page(service: LiveService, settings: LiveSettings) -> Server:
     """Start the page; what stops it."""
-    serve = getattr(import_module("tracker.live.web"), "serve", None)
-    if serve is None:
-        return None
+    from tracker.live.web import serve
+
     server = serve(service, settings.web)
     server.start()
+    stderr.print(f"the page is at {server.url}", highlight=False)
     return server
+
+
+def _print_hash() -> None:
+    """Asked twice on a terminal; one line of what is piped in elsewhere, so that no password is in a command."""
+    from tracker.live.web.passwords import hash_password
+
+    if sys.stdin.isatty():
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    stdout.print(hash_password(password), highlight=False, soft_wrap=True, markup=False)
 
 
 class _Redacting(logging.Formatter):

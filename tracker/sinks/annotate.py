@@ -23,9 +23,13 @@ class Annotator:
     Args:
         size: width and height of the pictures, which set the widths of lines and letters.
         frame_rate: of the video; sets the trails' length.
+        trails: draw where each track came from.
+        letters: how big, in relation to what suits a video that is seen in its own size.
     """
 
-    def __init__(self, size: tuple[int, int], frame_rate: float = 30.0) -> None:
+    def __init__(
+        self, size: tuple[int, int], frame_rate: float = 30.0, *, trails: bool = True, letters: float = 1.0
+    ) -> None:
         unit = min(size)
         lookup = sv.ColorLookup.TRACK
         line = max(2, round(unit / 300))
@@ -33,12 +37,13 @@ class Annotator:
         self._labels = sv.LabelAnnotator(
             COLOURS,
             text_color=sv.Color.BLACK,
-            text_scale=max(0.35, unit / 1500),
+            text_scale=letters * max(0.35, unit / 1500),
             text_thickness=max(1, round(unit / 800)),
             text_padding=max(2, round(unit / 250)),
             text_position=sv.Position.TOP_LEFT,
             color_lookup=lookup,
         )
+        self._draws_trails = trails
         self._trails = sv.TraceAnnotator(
             COLOURS,
             position=sv.Position.BOTTOM_CENTER,
@@ -51,7 +56,8 @@ class Annotator:
         """A copy of the frame's image with the tracks on it."""
         image = frame.image.copy()
         objects = sv.Detections(xyxy=tracks.xyxy, class_id=tracks.class_id, tracker_id=tracks.id)
-        image = self._trails.annotate(image, objects)
+        if self._draws_trails:
+            image = self._trails.annotate(image, objects)
         image = self._boxes.annotate(image, objects)
         drawn: NDArray[np.uint8] = self._labels.annotate(image, objects, labels=[f"#{i}" for i in tracks.id.tolist()])
         return drawn

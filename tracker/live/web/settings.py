@@ -43,7 +43,7 @@ class WebSettings(Settings):
     trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For and -Proto are believed")
     max_viewers: int = Field(100, ge=1, le=10_000, description="streams of pictures or of events at a time, each")
     allow_sources: bool = Field(False, description="let the API add cameras by their address")
-    grid: PictureSettings = PictureSettings(width=480, fps=5, quality=75)
+    grid: PictureSettings = PictureSettings(width=640, fps=5, quality=75)
     large: PictureSettings = PictureSettings(width=1280, fps=12, quality=80)
     login_failures: Annotated[int, Field(ge=1, le=1000)] = Field(
         5, description="in a row from one address, then a wait"
