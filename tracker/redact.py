@@ -13,10 +13,8 @@ _SECRET = (
 _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
     for pattern, shown in (
-        # Up to the last @ before a space: passwords hold @, / and : where people forget to encode them.
-        (rf"({_SCHEME})\S*@", rf"\1{MASK}@"),
-        # The same with a space in the password.
-        (rf"({_SCHEME})[^\s/@:]+:[^@\r\n]*@", rf"\1{MASK}@"),
+        # Up to the last @ of the line: passwords hold @, /, : and spaces where people forget to encode them.
+        (rf"({_SCHEME})[^\r\n]*@", rf"\1{MASK}@"),
         # An address inside another one's query, encoded once or more often.
         (r"(%(?:25)*3a(?:%(?:25)*2f){2})[^\s&]*%(?:25)*40", rf"\1{MASK}%40"),
         # user=…&password=…, in a query or, as some cameras have it, in the path.

@@ -104,7 +104,8 @@ class Camera:
         self._rate_in, self._rate_out = Rate(), Rate()
         self._latency = Latency()
         self._arrived = 0
-        self.served = time.monotonic()
+        self._came = time.monotonic()
+        self.progress = 0.0
 
     # What the scheduler does with it.
 
@@ -113,16 +114,30 @@ class Camera:
         """Whether there is a picture to track."""
         return self.source.waiting
 
+    def expects(self, within: float) -> bool:
+        """Whether a picture is to be expected within so many seconds."""
+        if self.source.connection.state != "live":
+            return False
+        return time.monotonic() + within >= self._came + 0.9 / self._rate
+
     @property
-    def urgency(self) -> float:
-        """Pictures that it has not been served, by the rate that it wants."""
-        wanted = self.settings.target_fps or max(self._rate_in.per_second(), 1.0)
-        return (time.monotonic() - self.served) * wanted
+    def _rate(self) -> float:
+        """Pictures a second that are wanted and come."""
+        coming = max(self._rate_in.per_second(), 1.0)
+        return min(self.settings.target_fps or coming, coming)
+
+    def pay(self, least: float) -> None:
+        """Count a served picture: `progress` is how far it has been served, in seconds at the rate that it wants.
+
+        One that had nothing to serve for a while starts from `least`, so that it cannot save up turns.
+        """
+        self.progress = max(self.progress, least) + 1 / self._rate
 
     def take(self) -> Taken | None:
         """The newest picture, to be tracked."""
-        self.served = time.monotonic()
-        return self.source.take()
+        taken = self.source.take()
+        self._came = time.monotonic() if taken is None else taken.arrival
+        return taken
 
     def track(self, taken: Taken, detections: Detections) -> None:
         """Track one picture, tell what happened, and show it."""

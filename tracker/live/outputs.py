@@ -9,10 +9,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from tracker.live.events import as_json
 from tracker.live.outlet import Outlet
@@ -64,6 +66,12 @@ class Webhook:
         self.name, self.dropped, self.sent = "webhook", 0, 0
         self.trouble: str | None = None
         self._settings = settings
+        self._address, user = without_user(settings.url.get_secret_value())
+        self._headers = {"Content-Type": "application/json", "User-Agent": "reacquire"}
+        if settings.token is not None:
+            self._headers["Authorization"] = f"Bearer {settings.token.get_secret_value()}"
+        elif user is not None:
+            self._headers["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
         self._waiting: deque[Event] = deque()
         self._changed = threading.Condition()
         self._stopped = False
@@ -132,11 +140,8 @@ class Webhook:
 
     def _post(self, batch: list[Event]) -> str | None:
         """Send; what went wrong and may be tried again, or None."""
-        headers = {"Content-Type": "application/json", "User-Agent": "reacquire"}
-        if self._settings.token is not None:
-            headers["Authorization"] = f"Bearer {self._settings.token.get_secret_value()}"
         body = json.dumps({"events": [as_json(event) for event in batch]}).encode()
-        request = urllib.request.Request(self._settings.url.get_secret_value(), body, headers)
+        request = urllib.request.Request(self._address, body, self._headers)
         try:
             with urllib.request.urlopen(request, timeout=self._settings.timeout_seconds):
                 return None
@@ -148,6 +153,13 @@ class Webhook:
             return f"the server answers {error.code}"
         except (OSError, ValueError) as error:
             return redact(str(getattr(error, "reason", error)))
+
+
+def without_user(address: str) -> tuple[str, str | None]:
+    """An address without the user in it, and that as `user:password`."""
+    parts = urlsplit(address)
+    user, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=host)), unquote(user) if at else None
 
 
 class Mqtt:

@@ -19,6 +19,8 @@ TICK = 0.25
 """Seconds between looks at what happens without pictures."""
 OVERLOAD = 0.1
 """Share of wanted pictures that are dropped, beyond which the service is overloaded."""
+SAVED_SECONDS = 0.5
+"""Turns that a camera without pictures may save up, in seconds of its rate."""
 FAILURES = 10
 """Batches in a row that fail, after which the service gives up."""
 
@@ -28,9 +30,9 @@ Perceive = Callable[[Sequence[Frame], Sequence[Wish]], list[Detections]]
 class Scheduler:
     """Takes the newest picture of each camera that has one, through the networks, to its tracker.
 
-    A batch begins with the first picture and waits for others until it is full, every live camera is in it, or the
-    deadline has passed: a slow camera never holds it. When there are more pictures than the networks can take, those
-    cameras come first that are behind most, measured in pictures of the rate that they want; so all slow alike.
+    A batch begins with the first picture and waits for others that are due, until it is full or the deadline has
+    passed: a slow camera never holds it. When there are more pictures than the networks can take, those
+    cameras come first that have been served least, measured by the rate that each wants; so all slow alike.
 
     Args:
         cameras: to serve.
@@ -95,13 +97,17 @@ class Scheduler:
         return [camera for camera in self._cameras if camera.waiting]
 
     def _choose(self) -> list[Camera]:
-        """The cameras of the next batch, those that are behind most first."""
+        """The cameras of the next batch, those that were served least first."""
         with self._news:
             self._news.wait_for(lambda: self._stop or self._ready(), TICK)
-            live = sum(camera.source.connection.state == "live" for camera in self._cameras)
-            enough = min(self._batch, live)
+            expected = sum(camera.waiting or camera.expects(self._deadline) for camera in self._cameras)
+            enough = min(self._batch, expected)
             self._news.wait_for(lambda: self._stop or len(self._ready()) >= enough, self._deadline)
-        return sorted(self._ready(), key=lambda camera: -camera.urgency)[: self._batch]
+        chosen = sorted(self._ready(), key=lambda camera: camera.progress)[: self._batch]
+        least = max(camera.progress for camera in self._cameras) - SAVED_SECONDS
+        for camera in chosen:
+            camera.pay(least)
+        return chosen
 
     def _serve(self, taken: Sequence[tuple[Camera, Taken]]) -> None:
         frames = [Frame(picture.image, 0, picture.timestamp, camera.name) for camera, picture in taken]

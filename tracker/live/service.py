@@ -185,9 +185,8 @@ class LiveService:
         with self._geometry_lock:
             checked = load_settings(_Geometry, {"zones": list(zones), "lines": list(lines)}, name=camera)
             # For unique names, as the file will be read.
-            CameraSettings.model_validate(
-                {"name": camera, "source": "0", "tracker": found.settings.tracker} | checked.model_dump()
-            )
+            whole = {"name": camera, "source": "0", "tracker": found.settings.tracker} | checked.model_dump()
+            load_settings(CameraSettings, whole, name=camera)
             _check_classes(checked.zones, checked.lines, dict(self._perception.class_names))
             if self._path is not None:
                 plain = checked.model_dump(mode="json", exclude_none=True)

@@ -27,7 +27,7 @@ STEADY_SECONDS = 10.0
 CLOCK_JUMP = 2.0
 """A stream's clock that strays further from the arrival of its pictures, in seconds, is set anew."""
 THUMBNAIL = (48, 36)
-STILL_MEAN, STILL_MOST = 0.6, 4
+STILL_MEAN, STILL_MOST = 1.5, 6
 """Grey levels by which thumbnails of a frozen picture may differ: what compression alone does to it."""
 SAME_PIXELS, SAME_PICTURES = 0.99, 0.2
 """Share of sampled pixels that are equal in two equal pictures; of a frozen stream's that equal the one before: not

@@ -1,0 +1,330 @@
+"""The service with a detector that costs nothing: fairness, events, checkpoints, recordings, tables."""
+
+import logging
+import time
+
+import av
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from servers import until
+
+from tracker.errors import ConfigError
+from tracker.live.cameras_file import save_geometry
+from tracker.live.recording import Recorder, pixelated
+from tracker.live.service import LiveService
+from tracker.live.settings import LiveSettings, RecordSettings, load_live_settings
+from tracker.sinks.parquet import ParquetSink
+from tracker.types import Detections, Frame, Tracks
+
+pytestmark = pytest.mark.timeout(600)  # the first engine may be compiled
+RECIPE = {"stages": [{"tracks": ["confirmed", "lost", "tentative"], "cost": "iou", "gate": 0.9}]}
+
+
+@pytest.fixture
+def film(tmp_path):
+    """Four seconds, 25 a second, slowly brighter and darker again."""
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for i in range(100):
+            grey = np.full((240, 320, 3), 55 + 3 * min(i, 100 - i), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def make(tmp_path, film, stub_detector):
+    """Makes a service whose cameras play the film."""
+
+    def make(*cameras, seconds=0.0, path=None, **settings):
+        cameras = [{"name": f"c{i}", "source": str(film), "tracker": RECIPE} | c for i, c in enumerate(cameras)]
+        whole = {"cameras": cameras, "folder": tmp_path / "out", "device": "cpu"} | settings
+        return LiveService(LiveSettings.model_validate(whole), path, detector=stub_detector(seconds))
+
+    return make
+
+
+def kinds(service, camera=None):
+    return [event.kind for event in service.recent_events(10_000, camera)]
+
+
+def test_when_overloaded_every_camera_slows_alike(make):
+    with make({"target_fps": 25}, {"target_fps": 25}, {"target_fps": 12.5}, seconds=0.04, batch=2) as service:
+        time.sleep(2)
+        before = [c._index for c in service.cameras.values()]
+        time.sleep(4)
+        served = [c._index - b for c, b in zip(service.cameras.values(), before, strict=True)]
+        status = service.status()
+    share = np.array(served) / [100, 100, 50]  # of what they asked for
+    assert share.max() < 0.75
+    assert share.max() / share.min() < 1.25
+    assert status.overloaded
+    assert status.batch > 1.5
+    assert all(c.status().dropped > 10 for c in service.cameras.values())
+
+
+def test_a_slow_camera_never_holds_the_batch(make):
+    with make({"target_fps": 20}, {"target_fps": 1}, deadline_ms=50) as service:
+        time.sleep(4)
+        fast, slow = (camera.status() for camera in service.cameras.values())
+    assert fast.fps_out > 15
+    assert slow.fps_out < 1.5
+    assert fast.latency_p95 < 0.2
+    assert fast.dropped <= 5
+    assert not service.status().overloaded
+    assert sum(fast.latencies.counts) > 50
+
+
+def test_dead_cameras_at_the_start_do_not_matter(make, tmp_path, caplog):
+    dead = {"name": "dead", "source": "rtsp://u:s3cret@127.0.0.1:9/x", "open_seconds": 1, "first_pause": 0.2}
+    with caplog.at_level(logging.DEBUG), make({}, dead) as service:
+        until(lambda: service.cameras["c0"].latest(), 5, "the other one is live")
+        until(lambda: "camera_lost" in kinds(service, "dead"), 5, "it is told")
+        status = service.cameras["dead"].status()
+        assert status.state == "starting"
+        assert status.reason
+        assert service.cameras["c0"].status().state == "live"
+        assert service.cameras["c0"].status().tracks == 1
+    assert "s3cret" not in caplog.text + repr(service.recent_events(100)) + repr(service.settings) + repr(status)
+
+
+def test_shots_are_waited_for_and_have_what_a_page_needs(make):
+    with make({"target_fps": 10}) as service:
+        camera = service.cameras["c0"]
+        first = camera.wait(0, 5)
+        second = camera.wait(first.number, 5)
+        assert second.number > first.number
+        assert abs(second.arrived - time.time()) < 1
+        assert abs(second.timestamp - second.arrived) < 2.5
+        assert second.class_names == {0: "person", 1: "car"}
+        assert camera.wait(second.number + 1000, 0.05) is None
+        until(lambda: camera.identities(5), 5, "there is a sighting")
+        sighting = camera.identities(5)[0]
+        crop = cv2.imdecode(np.frombuffer(sighting.crop, np.uint8), cv2.IMREAD_COLOR)
+        assert crop.shape[0] > 50
+        assert sighting.class_name == "person"
+        assert camera.identities(0) == []
+
+
+def test_zones_and_lines_are_told_and_changed_at_once(make, film, tmp_path):
+    path = tmp_path / "cameras.yaml"
+    path.write_text(f"cameras:\n  - name: c0   # the only one\n    source: {film}\n")
+    line = {"name": "middle", "points": [[0.45, 1.0], [0.45, 0.0]]}
+    zone = {"name": "right", "polygon": [[0.45, 0], [1, 0], [1, 1], [0.45, 1]], "dwell": 0.4, "classes": ["person"]}
+    with make({"target_fps": 25}, path=path) as service:
+        until(lambda: service.cameras["c0"].latest(), 5, "live")
+        for bad in ({"name": "x", "polygon": [[0, 0], [1, 1]]}, {"name": "x", "polygon": [[0, 0], [2, 0], [1, 1]]}):
+            with pytest.raises(ConfigError):
+                service.set_geometry("c0", [bad], [])
+        with pytest.raises(ConfigError, match="person"):
+            service.set_geometry("c0", [zone | {"classes": ["persn"]}], [])
+        with pytest.raises(ConfigError, match="twice"):
+            service.set_geometry("c0", [zone, zone], [])
+        with pytest.raises(KeyError):
+            service.set_geometry("c9", [], [])
+        assert path.read_text().count("\n") == 3
+        service.set_geometry("c0", [zone], [line])
+        wanted = {"entered", "line_crossed", "zone_entered", "zone_dwell", "zone_left"}
+        until(lambda: wanted <= set(kinds(service)), 10, "all kinds of events")
+        status = service.cameras["c0"].status()
+        crossed = [e for e in service.recent_events(1000) if e.kind == "line_crossed"]
+    assert {e.data["direction"] for e in crossed[:2]} == {"a_to_b", "b_to_a"}
+    assert sum(n["person"] for n in status.lines["middle"].values()) >= 1
+    assert status.counts == {"person": 1}
+    assert status.zones["right"] in ({}, {"person": 1})
+    assert "# the only one" in path.read_text()
+    assert load_live_settings(path).cameras[0].zones[0].dwell == 0.4
+    assert save_geometry(path, "c0", [], []).name.endswith(".bak")
+
+
+def test_a_restart_keeps_the_ids(make):
+    with make({"target_fps": 10}) as service:
+        camera = service.cameras["c0"]
+        until(lambda: camera.latest() and len(camera.latest().tracks), 5, "a track")
+        time.sleep(0.5)
+        before, events = camera.latest().tracks.id.tolist(), service.events.next_number
+    assert before == [1]
+    with make({"target_fps": 10, "loop": True}) as service:  # the person jumps back to where the film begins
+        camera = service.cameras["c0"]
+        until(lambda: camera.latest() and len(camera.latest().tracks), 5, "a track")
+        assert service.events.next_number >= events
+        after = camera.latest().tracks.id.tolist()
+        counts = camera.status().counts
+    assert after in ([1], [2])  # never a third, and never 1 for somebody else
+    assert counts == {"person": after[0]}
+
+
+def test_ids_are_never_given_twice_even_after_long(make):
+    with make({}) as service:
+        until(lambda: service.cameras["c0"].status().counts, 5, "a track")
+    with make({}, checkpoint={"valid_seconds": 0}) as service:
+        shot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
+    assert shot.tracks.id.tolist() == [2]
+
+
+def test_a_damaged_checkpoint_is_put_aside(make, tmp_path, caplog):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/checkpoint.npz").write_bytes(b"PK\x03\x04 nonsense")
+    with make({}) as service:
+        until(lambda: service.cameras["c0"].status().counts, 5, "a track")
+    assert "cannot be taken up" in caplog.text
+    assert (tmp_path / "out/checkpoint.damaged").exists()
+
+
+def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
+    path = tmp_path / "out/checkpoint.npz"
+    for keep in (False, True):
+        with make({}, checkpoint={"keep_appearance": keep}) as service:
+            engine = service.cameras["c0"].engine
+            state = engine.state_dict()
+            rows = np.ones((2, state["looks"].shape[1], 8), np.float32)
+            quality = np.zeros((2, state["looks"].shape[1]))
+            service.cameras["c0"].source.stop()
+            time.sleep(0.3)
+            with service.cameras["c0"].lock:
+                engine.load_state_dict(
+                    engine.state_dict()
+                    | {"table": np.zeros((2, state["table"].shape[1])), "looks": rows, "quality": quality}
+                )
+        with np.load(path) as saved:
+            assert (saved["0/looks"].size > 0) == keep
+            assert (saved["0/quality"].size > 0) == keep
+        assert path.stat().st_mode & 0o077 == 0
+        path.unlink()
+
+
+def test_what_is_recorded_plays_and_is_limited(make, tmp_path):
+    record = {"boxes": True, "segment_minutes": 1 / 60, "min_free_gb": 0}
+    with make({"record": record, "target_fps": 12.5}) as service:
+        time.sleep(3.5)
+        assert service.cameras["c0"].status().recording == "on"
+    segments = sorted((tmp_path / "out/recordings/c0").glob("*/*.mp4"))
+    assert len(segments) >= 3
+    times = []
+    for path in segments:
+        with av.open(str(path)) as container:
+            assert container.streams.video[0].codec_context.name == "h264"
+            times.append([frame.time for frame in container.decode(video=0)])
+    assert sum(map(len, times)) >= 30
+    assert np.allclose(np.diff(times[0]), 0.08, atol=0.045)
+    table = pq.read_table(next((tmp_path / "out/tracks/c0").glob("*.parquet")))
+    assert table.num_rows >= 30
+    assert abs(table["timestamp"][0].as_py() - time.time()) < 60
+
+
+def tracked(image, boxes, at):
+    from tracker.live.camera import Tracked
+
+    n = len(boxes)
+    return Tracked(
+        "c",
+        Frame(image, 0, at, "c"),
+        Detections(np.array(boxes, np.float32).reshape(-1, 4), np.ones(n)),
+        Tracks.empty(),
+    )
+
+
+def test_old_segments_make_room(tmp_path):
+    recorder = Recorder(tmp_path, "c", RecordSettings(max_gb=1e-6, min_free_gb=0, segment_minutes=0.01), frozenset({0}))
+    image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for i in range(12):
+        recorder.handle(tracked(image, [], 1e9 + i))
+    recorder.finish()
+    assert 1 <= len(list((tmp_path / "recordings/c").glob("*/*.mp4"))) <= 2
+
+
+def test_blurred_people_cannot_be_made_out(tmp_path):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (100, 100, 3), np.uint8)
+    blurred = pixelated(image, np.array([[40.0, 30, 60, 80]], np.float32))
+    inside = blurred[30:80, 40:60].reshape(-1, 3)
+    assert len(np.unique(inside, axis=0)) <= 6 * 20
+    assert (blurred[:20] == image[:20]).all()
+    assert (image == np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8)).all()
+
+
+def test_a_person_whom_the_detector_misses_for_a_moment_stays_blurred(tmp_path):
+    recorder = Recorder(tmp_path, "c", RecordSettings(blur=True, min_free_gb=0), frozenset({0}))
+    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8)
+    seen = recorder._blur(tracked(image, [[40, 30, 60, 80]], 10.0))
+    missed = recorder._blur(tracked(image, [], 10.5))
+    later = recorder._blur(tracked(image, [], 12.0))
+    assert (seen == missed).all()
+    assert (later == image).all()
+
+
+def test_a_full_disk_stops_recording_and_not_tracking(make, monkeypatch):
+    import shutil
+
+    real = shutil.disk_usage
+    free = {"bytes": 10**12}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: real(path)._replace(free=free["bytes"]))
+    monkeypatch.setattr("tracker.live.recording.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(Recorder, "RETRY_SECONDS", 0.5)
+    with make({"record": {}}) as service:
+        camera = service.cameras["c0"]
+        until(lambda: camera.status().recording == "on" and camera.latest(), 5, "recording")
+        free["bytes"] = 10**6
+        until(lambda: "the disk is full" in camera.status().recording, 5, "it stops, and says why")
+        number = camera.latest().number
+        assert camera.wait(number + 5, 5)
+        free["bytes"] = 10**12
+        until(lambda: camera.status().recording == "on", 5, "it goes on")
+
+
+def test_a_write_that_fails_stops_recording_and_not_tracking(tmp_path, caplog):
+    """The same with the operating system's own limit on a file's size, as a disk that is full to the byte."""
+    import resource
+    import signal
+
+    recorder = Recorder(tmp_path, "c", RecordSettings(min_free_gb=0), frozenset({0}))
+    recorder.start()
+    noise = np.random.default_rng(0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
+    try:
+        for i in range(60):
+            recorder.put(tracked(noise.integers(0, 255, (240, 320, 3), np.uint8), [], 1e9 + i / 5))
+            time.sleep(0.02)
+        until(lambda: recorder.trouble, 5, "it is noticed")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    recorder.stop()
+    recorder.join(5)
+
+
+def test_parts_of_a_killed_process_are_joined_at_the_next_start(make, tmp_path, film):
+    folder = tmp_path / "out/tracks/c0"
+    folder.mkdir(parents=True)
+    sink = ParquetSink(folder / "2026-01-01T00Z.parquet", {0: "person"})
+    one = Tracks([1], [[0, 0, 1, 1]], [1], [0], [0], [1])
+    sink.write(Frame(np.zeros((2, 2, 3), np.uint8), 0, 1.0), Detections.empty(), one)
+    sink._flush()
+    (folder / "2026-01-01T00Z.parquet.parts/000001.partial.parquet").write_bytes(b"PAR1 half")
+    with make({}):
+        pass
+    assert pq.read_table(folder / "2026-01-01T00Z.parquet").num_rows == 1
+
+
+def test_networks_that_always_fail_end_the_service(make, monkeypatch):
+    service = make({"target_fps": 25})
+
+    def broken(frames):
+        raise RuntimeError("CUDA error at rtsp://u:s3cret@h")
+
+    with service:
+        service._perception.detector.detect = broken
+        assert service.wait(10)
+    assert "CUDA error" in service.failure
+    assert "s3cret" not in service.failure
+
+
+def test_unknown_classes_are_refused_before_anything_starts(make):
+    with pytest.raises(ConfigError, match="persn"):
+        make({"classes": ["persn"]})

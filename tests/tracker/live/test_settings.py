@@ -1,0 +1,181 @@
+"""The cameras' file: mistakes are named, passwords are not."""
+
+import pytest
+import yaml
+
+from tracker.errors import ConfigError
+from tracker.live.cameras_file import BACKUPS, save_geometry, with_items
+from tracker.live.settings import load_live_settings, single_source
+
+CAMERA = {"name": "gate", "source": "rtsp://admin:s3cret@10.0.0.2/ch1"}
+
+
+def load(tmp_path, content, **environment):
+    path = tmp_path / "cameras.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return load_live_settings(path, environment)
+
+
+def test_the_example_is_right(root):
+    settings = load_live_settings(
+        root / "configs/cameras.example.yaml", {"GATE_PASSWORD": "x", "MQTT_PASSWORD": "y", "WEBHOOK_TOKEN": "z"}
+    )
+    assert len(settings.cameras) >= 3
+    assert settings.cameras[0].source.get_secret_value().startswith("rtsp://")
+
+
+def test_defaults_lie_under_each_camera(tmp_path):
+    settings = load(
+        tmp_path,
+        {
+            "defaults": {"target_fps": 5, "tracker": "bytetrack", "classes": ["person"]},
+            "cameras": [CAMERA, {"name": "yard", "source": 0, "target_fps": 10, "tracker": "default"}],
+        },
+    )
+    gate, yard = settings.cameras
+    assert (gate.target_fps, gate.tracker.name, gate.classes) == (5, "bytetrack", ("person",))
+    assert (yard.target_fps, yard.tracker.name, yard.source.get_secret_value()) == (10, "default", "0")
+
+
+def test_the_environment_fills_in(tmp_path):
+    camera = CAMERA | {"source": "rtsp://admin:${GATE_PASSWORD}@10.0.0.2/ch1"}
+    settings = load(tmp_path, {"cameras": [camera]}, GATE_PASSWORD="s3cret")
+    assert settings.cameras[0].source.get_secret_value() == CAMERA["source"]
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in settings.model_dump_json()
+    with pytest.raises(ConfigError, match="GATE_PASSWORD"):
+        load(tmp_path, {"cameras": [camera]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"targetfps": 5}, r"cameras\.0\.targetfps: unknown key; did you mean 'target_fps'"),
+        ({"target_fps": 0}, r"cameras\.0\.target_fps: .*greater than 0"),
+        ({"tracker": "bytetrak"}, r"cameras\.0\.tracker: .*did you mean 'bytetrack'"),
+        ({"tracker": {"stages": []}}, r"cameras\.0\.tracker\.stages"),
+        ({"source": "rtspp://u:s3cret@h"}, r"cameras\.0\.source: expected an address that begins with rtsp://"),
+        ({"source": ["rtsp://u:s3cret@h"]}, r"cameras\.0\.source"),
+        ({"source": "gone.mp4"}, r"cameras\.0\.source: gone\.mp4: no such file"),
+        ({"name": "../x"}, r"cameras\.0\.name"),
+        ({"zones": [{"name": "z", "polygon": [[0, 0], [1, 1]]}]}, r"cameras\.0\.zones\.0\.polygon: .*at least 3"),
+        ({"zones": [{"name": "z", "polygon": [[0, 0], [100, 0], [1, 1]]}]}, r"zones\.0\.polygon\.1\.0: .*less than"),
+        ({"lines": [{"name": "l", "points": [[0, 0], [1, 1]]}] * 2}, r"the line 'l' is there twice"),
+        ({"record": {"blurr": True}}, r"cameras\.0\.record\.blurr: unknown key; did you mean 'blur'"),
+    ],
+)
+def test_mistakes_are_named_and_passwords_are_not(tmp_path, change, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, {"cameras": [CAMERA | change]})
+    assert "s3cret" not in str(caught.value)
+    assert str(tmp_path / "cameras.yaml") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"cameras": []}, "cameras: .*at least 1"),
+        ({"cameras": [CAMERA, CAMERA]}, "the camera 'gate' is there twice"),
+        ({"cameras": {"gate": CAMERA}}, "cameras"),
+        ({"camera": [CAMERA]}, "camera: unknown key; did you mean 'cameras'"),
+        ({"cameras": [CAMERA], "defaults": 3}, "defaults: expected keys of a camera"),
+        ({"cameras": [CAMERA], "mqtt": {"host": "h", "topic": "a/#"}}, "mqtt.topic"),
+        ({"cameras": [CAMERA], "webhook": {"url": "ftp://u:s3cret@h"}}, "webhook.url"),
+        ("cameras:\n  - name: a\n    name: b\n", "line 3: key 'name' is there twice"),
+    ],
+)
+def test_mistakes_of_the_whole_file(tmp_path, content, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(tmp_path, content)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_one_source_needs_no_file(clip):
+    assert single_source("0").cameras[0].name == "camera"
+    assert single_source("rtsp://u:s3cret@h/x").cameras[0].name == "camera"
+    assert single_source(str(clip)).cameras[0].name == "plaza"
+    with pytest.raises(ConfigError, match="no such file"):
+        single_source("nothing.mp4")
+
+
+FILE = """\
+# All our cameras.
+cameras:
+  - name: gate   # the front
+    source: rtsp://admin:${GATE_PASSWORD}@10.0.0.2/ch1
+    zones:
+      - {name: old, polygon: [[0, 0], [1, 0], [1, 1]]}
+  # The back.
+  - name: yard
+    source: "0"
+"""
+ZONE = {"name": "door", "polygon": [[0.1, 0.2], [0.3, 0.2], [0.3, 0.4]], "dwell": 5.0}
+LINE = {"name": "kerb", "points": [[0.0, 0.5], [1.0, 0.5]]}
+
+
+def test_zones_are_saved_with_a_backup_and_comments_stay(tmp_path):
+    path = tmp_path / "cameras.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    path.chmod(0o640)
+    copy = save_geometry(path, "gate", [ZONE], [LINE])
+    assert copy.read_text(encoding="utf-8") == FILE
+    text = path.read_text(encoding="utf-8")
+    old = "    zones:\n      - {name: old, polygon: [[0, 0], [1, 0], [1, 1]]}\n"
+    zones = "    zones:\n      - {name: door, polygon: [[0.1, 0.2], [0.3, 0.2], [0.3, 0.4]], dwell: 5.0}\n"
+    lines = "    lines:\n      - {name: kerb, points: [[0.0, 0.5], [1.0, 0.5]]}\n"
+    assert text == FILE.replace(old, zones + lines)
+    assert path.stat().st_mode & 0o777 == 0o640
+    gate, yard = load_live_settings(path, {"GATE_PASSWORD": "x"}).cameras
+    assert gate.zones[0].name == "door"
+    assert gate.lines[0].points == ((0.0, 0.5), (1.0, 0.5))
+    assert yard.zones == ()
+    save_geometry(path, "gate", [], [])
+    assert load_live_settings(path, {"GATE_PASSWORD": "x"}).cameras[0].zones == ()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        FILE,
+        FILE.replace("\n", "\r\n"),
+        "cameras: [{name: gate, source: '0'}, {name: yard, source: '1', zones: []}]",
+        "cameras: [{name: gate, source: '0', zones: [], lines: [], }]  # end",
+        "cameras:\n- zones: []\n  name: gate\n  source: '0'\n# end",
+        "cameras:\n- name: gate\n  source: '0'",
+        "x: &z\n- {name: a, polygon: [[0, 0], [1, 0], [1, 1]]}\ncameras:\n- name: gate\n  source: '0'\n  zones: *z\n",
+        "defaults:\n  zones:\n  - {name: a, polygon: [[0, 0], [1, 0], [1, 1]]}\n"
+        "cameras:\n- {name: gate, source: '0'}\n",
+        "cameras:\n  - name: gate\n    source: '0'\n    zones:\n    - name: a\n      polygon:\n      - [0, 0]\n"
+        "      - [1, 0]\n"
+        "      - [1, 1]\n      # a corner\n\n    target_fps: 5  # slow\n",
+    ],
+)
+def test_any_way_of_writing_is_kept(content):
+    before = yaml.safe_load(content)
+    text = content
+    for items in ([ZONE], [ZONE, ZONE | {"name": "Füße"}], [], [ZONE]):
+        text = with_items(text, "gate", "zones", items)
+        after = yaml.safe_load(text)
+        gate = after["cameras"][0] | {"zones": None}
+        assert (after["cameras"][0].get("zones") or []) == items
+        assert gate == before["cameras"][0] | {"zones": None}
+        assert after["cameras"][1:] == before["cameras"][1:]
+        assert text.count("#") == content.count("#")
+        assert text.count("\r\n") in (0, text.count("\n"))
+
+
+def test_backups_do_not_pile_up(tmp_path):
+    path = tmp_path / "cameras.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    for _ in range(BACKUPS + 5):
+        save_geometry(path, "yard", [ZONE], [])
+    assert len(list(tmp_path.glob("*.bak"))) == BACKUPS
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_camera_that_is_gone_from_the_file_is_said(tmp_path):
+    path = tmp_path / "cameras.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    with pytest.raises(ConfigError, match="'attic' is no longer in it"):
+        save_geometry(path, "attic", [ZONE], [])
+    assert path.read_text(encoding="utf-8") == FILE
