@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.compiled import compiled
-from tracker.evaluation.matching import EPSILON, assignment
+from tracker.evaluation.matching import EPSILON, match_frame
 from tracker.evaluation.sequence import Float64, Int64, Sequence
 
 THRESHOLD = 0.5
@@ -174,30 +174,25 @@ def _follow(
     chosen, switch, resumed = np.full(boxes, -1, np.int64), np.zeros(boxes, np.bool_), np.zeros(boxes, np.bool_)
     track = np.full(truths, -1, np.int64)  # of each identity's last match
     when = np.full(truths, -2, np.int64)  # that was, counted in frames that could match
+    score = np.zeros(len(similarity))
     now = -1
     for frame in range(len(truth_first) - 1):
         t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
         if t0 == t1 or r0 == r1:
             continue
         now += 1
-        cost = np.zeros((t1 - t0, r1 - r0))
         for t in range(t0, t1):
             goes_on = track[truth_id[t]] if when[truth_id[t]] == now - 1 else -1
             for pair in range(pair_first[t], pair_first[t + 1]):
                 if similarity[pair] >= THRESHOLD - EPSILON:
-                    bonus = CONTINUITY if result_id[pair_result[pair]] == goes_on else 0.0
-                    cost[t - t0, pair_result[pair] - r0] = -(bonus + similarity[pair])
-        columns = assignment(cost)
+                    score[pair] = (CONTINUITY if result_id[pair_result[pair]] == goes_on else 0.0) + similarity[pair]
+        match_frame(t0, t1, r0, r1, pair_first, pair_result, score, chosen)
         for t in range(t0, t1):
-            if columns[t - t0] < 0 or cost[t - t0, columns[t - t0]] >= -EPSILON:
-                continue
-            for pair in range(pair_first[t], pair_first[t + 1]):
-                if pair_result[pair] - r0 == columns[t - t0]:
-                    chosen[t] = pair
-            identity, mine = truth_id[t], result_id[r0 + columns[t - t0]]
-            switch[t] = track[identity] >= 0 and track[identity] != mine
-            resumed[t] = when[identity] != now - 1
-            track[identity], when[identity] = mine, now
+            if chosen[t] >= 0:
+                identity, mine = truth_id[t], result_id[pair_result[chosen[t]]]
+                switch[t] = track[identity] >= 0 and track[identity] != mine
+                resumed[t] = when[identity] != now - 1
+                track[identity], when[identity] = mine, now
     return chosen, switch, resumed
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.evaluation.matching import EPSILON, match
-from tracker.evaluation.sequence import Float64, Int64, Sequence
+from tracker.evaluation.sequence import Float64, Int64, Sequence, numbered
 
 THRESHOLDS = np.arange(0.05, 0.99, 0.05)
 
@@ -63,31 +65,35 @@ def hota(sequence: Sequence) -> Hota:
     if not s.truth_boxes or not s.result_boxes:
         zero, one = np.zeros(levels), np.ones(levels)
         return Hota(zero, zero + s.result_boxes, zero + s.truth_boxes, zero, zero, zero, one)
-    names, name = np.unique(s.truth_id[s.pair_truth] * s.results + s.result_id[s.pair_result], return_inverse=True)
+    names, name = s.id_pairs()
     lives, tracks = s.counts()
     life, track = lives[names // s.results], tracks[names % s.results]
     score = _alignment(s, name, life + track)[name] * s.similarity
     pairs = match(s.truth_first, s.result_first, s.pair_first, s.pair_result, score)
     pairs = pairs[pairs >= 0]
-    overlap, name = s.similarity[pairs], name[pairs]
-    tp, located, accuracy, recall, precision = (np.zeros(levels) for _ in range(5))
-    for level, threshold in enumerate(THRESHOLDS):
-        hit = overlap >= threshold - EPSILON
-        tp[level], located[level] = hit.sum(), overlap[hit].sum()
-        count = np.bincount(name[hit], minlength=len(names))
-        divisor = max(1, tp[level])
-        accuracy[level] = (count * (count / np.maximum(1, life + track - count))).sum() / divisor
-        recall[level] = (count * (count / np.maximum(1, life))).sum() / divisor
-        precision[level] = (count * (count / np.maximum(1, track))).sum() / divisor
+    overlap, (known, name) = s.similarity[pairs], numbered(name[pairs])
+    life, track = life[known][:, None], track[known][:, None]
+    # At how many thresholds, which ascend, each match counts; from that, sums of all that count at each.
+    passed = np.searchsorted(THRESHOLDS - EPSILON, overlap, "right")
+    tp = _from(np.bincount(passed, minlength=levels + 1).astype(np.float64))
+    located = _from(np.bincount(passed, overlap, minlength=levels + 1))
+    table = np.bincount(name * (levels + 1) + passed, minlength=len(known) * (levels + 1))
+    count = _from(table.reshape(len(known), levels + 1))
+    divisor = np.maximum(1, tp)
     return Hota(
         TP=tp,
         FP=s.result_boxes - tp,
         FN=s.truth_boxes - tp,
-        AssA=accuracy,
-        AssRe=recall,
-        AssPr=precision,
+        AssA=(count * (count / np.maximum(1, life + track - count))).sum(0) / divisor,
+        AssRe=(count * (count / np.maximum(1, life))).sum(0) / divisor,
+        AssPr=(count * (count / np.maximum(1, track))).sum(0) / divisor,
         LocA=np.maximum(1e-10, located) / np.maximum(1e-10, tp),
     )
+
+
+def _from(values: NDArray[Any]) -> NDArray[Any]:
+    """``(…, L)``: at each threshold, the sum over all matches that pass it and perhaps more."""
+    return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1][..., 1:]
 
 
 def _alignment(s: Sequence, name: Int64, boxes: Int64) -> Float64:

@@ -47,9 +47,9 @@ def identity(sequence: Sequence) -> Identity:
     Giving identity g the track t covers as many boxes as the two overlap in; the pairs that cover most in all are
     the pairs that leave fewest false and missed boxes.
     """
-    alike = sequence.similarity >= THRESHOLD
-    truth, result = sequence.truth_id[sequence.pair_truth[alike]], sequence.result_id[sequence.pair_result[alike]]
-    names, together = np.unique(truth * sequence.results + result, return_counts=True)
+    names, name = sequence.id_pairs()
+    together = np.bincount(name[sequence.similarity >= THRESHOLD], minlength=len(names))
+    names, together = names[together > 0], together[together > 0]
     first = np.searchsorted(names, np.arange(sequence.truths + 1) * sequence.results).astype(np.int64)
     chosen = solve(first, names % max(1, sequence.results), -together.astype(np.float64), sequence.results)
     covered = int(together[chosen[chosen >= 0]].sum())

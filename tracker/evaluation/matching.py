@@ -33,18 +33,37 @@ def match(truth_first: Int64, result_first: Int64, pair_first: Int64, pair_resul
     chosen = np.full(truth_first[-1], -1, np.int64)
     for frame in range(len(truth_first) - 1):
         t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
-        if pair_first[t0] == pair_first[t1]:
-            continue
-        cost = np.zeros((t1 - t0, r1 - r0))
-        for truth in range(t0, t1):
-            for pair in range(pair_first[truth], pair_first[truth + 1]):
-                cost[truth - t0, pair_result[pair] - r0] = -score[pair]
-        columns = assignment(cost)
-        for truth in range(t0, t1):
-            for pair in range(pair_first[truth], pair_first[truth + 1]):
-                if pair_result[pair] - r0 == columns[truth - t0] and score[pair] > EPSILON:
-                    chosen[truth] = pair
+        match_frame(t0, t1, r0, r1, pair_first, pair_result, score, chosen)
     return chosen
+
+
+@compiled
+def match_frame(
+    t0: int, t1: int, r0: int, r1: int, pair_first: Int64, pair_result: Int64, score: Float64, chosen: Int64
+) -> None:
+    """Write to `chosen` the pairs of one frame: true boxes `t0` up to but without `t1`, results `r0` to `r1`."""
+    partners = np.zeros(r1 - r0, np.int64)
+    contested = False
+    for truth in range(t0, t1):
+        mine = 0
+        for pair in range(pair_first[truth], pair_first[truth + 1]):
+            if score[pair] > EPSILON:
+                chosen[truth] = pair
+                mine += 1
+                partners[pair_result[pair] - r0] += 1
+                contested |= mine > 1 or partners[pair_result[pair] - r0] > 1
+    if not contested:  # nobody has a choice
+        return
+    cost = np.zeros((t1 - t0, r1 - r0))
+    for truth in range(t0, t1):
+        for pair in range(pair_first[truth], pair_first[truth + 1]):
+            cost[truth - t0, pair_result[pair] - r0] = -score[pair]
+    columns = assignment(cost)
+    for truth in range(t0, t1):
+        chosen[truth] = -1
+        for pair in range(pair_first[truth], pair_first[truth + 1]):
+            if pair_result[pair] - r0 == columns[truth - t0] and score[pair] > EPSILON:
+                chosen[truth] = pair
 
 
 @compiled
@@ -77,6 +96,11 @@ def _shortest_augmenting_paths(cost: Float64) -> Int64:
     distance, before = np.empty(m), np.empty(m, np.int64)
     candidates, passed = np.empty(m, np.int64), np.empty(m, np.int64)
     for start in range(n):
+        sink, least = _cheapest(cost[start], column_price, row_of)
+        if row_of[sink] < 0:  # as for most: no need to look further
+            row_price[start] = least
+            column_of[start], row_of[sink] = sink, start
+            continue
         for k in range(m):
             candidates[k], distance[k] = m - 1 - k, np.inf
         left, steps, travelled, row, sink = m, 0, 0.0, start, -1
@@ -111,3 +135,14 @@ def _shortest_augmenting_paths(cost: Float64) -> Int64:
             if row == start:
                 break
     return column_of
+
+
+@compiled
+def _cheapest(cost: Float64, column_price: Float64, row_of: Int64) -> tuple[int, float]:
+    """The column that a row would take first, in the order of the search, and its reduced cost."""
+    nearest, least = -1, np.inf
+    for column in range(len(cost) - 1, -1, -1):
+        length = cost[column] - column_price[column]
+        if length < least or (length == least and row_of[column] < 0):
+            nearest, least = column, length
+    return nearest, least

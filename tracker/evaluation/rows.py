@@ -92,7 +92,9 @@ def _parsed(data: bytes) -> NDArray[np.float64] | None:
         )
     except pa.ArrowInvalid:
         return None
-    return np.column_stack([column.to_numpy() for column in table.columns])
+    # Not `to_numpy`, which loads pandas.
+    columns = [[np.from_dlpack(chunk) for chunk in column.chunks] for column in table.columns]
+    return np.column_stack([np.concatenate([np.empty(0), *chunks]) for chunks in columns])
 
 
 def _read_carefully(path: Path, data: bytes, least: int, columns: str) -> NDArray[np.float64]:

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tracker.association.costs import pair_iou
 from tracker.compiled import compiled
 from tracker.errors import DataError
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
+
+
+DENSE = 1_000_000
+"""Tables of up to so many places are made without thinking."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,6 +124,15 @@ class Sequence:
             similarity[rows, self.pair_result[p0:p1] - r0] = self.similarity[p0:p1]
             yield Matchup(self.truth_id[t0:t1], self.result_id[r0:r1], similarity)
 
+    def id_pairs(self) -> tuple[Int64, Int64]:
+        """Pairs of an identity and a track that overlap somewhere.
+
+        Returns:
+            ``(K,)`` each as identity times `results` plus track, ascending; and ``(P,)`` which of them a pair of
+            boxes is.
+        """
+        return numbered(self.truth_id[self.pair_truth] * self.results + self.result_id[self.pair_result])
+
     def counts(self) -> tuple[Int64, Int64]:
         """Boxes of every identity, and of every track."""
         return (
@@ -191,8 +203,19 @@ def _numbered(frames: list[NDArray[Any]]) -> tuple[int, Int64]:
     filled = [ids for ids in frames if len(ids)]
     if not filled:
         return 0, np.empty(0, np.int64)
-    names, ids = np.unique(np.concatenate(filled), return_inverse=True)
-    return len(names), ids.astype(np.int64)
+    names, ids = numbered(np.concatenate(filled))
+    return len(names), ids
+
+
+def numbered(names: NDArray[Any]) -> tuple[NDArray[Any], Int64]:
+    """Names that there are, in order, and for each entry the number of its name, from 0 without gaps."""
+    whole = names.dtype.kind == "i" and len(names) > 0
+    if whole and names.min() >= 0 and names.max() < DENSE + 4 * len(names):  # a table is faster than sorting
+        there = np.zeros(int(names.max()) + 1, bool)
+        there[names] = True
+        return np.flatnonzero(there), (np.cumsum(there) - 1)[names]
+    known, numbers = np.unique(names, return_inverse=True)
+    return known, numbers.astype(np.int64)
 
 
 def match_up(truth: Boxes, result: Boxes, length: int) -> Sequence:
@@ -211,19 +234,39 @@ def _overlaps(truth: Float64, result: Float64, truth_first: Int64, result_first:
     """First pair of each true box; the pairs' boxes of the result, and their overlap, where there is any."""
     first = np.zeros(len(truth) + 1, np.int64)
     partner, similarity = np.empty(2 * len(truth) + 16, np.int64), np.empty(2 * len(truth) + 16)
+    x1, y1, x2, y2 = result[:, 0].copy(), result[:, 1].copy(), result[:, 2].copy(), result[:, 3].copy()
+    both = np.empty(len(result))
     count = 0
     for frame in range(len(truth_first) - 1):
+        r0, r1 = result_first[frame], result_first[frame + 1]
         for t in range(truth_first[frame], truth_first[frame + 1]):
-            a = (truth[t, 0], truth[t, 1], truth[t, 2], truth[t, 3])
-            for r in range(result_first[frame], result_first[frame + 1]):
-                if result[r, 0] >= a[2] or result[r, 2] <= a[0]:
-                    continue
-                overlap = pair_iou(a, (result[r, 0], result[r, 1], result[r, 2], result[r, 3]))
-                if overlap > 0:
-                    if count == len(partner):
-                        partner = np.concatenate((partner, np.empty_like(partner)))
-                        similarity = np.concatenate((similarity, np.empty_like(similarity)))
-                    partner[count], similarity[count] = r, overlap
+            _intersections(truth[t], x1[r0:r1], y1[r0:r1], x2[r0:r1], y2[r0:r1], both)
+            area = (truth[t, 2] - truth[t, 0]) * (truth[t, 3] - truth[t, 1])
+            if count + r1 - r0 > len(partner):
+                grown = 2 * len(partner) + r1 - r0
+                partner, similarity = _grown(partner, grown), _grown(similarity, grown)
+            for r in range(r0, r1):
+                if both[r - r0] > 0.0:
+                    partner[count] = r
+                    similarity[count] = both[r - r0] / (area + (x2[r] - x1[r]) * (y2[r] - y1[r]) - both[r - r0])
                     count += 1
             first[t + 1] = count
     return first, partner[:count].copy(), similarity[:count].copy()
+
+
+@compiled
+def _intersections(box: Float64, x1: Float64, y1: Float64, x2: Float64, y2: Float64, area: Float64) -> None:
+    """Areas that a box has in common with others, their corners in a column each: many are computed at once."""
+    left, top, right, bottom = box[0], box[1], box[2], box[3]
+    for i in range(len(x1)):
+        # Not min and max: what they do with NaN would have the boxes computed one by one.
+        width = (x2[i] if x2[i] < right else right) - (x1[i] if x1[i] > left else left)
+        height = (y2[i] if y2[i] < bottom else bottom) - (y1[i] if y1[i] > top else top)
+        area[i] = (width if width > 0.0 else 0.0) * (height if height > 0.0 else 0.0)
+
+
+@compiled
+def _grown(values: Any, size: int) -> Any:
+    longer = np.empty(size, values.dtype)
+    longer[: len(values)] = values
+    return longer

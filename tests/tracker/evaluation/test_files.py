@@ -224,6 +224,24 @@ def test_a_folder_of_flat_files(folders, tmp_path):
     assert scores["combined"].summary()["TP"] == 913
 
 
+def test_the_length_is_that_of_seqinfo(folders):
+    """Eighty frames, of which the results know 71 and the last nine are empty; with seventy, one is past the end."""
+    info = folders / "gt/TUD-Campus/seqinfo.ini"
+    info.write_text("[Sequence]\nname=100%\nseqLength=80\n")
+    scores = evaluate(folders / "gt", folders / "pred", benchmark="mot15")
+    assert scores["TUD-Campus"].count.Frames == 80
+    info.write_text("[Sequence]\nseqLength=70\n")
+    with pytest.raises(DataError, match=r"gt\.txt, line \d+ \(71,.*the sequence has only 70 frames"):
+        evaluate(folders / "gt", folders / "pred", benchmark="mot15")
+
+
+@pytest.mark.parametrize("text", ["seqLength=70", "[Sequence]\nseqLength=many", "[Sequence]\nseqLength=-3", "[Seq\0"])
+def test_a_broken_seqinfo_is_told(folders, text):
+    (folders / "gt/TUD-Campus/seqinfo.ini").write_text(text)
+    with pytest.raises(DataError, match=r"seqinfo\.ini: "):
+        evaluate(folders / "gt", folders / "pred", benchmark="mot15")
+
+
 def test_command_line_json_and_referee(folders):
     command = [sys.executable, "-c", "from tracker.cli import main; main()", "eval"]
     arguments = ["--gt", folders / "gt", "--pred", folders / "pred", "--benchmark", "mot15", "--json", "-", "--referee"]

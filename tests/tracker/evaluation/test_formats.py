@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.errors import DataError
-from tracker.evaluation.formats import FORMATS, Notes, convert, read_tables, recognise
-from tracker.evaluation.formats.table import make_table
+from tracker.evaluation.formats.conversion import FORMATS, convert, read_tables, recognise
+from tracker.evaluation.formats.table import Notes, make_table
 from tracker.evaluation.formats.yolo import read as read_yolo
 
 LABELS = ("pedestrian", "car", "object", "Müller & <Söhne>", "tram")
