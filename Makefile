@@ -38,6 +38,8 @@ bench: $(DEPS)  ## speed beside the peers, on this machine
 	$(BIN)/python tools/bench_association.py
 	$(BIN)/python tools/bench_evaluation.py
 	$(BIN)/python tools/bench_mining.py
+	$(BIN)/python tools/bench_embedder.py
+	$(BIN)/python tools/bench_reid_evaluation.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

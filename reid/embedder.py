@@ -151,23 +151,39 @@ def _runner(about: EmbedderFile, device: str, backend: Backend) -> Runner:
         from reid.onnx_file import OnnxRunner
 
         return OnnxRunner(about.path, about.preprocessing if about.kind == "onnx" else None)
-    folder = cache_folder() if device == "cpu" and backend != "torch" else None
-    if folder is not None:
-        from reid.onnx_file import OnnxRunner
-
-        path = folder / f"embedder-v{EXPORT}-{about.sha256[:16]}.onnx"
-        if not path.exists():
-            from reid.crop_network import write_onnx
-
-            write_onnx(about, path, inputs="crops")
-        return OnnxRunner(path, about.preprocessing)
-    if backend == "onnx":
-        raise WeightsError(
-            f"{about.path}: ONNX Runtime needs a file, and there is no cache to write it to; set REACQUIRE_CACHE"
-        )
+    if device == "cpu" and backend != "torch":
+        exported = _exported(about)
+        if exported is not None:
+            return exported
+        if backend == "onnx":
+            raise WeightsError(
+                f"{about.path}: ONNX Runtime needs a file, and its folder cannot be written; set REACQUIRE_CACHE to one"
+            )
     from reid.crop_network import TorchRunner
 
     return TorchRunner(about, device)
+
+
+def _exported(about: EmbedderFile) -> Runner | None:
+    """ONNX Runtime on the export in the cache, made anew where it is missing or damaged; None where it cannot be."""
+    from reid.onnx_file import OnnxRunner
+
+    folder = cache_folder()
+    if folder is None:
+        return None
+    path = folder / f"embedder-v{EXPORT}-{about.sha256[:16]}.onnx"
+    if path.exists():
+        try:
+            return OnnxRunner(path, about.preprocessing)
+        except WeightsError:
+            path.unlink(missing_ok=True)
+    from reid.crop_network import write_onnx
+
+    try:
+        write_onnx(about, path, inputs="crops")
+    except OSError:  # a full disk, say
+        return None
+    return OnnxRunner(path, about.preprocessing)
 
 
 def _spanned(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

@@ -78,7 +78,7 @@ class Judgement:
             "queries": self.ranking.queries,
             "gallery": len(self.gallery),
             "verification": points,
-            "equal_error_rate": self.verification.equal_error_rate,
+            "equal_error": dict(zip(("threshold", "rate"), self.verification.equal_errors, strict=True)),
             "milliseconds_per_crop": self.milliseconds,
             "bytes": self.bytes,
             "weights": self.about,
@@ -104,6 +104,7 @@ def judge(
     *,
     rerank: RerankSettings | None = None,
     single_shot: int = 0,
+    milliseconds: float | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Judgement:
     """Embed query and gallery as the embedder does in use, and score them.
@@ -114,6 +115,7 @@ def judge(
         gallery: where.
         rerank: how to re-rank; None for not.
         single_shot: see `evaluate.rank`.
+        milliseconds: a crop, where it was measured already (beside others).
         progress: told how many more crops are embedded.
 
     Raises:
@@ -137,18 +139,22 @@ def judge(
         ranking=rank(retrieval, distances, single_shot=single_shot),
         reranked=rank(retrieval, Reranker(q, g, rerank), single_shot=single_shot) if rerank else None,
         verification=verify(retrieval, distances),
-        milliseconds=milliseconds_per_crop(embedder, query.paths),
+        milliseconds=milliseconds_per_crop([embedder], query.paths)[0] if milliseconds is None else milliseconds,
     )
 
 
-def milliseconds_per_crop(embedder: Embedder, paths: Sequence[Path], *, repeats: int = 5) -> float:
-    """Median over repeats; decoding is left out, cutting is in."""
+def milliseconds_per_crop(embedders: Sequence[Embedder], paths: Sequence[Path], *, repeats: int = 5) -> list[float]:
+    """Median of each over repeats, taken in turn, so that what else the machine does meets all alike.
+
+    Decoding is left out, cutting is in.
+    """
     images = [read_image(path) for path in (list(paths) * CROPS_TIMED)[:CROPS_TIMED]]
     boxes = [np.array([[0, 0, i.shape[1], i.shape[0]]], np.float32) for i in images]
-    embedder.embed_batch(images, boxes)
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        embedder.embed_batch(images, boxes)
-        times.append(time.perf_counter() - started)
-    return 1e3 * statistics.median(times) / CROPS_TIMED
+    times: list[list[float]] = [[] for _ in embedders]
+    for turn in range(repeats + 1):
+        for embedder, own in zip(embedders, times, strict=True):
+            started = time.perf_counter()
+            embedder.embed_batch(images, boxes)
+            if turn:  # the first warms up
+                own.append(time.perf_counter() - started)
+    return [1e3 * statistics.median(own) / CROPS_TIMED for own in times]

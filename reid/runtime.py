@@ -32,6 +32,13 @@ def choose_device(device: str) -> str:
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise WeightsError(f"device {device}: torch sees no CUDA GPU here; take cpu, or run `reacquire doctor`")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"device {device}: expected auto, cpu, or one that torch has here, like cuda:0 ({reason})"
+        ) from error
     return device
 
 

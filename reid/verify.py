@@ -61,11 +61,11 @@ class Verification:
         return fmr, fnmr
 
     @property
-    def equal_error_rate(self) -> float:
-        """Where both rates are the same, to the width of a bin."""
+    def equal_errors(self) -> tuple[float, float]:
+        """Threshold at which both rates are the same, to the width of a bin, and that rate."""
         fmr, fnmr = self.curve()
         crossing = int(np.argmax(fmr >= fnmr))
-        return float((fmr[crossing] + fnmr[crossing]) / 2)
+        return float(self.edges[crossing]), float((fmr[crossing] + fnmr[crossing]) / 2)
 
     def in_words(self) -> list[str]:
         """A sentence on each point: its threshold, what it costs, and whether there are pairs enough to know."""
@@ -74,10 +74,11 @@ class Verification:
             allowed = round(p.false_match_rate * impostors)
             doubt = f"; only {allowed} such pairs here, so take it as a hint" if allowed < TRUSTED else ""
             lines.append(
-                f"the same up to a cosine distance of {p.threshold:.3f}: {p.false_match_rate:.2%} of different pairs "
+                f"The same up to a cosine distance of {p.threshold:.3f}: {p.false_match_rate:.2%} of different pairs "
                 f"are called the same, {p.false_non_match_rate:.1%} of the same are missed{doubt}"
             )
-        return lines
+        threshold, rate = self.equal_errors
+        return [*lines, f"Both errors are equal, {rate:.1%}, at {threshold:.3f}"]
 
 
 def verification(

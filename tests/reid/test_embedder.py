@@ -182,5 +182,21 @@ def test_unwritable_cache_falls_back_to_torch(monkeypatch, tmp_path, image):
     assert len(embedder.embed(image, BOXES)) == 3
 
 
+def test_a_damaged_export_in_the_cache_is_made_anew(monkeypatch, tmp_path, image):
+    monkeypatch.setenv("REACQUIRE_CACHE", str(tmp_path))
+    first = load_embedder("default", device="cpu").embed(image, BOXES)
+    (cached,) = tmp_path.glob("*.onnx")
+    cached.write_bytes(cached.read_bytes()[:9000])
+    again = load_embedder("default", device="cpu")
+    assert again.describe()["backend"] == "onnxruntime"
+    np.testing.assert_allclose(again.embed(image, BOXES), first, atol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there(device):
+    with pytest.raises(WeightsError, match=f"device {device}"):
+        load_embedder("default", device=device)
+
+
 def test_shipped_file_is_small(shipped):
     assert shipped.stat().st_size < 6_000_000

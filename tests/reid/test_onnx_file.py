@@ -8,7 +8,7 @@ from torchvision.ops import roi_align
 from reid import WeightsError, load_embedder
 from reid.crop_network import write_onnx
 from reid.embedder import weights_path
-from reid.onnx_file import cutter, read_onnx
+from reid.onnx_file import cutter, read_onnx, rgb
 from reid.runtime import onnx_session
 from reid.weights_file import Preprocessing, read_about
 
@@ -85,7 +85,7 @@ def test_ours_there_and_back(tmp_path, image, inputs):
 
 def test_the_cutter_is_torchvisions(image):
     preprocessing = Preprocessing((48, 24), mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
-    got = onnx_session(cutter(preprocessing)).run(None, {"image": image, "boxes": BOXES})[0]
+    got = onnx_session(cutter(preprocessing)).run(None, {"planes": rgb(image), "boxes": BOXES})[0]
     crops = roi_align(torch.tensor(image).permute(2, 0, 1)[None].float(), [torch.tensor(BOXES)], (48, 24), aligned=True)
     mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
     np.testing.assert_allclose(got, ((crops.flip(1) / 255 - mean) / std).numpy(), atol=1e-4)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from tracker.cli.console import print_json, stdout
+from tracker.cli.console import print_json, stderr, stdout
 from tracker.cli.progress import FrameProgress
 from tracker.cli.reid_options import (
     WEIGHTS,
@@ -18,9 +18,11 @@ from tracker.cli.reid_options import (
     Backend,
     BackendName,
     Device,
+    Overwrite,
     Size,
     Weights,
     embedder_of,
+    writable,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ EVAL_EPILOG = """
 
   reacquire reid eval --query val/query --gallery val/gallery
 
-  reacquire reid eval -w mine.safetensors --query crops/q --gallery crops/g --format folders
+  reacquire reid eval -w mine.safetensors --query crops/q --gallery crops/g --format folders --report mine.html
 
   reacquire reid eval --query q --gallery g --gallery distractors --rerank --json
 
@@ -45,7 +47,7 @@ COMPARE_EPILOG = """
 
   reacquire reid compare default mine.safetensors --query val/query --gallery val/gallery
 
-  reacquire reid compare default osnet_x0_25.pth other.onnx --size 256x128 --query q --gallery g
+  reacquire reid compare default osnet_x0_25.pth other.onnx --size 256x128 --query q --gallery g --report all.html
 
 Weights of others: ONNX with crops (N, 3, H, W) in RGB, normalised as for ImageNet; torchreid's OSNet as .pth, read as
 plain data. Time is of a crop, 32 at once, cutting included.
@@ -75,6 +77,9 @@ SingleShot = Annotated[
         "--single-shot", metavar="N", min=0, help="One gallery image an identity, drawn N times (CUHK03's protocol)."
     ),
 ]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE.html", help="Write one page: curves, ranked lists, a map.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +104,17 @@ def evaluate(
     rerank: Rerank = False,
     rerank_by: RerankBy = "20,6,0.3",
     single_shot: SingleShot = 0,
+    report: Report = None,
     size: Size = None,
     device: Device = "auto",
     backend: Backend = "auto",
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge weights on a data set: ranks, mAP, mINP, and which threshold to use."""
     settings = _rerank_settings(rerank_by) if rerank else None
     request = Request(query, gallery, data_format, settings, single_shot, size, device, backend)
-    judgements = _judged([weights], request)
+    judgements = _judged([weights], request, report, overwrite=overwrite)
     if as_json:
         print_json(judgements[weights].summary())
     else:
@@ -123,15 +130,17 @@ def compare(
     rerank: Rerank = False,
     rerank_by: RerankBy = "20,6,0.3",
     single_shot: SingleShot = 0,
+    report: Report = None,
     size: Size = None,
     device: Device = "auto",
     backend: Backend = "auto",
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Several weights on the same data, in one table with size and time."""
     settings = _rerank_settings(rerank_by) if rerank else None
     request = Request(query, gallery, data_format, settings, single_shot, size, device, backend)
-    judgements = _judged(weights, request)
+    judgements = _judged(weights, request, report, overwrite=overwrite)
     if as_json:
         print_json({name: judgement.summary() for name, judgement in judgements.items()})
     else:
@@ -148,18 +157,21 @@ def _rerank_settings(text: str) -> RerankSettings:
         raise typer.BadParameter(f"--rerank-by: expected K1,K2,LAMBDA like 20,6,0.3, got {text!r} ({error})") from error
 
 
-def _judged(weights: Sequence[str], request: Request) -> dict[str, Judgement]:
+def _judged(weights: Sequence[str], request: Request, report: Path | None, *, overwrite: bool) -> dict[str, Judgement]:
     """Each of the weights on the data; bad names are refused before anything runs."""
     from reid.data.pair import read_pair
-    from reid.judge import judge
+    from reid.judge import judge, milliseconds_per_crop
 
+    if report is not None:
+        writable(report, overwrite=overwrite, ending=".html")
     query, gallery = read_pair(request.data_format, request.query, request.gallery)
     embedders = {
         name: embedder_of(name, request.device, request.backend, request.size, strict=len(weights) == 1)
         for name in weights
     }
+    times = milliseconds_per_crop(list(embedders.values()), query.paths)
     judgements = {}
-    for name, embedder in embedders.items():
+    for (name, embedder), milliseconds in zip(embedders.items(), times, strict=True):
         with FrameProgress(name, len(query) + len(gallery), unit="crops") as progress:
             judgements[name] = judge(
                 embedder,
@@ -167,8 +179,14 @@ def _judged(weights: Sequence[str], request: Request) -> dict[str, Judgement]:
                 gallery,
                 rerank=request.rerank,
                 single_shot=request.single_shot,
+                milliseconds=milliseconds,
                 progress=lambda count, shown=progress: shown.advance(count=count),  # type: ignore[misc]
             )
+    if report is not None:
+        from reid.report import write_report
+
+        write_report(report, judgements, query=request.query, gallery=request.gallery)
+        stderr.print(f"{report}: open it in a browser; it shows crops of people, so mind who gets it", highlight=False)
     return judgements
 
 

@@ -86,7 +86,7 @@ def test_eval_says_which_threshold_and_reranks(crops):
     )
     assert done.exit_code == 0, done.output
     assert "re-ranked" in done.stdout
-    assert "the same up to a cosine distance of" in done.stdout
+    assert "The same up to a cosine distance of" in done.stdout
     assert "take it as a hint" in done.stdout  # so few pairs
 
 
@@ -196,3 +196,14 @@ def test_query_and_gallery_that_do_not_belong_together(crops, tmp_path):
             ["reid", "eval", "--query", str(tmp_path / "q"), "--gallery", str(tmp_path / "g")],
             catch_exceptions=False,
         )
+
+
+def test_report_is_one_page_and_is_refused_where_it_cannot_be_written(crops, tmp_path):
+    options = ["--query", crops / "query", "--gallery", crops / "gallery", *V]
+    done = run("eval", *options, "--report", tmp_path / "r.html")
+    assert done.exit_code == 0, done.output
+    assert "it shows crops of people" in done.stderr
+    assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    again = run("eval", *options, "--report", tmp_path / "r.html")
+    assert again.exit_code == 1
+    assert "--overwrite" in str(again.exception)

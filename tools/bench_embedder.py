@@ -1,0 +1,69 @@
+"""Torch beside ONNX Runtime, milliseconds a crop: `python tools/bench_embedder.py [WEIGHTS …]`.
+
+Crops of people-sized boxes are cut from one made picture, so many at once as a frame or a batch of frames has. The
+faster of the two is what `backend="auto"` takes on a CPU. With --crops DIR the vectors of both are compared on real
+crops too.
+
+Each cell is the time on the clock and the time of the processor, all cores together. On a machine that is busy with
+other work only the second means much, and for torch only with OMP_NUM_THREADS=1, for its threads spin while they wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from reid import load_embedder
+from reid.data.sets import images_in
+from reid.embedder import Backend, Embedder
+
+BATCHES = (1, 6, 32)
+
+
+def milliseconds(embedder: Embedder, image: np.ndarray, boxes: np.ndarray, repeats: int) -> tuple[float, float]:
+    """Medians a crop, on the clock and of the processor, cutting included."""
+    embedder.embed(image, boxes)
+    clock, processor = [], []
+    for _ in range(repeats):
+        started = time.perf_counter(), time.process_time()
+        embedder.embed(image, boxes)
+        clock.append(time.perf_counter() - started[0])
+        processor.append(time.process_time() - started[1])
+    return 1e3 * statistics.median(clock) / len(boxes), 1e3 * statistics.median(processor) / len(boxes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", nargs="*", default=["default"])
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--crops", type=Path)
+    args = parser.parse_args()
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    )
+    print(f"{'ms a crop: clock / processor':<40}" + "".join(f"{f'{n} at once':>18}" for n in BATCHES))
+    random = np.random.default_rng(0)
+    image = random.integers(0, 255, (720, 1280, 3), dtype=np.uint8)
+    corner = random.uniform((0, 0), (1200, 560), (max(BATCHES), 2))
+    boxes = np.concatenate([corner, corner + np.array([64, 150])], axis=1).astype(np.float32)
+    backends: tuple[Backend, ...] = ("onnx", "torch")
+    for weights in args.weights:
+        both = [load_embedder(weights, device="cpu", backend=backend) for backend in backends]
+        for embedder in both:
+            times = [milliseconds(embedder, image, boxes[:n], args.repeats) for n in BATCHES]
+            name = f"{Path(weights).name}, {embedder.describe()['backend']}"
+            print(f"{name:<40}" + "".join(f"{clock:>9.2f} /{processor:>7.2f}" for clock, processor in times))
+        if args.crops is not None:
+            one, other = (embedder.embed_files(images_in(args.crops)) for embedder in both)
+            print(f"  largest difference on {len(one)} crops: {np.abs(one - other).max():.1e}")
+
+
+if __name__ == "__main__":
+    main()
