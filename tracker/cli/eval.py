@@ -18,6 +18,7 @@ from tracker.cli.scores import (
     print_table,
     write_csv,
 )
+from tracker.sinks.base import writing
 
 if TYPE_CHECKING:
     from tracker.evaluation.evaluate import Scores
@@ -97,7 +98,8 @@ def evaluate(
     if json_file == Path("-"):
         print_json(whole)
     elif json_file is not None:
-        json_file.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+        with writing(json_file):
+            json_file.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     if csv_file is not None:
         write_csv(csv_file, rows, wanted)
 

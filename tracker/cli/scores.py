@@ -12,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from tracker.cli.console import stdout
+from tracker.sinks.base import writing
 
 if TYPE_CHECKING:
     from tracker.evaluation.bootstrap import Interval
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 COLUMNS = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "MOTP", "FP", "FN", "IDSW", "Frag", "MT", "ML")
 COMBINED = "combined"
 MOST_COLUMNS = 14
+GAP = 3
+"""Characters between two columns."""
 FAMILIES = (
     ("HOTA", "DetA", "AssA", "LocA", "DetRe", "DetPr", "AssRe", "AssPr", "OWTA", "HOTA(0)", "LocA(0)"),
     ("MOTA", "MOTP", "MODA", "sMOTA", "MOTAL", "CLR_Re", "CLR_Pr", "CLR_F1", "FAF"),
@@ -39,7 +42,7 @@ def print_table(
 ) -> None:
     """A row a sequence, one for all, and where there are intervals, their ends; fractions in per cent.
 
-    More columns than fit on a screen become a table for each family.
+    More columns than can be read at once become a table for each family, and what is too wide for the terminal several.
     """
     if title is not None:
         stdout.print(title, style="bold", highlight=False, markup=False, soft_wrap=True)
@@ -48,7 +51,23 @@ def print_table(
         families = [[c for c in family if c in columns] for family in FAMILIES]
     numbers = {name: score.full() for name, score in scores.items()}
     for family in filter(None, families):
-        stdout.print(_table(numbers, family, intervals or {}), "", highlight=False)
+        for part in _fitting(numbers, family, stdout.width):
+            stdout.print(_table(numbers, part, intervals or {}), "", highlight=False)
+
+
+def _fitting(numbers: Mapping[str, Mapping[str, float]], columns: Sequence[str], width: int) -> list[list[str]]:
+    """The columns in as many parts as it takes for each to fit beside the names of the sequences."""
+    taken = max(map(len, ["sequence", "95 % from", *numbers])) + GAP
+    parts: list[list[str]] = [[]]
+    used = taken
+    for column in columns:
+        needed = max(len(column), *(len(_cell(column, row[column])) for row in numbers.values())) + GAP
+        if parts[-1] and used + needed > width:
+            parts.append([])
+            used = taken
+        parts[-1].append(column)
+        used += needed
+    return parts
 
 
 def _table(
@@ -134,7 +153,7 @@ def interval_numbers(intervals: Mapping[str, Interval]) -> dict[str, Any]:
 
 def write_csv(path: Path, trackers: Mapping[str, Mapping[str, Scores]], columns: Sequence[str]) -> None:
     """A row a tracker and sequence, numbers in full; the tracker's column only where there are several."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with writing(path), path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         lead = ["pred", "sequence"] if len(trackers) > 1 else ["sequence"]
         writer.writerow([*lead, *columns])

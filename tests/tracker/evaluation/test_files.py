@@ -12,7 +12,7 @@ import pytest
 
 from tracker import DataError
 from tracker.evaluation.benchmarks import RULES
-from tracker.evaluation.evaluate import evaluate, evaluate_files
+from tracker.evaluation.evaluate import NAMES, evaluate, evaluate_files
 
 SHIPPED = Path(motmetrics.__file__).parent / "data"
 TRUTH = SHIPPED / "TUD-Campus/gt.txt"
@@ -333,3 +333,22 @@ def test_command_line_table(folders, reacquire):
     done = reacquire("eval", "-b", "mot15", "--gt", folders / "gt", "--pred", folders / "pred")
     assert "HOTA" in done.stdout
     assert "40.00" in done.stdout
+
+
+def test_a_narrow_terminal_shows_all_columns(folders, reacquire, monkeypatch):
+    from tracker.cli import scores
+
+    monkeypatch.setattr(scores.stdout, "_width", 60)
+    done = reacquire("eval", "-b", "mot15", "--gt", folders / "gt", "--pred", folders / "pred", "--full")
+    assert "…" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 60
+    for name in NAMES:
+        assert f" {name} " in done.stdout
+
+
+def test_a_place_that_cannot_be_written(folders, reacquire):
+    arguments = ["eval", "-b", "mot15", "--gt", folders / "gt", "--pred", folders / "pred"]
+    for option in ("--json", "--csv"):
+        done = reacquire(*arguments, option, folders / "no/such/folder/x")
+        assert done.code == 1
+        assert "cannot be written: No such file or directory" in done.stderr
