@@ -39,6 +39,11 @@ class Perception:
         """Names of class ids."""
         return self.detector.class_names
 
+    @property
+    def embeds(self) -> bool:
+        """Whether looks can be compared."""
+        return self._embedder is not None
+
     def __call__(self, frames: Sequence[Frame], wishes: Sequence[Wish]) -> list[Detections]:
         """The detections that each frame's camera wants, embedded where it compares looks."""
         found = self._detect(frames)

@@ -57,6 +57,12 @@ class Scheduler:
         with self._news:
             self._news.notify_all()
 
+    def add(self, camera: Camera) -> None:
+        """Serve one more."""
+        with self._news:
+            self._cameras = (*self._cameras, camera)
+            self._news.notify_all()
+
     def stop(self) -> None:
         """End `run` after the batch in work."""
         with self._news:

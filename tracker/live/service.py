@@ -24,7 +24,7 @@ from tracker.live.outputs import EventsFile, Mqtt, Webhook
 from tracker.live.perception import Perception
 from tracker.live.recording import Recorder
 from tracker.live.scheduler import Scheduler
-from tracker.live.settings import CameraSettings, Line, LiveSettings, Zone
+from tracker.live.settings import CameraSettings, Line, LiveSettings, Zone, one_more_camera
 from tracker.live.status import Event, ServiceStatus
 from tracker.live.store import TrackStore
 from tracker.pipeline import Detector, Embedder
@@ -95,7 +95,8 @@ class LiveService:
             threading.Thread(target=self._serve, name="networks", daemon=True),
             threading.Thread(target=self._keep_checkpoints, name="checkpoint", daemon=True),
         ]
-        self._geometry_lock = threading.Lock()
+        self._changing = threading.Lock()
+        self._added: set[str] = set()
         self.failure: str | None = None
 
     def start(self) -> None:
@@ -182,17 +183,40 @@ class LiveService:
             ReacquireError: the file cannot be written; nothing is changed.
         """
         found = self.cameras[camera]
-        with self._geometry_lock:
+        with self._changing:
             checked = load_settings(_Geometry, {"zones": list(zones), "lines": list(lines)}, name=camera)
             # For unique names, as the file will be read.
             whole = {"name": camera, "source": "0", "tracker": found.settings.tracker} | checked.model_dump()
             load_settings(CameraSettings, whole, name=camera)
             _check_classes(checked.zones, checked.lines, dict(self._perception.class_names))
-            if self._path is not None:
+            if self._path is not None and camera not in self._added:
                 plain = checked.model_dump(mode="json", exclude_none=True)
                 copy = save_geometry(self._path, camera, plain["zones"], plain["lines"])
                 log.info("%s: zones and lines saved; what was there before is in %s", camera, copy.name)
             found.set_geometry(checked.zones, checked.lines)
+
+    def add_camera(self, name: str, source: str) -> None:
+        """Track one more camera, with the file's defaults, until the service stops; it is not written down.
+
+        Raises:
+            ConfigError: the name is taken or none, or the source makes no sense; nothing is changed.
+        """
+        with self._changing:
+            if name.lower() in {known.lower() for known in self.cameras}:
+                raise ConfigError(f"there is a camera {name!r} already")
+            settings, outlets = one_more_camera(self._path, name, source), len(self._outlets)
+            names = dict(self._perception.class_names)
+            _check_classes(settings.zones, settings.lines, names)
+            if settings.tracker.needs_embedding and not self._perception.embeds:
+                recipe = settings.tracker.name
+                raise ConfigError(f"{name}: the recipe {recipe!r} compares looks, but no camera of the file's does")
+            camera = self._camera(settings, names)
+            for outlet in self._outlets[outlets:]:
+                outlet.start()
+            self._added.add(name)
+            self.cameras = {**self.cameras, name: camera}
+            self.scheduler.add(camera)
+            camera.source.start()
 
     # How it is made, and what it does.
 

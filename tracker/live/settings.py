@@ -211,6 +211,23 @@ def single_source(source: str) -> LiveSettings:
         raise ConfigError(redact(str(error))) from None
 
 
+def one_more_camera(
+    path: Path | None, name: str, source: str, environment: Mapping[str, str] = os.environ
+) -> CameraSettings:
+    """A camera beside those of the file, with the file's defaults. `${NAME}` in its source is not the environment's:
+    who may add a camera may not read that.
+
+    Raises:
+        ConfigError: not a name, not a source, or the file's defaults make no sense.
+    """
+    try:
+        defaults = {} if path is None else _with_environment(read_yaml(path).get("defaults"), environment, str(path))
+        content = {"cameras": [{"name": name, "source": source}], "defaults": defaults}
+        return _checked(content, path or Path()).cameras[0]
+    except ConfigError as error:
+        raise ConfigError(redact(str(error))) from None
+
+
 def _checked(content: dict[str, Any], path: Path) -> LiveSettings:
     defaults = content.pop("defaults", None) or {}
     cameras = content.get("cameras")

@@ -242,9 +242,8 @@ class TakesCameras(Protocol):
     """A service that takes cameras while it runs; the page offers it only where `web.allow_sources` is set."""
 
     def add_camera(self, name: str, source: str) -> None:
-        """Add a camera with the settings that all share, start it, and save it to the YAML with a backup.
+        """Track one more camera, with the file's defaults, until the service stops; it is not written down.
 
         Raises:
-            ConfigError: the name is taken or no name, or the source makes no sense; nothing is changed.
-            ReacquireError: the file cannot be written; nothing is changed.
+            ConfigError: the name is taken or none, or the source makes no sense; nothing is changed.
         """

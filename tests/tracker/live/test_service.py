@@ -328,3 +328,27 @@ def test_networks_that_always_fail_end_the_service(make, monkeypatch):
 def test_unknown_classes_are_refused_before_anything_starts(make):
     with pytest.raises(ConfigError, match="persn"):
         make({"classes": ["persn"]})
+
+
+def test_a_camera_is_added_while_it_runs(make, film, tmp_path, monkeypatch):
+    path = tmp_path / "cameras.yaml"
+    path.write_text(f"cameras:\n  - name: c0\n    source: {film}\n")
+    with make({}, path=path) as service, pytest.raises(ConfigError, match="compares looks"):
+        service.add_camera("new", str(film))
+    path.write_text(f"defaults: {{target_fps: 20, tracker: bytetrack}}\ncameras:\n  - name: c0\n    source: {film}\n")
+    before = path.read_text()
+    monkeypatch.setenv("SECRET", "hunter2")
+    with make({"target_fps": 20}, path=path) as service:
+        service.add_camera("new", str(film))
+        added = service.cameras["new"]
+        assert added.settings.target_fps == 20
+        until(lambda: added.status().fps_out > 5, 20, "tracked beside the other one")
+        assert service.cameras["c0"].status().fps_out > 5
+        service.set_geometry("new", [], [{"name": "middle", "points": [[0.45, 1.0], [0.45, 0.0]]}])
+        assert [line.name for line in added.settings.lines] == ["middle"]
+        for name, source in (("C0", str(film)), ("a/b", str(film)), ("x", "gopher://y/"), ("x", "/no/such/file")):
+            with pytest.raises(ConfigError):
+                service.add_camera(name, source)
+        service.add_camera("asks", "rtsp://127.0.0.1:9/${SECRET}")  # what the environment holds is not for others
+        assert "hunter2" not in service.cameras["asks"].settings.source.get_secret_value()
+    assert path.read_text() == before

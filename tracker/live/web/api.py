@@ -115,7 +115,7 @@ def cameras(shared: Shared) -> list[CameraOut]:
 
 @router.post("/api/cameras", tags=["cameras"], status_code=201, responses=CHANGES)
 def add_camera(shared: Shared, camera: NewCamera) -> CameraOut:
-    """Add a camera by its address; refused unless `web.allow_sources` is set."""
+    """Track one more camera until the service stops; refused unless `web.allow_sources` is set."""
     view = shared.view
     if not _takes_cameras(shared) or not isinstance(view, TakesCameras):
         raise HTTPException(403, "cameras are added in the cameras' file; web.allow_sources would allow it here")
