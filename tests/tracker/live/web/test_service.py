@@ -45,6 +45,7 @@ def ask(server, path):
         return answer.read().decode()
 
 
+@pytest.mark.timeout(600)  # the first engine may be compiled
 @pytest.mark.skipif(not os.path.exists(CHROMIUM), reason="no chromium: apt-get install chromium")
 def test_a_line_drawn_by_hand_is_saved_and_counts_who_crosses_it(service):
     sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
