@@ -39,20 +39,6 @@ class Vectors:
     about: dict[str, Any]
 
 
-def check_name(path: Path, *, overwrite: bool) -> None:
-    """Whether vectors can be written there, before work is done.
-
-    Raises:
-        DataError: another ending, no such folder, or the file is there already and may not be replaced.
-    """
-    if path.suffix not in FORMATS:
-        raise DataError(f"{path}: vectors are written as {' or '.join(FORMATS)}, by the name's ending")
-    if not path.absolute().parent.is_dir():
-        raise DataError(f"{path}: there is no folder {path.absolute().parent}")
-    if path.exists() and not overwrite:
-        raise DataError(f"{path}: is there already; take another name, or --overwrite")
-
-
 def write_vectors(path: Path, vectors: Vectors) -> None:
     """Write a file that its owner alone can read; it appears when it is whole.
 

@@ -187,6 +187,12 @@ def test_a_pickle_that_wants_to_run_code_is_refused_by_name(tmp_path):
     assert not ran.exists()
 
 
+def test_a_whole_model_is_code_too(foreign, tmp_path):
+    torch.save(foreign, tmp_path / "model.pth")
+    with pytest.raises(WeightsError, match=r"model\.pth: refused: .* would call `torch\.nn\.modules\.module\.Module`"):
+        read_checkpoint(tmp_path / "model.pth")
+
+
 def test_damaged_files(foreign, tmp_path):
     path = saved(tmp_path / "osnet.pth", foreign)
     path.write_bytes(path.read_bytes()[:20_000])

@@ -163,7 +163,7 @@ def _judged(weights: Sequence[str], request: Request, report: Path | None, *, ov
     from reid.judge import judge, milliseconds_per_crop
 
     if report is not None:
-        writable(report, overwrite=overwrite, ending=".html")
+        writable(report, overwrite=overwrite, endings=(".html",))
     query, gallery = read_pair(request.data_format, request.query, request.gallery)
     embedders = {
         name: embedder_of(name, request.device, request.backend, request.size, strict=len(weights) == 1)

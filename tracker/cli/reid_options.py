@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -48,12 +49,12 @@ def parsed(size: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def writable(path: Path, *, overwrite: bool, ending: str) -> None:
+def writable(path: Path, *, overwrite: bool, endings: Sequence[str]) -> None:
     """Refuse a file that cannot be written, before work is done."""
     from reid.errors import DataError
 
-    if path.suffix != ending:
-        raise DataError(f"{path}: expected a name that ends in {ending}")
+    if path.suffix not in endings:
+        raise DataError(f"{path}: expected a name that ends in {' or '.join(endings)}")
     if not path.absolute().parent.is_dir():
         raise DataError(f"{path}: there is no folder {path.absolute().parent}")
     if path.exists() and not overwrite:

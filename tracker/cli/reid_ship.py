@@ -63,9 +63,9 @@ def embed(
 ) -> None:
     """Turn a folder of crops into a file of vectors."""
     from reid.data.sets import images_in
-    from reid.vectors import NOTE, Vectors, check_name, write_vectors
+    from reid.vectors import FORMATS, NOTE, Vectors, write_vectors
 
-    check_name(out, overwrite=overwrite)
+    writable(out, overwrite=overwrite, endings=FORMATS)
     paths = images_in(images)
     embedder = embedder_of(weights, device, backend, size)
     with FrameProgress("embed", len(paths), unit="crops") as progress:
@@ -113,7 +113,7 @@ def export(
     from reid.embedder import weights_path
     from reid.weights_file import read_about
 
-    writable(out, overwrite=overwrite, ending=".onnx")
+    writable(out, overwrite=overwrite, endings=(".onnx",))
     about = read_about(weights_path(weights), size=parsed(size))
     write_onnx(about, out, inputs=inputs)
     difference = _difference(weights, out, check, size) if check is not None else None

@@ -157,7 +157,7 @@ def test_export_checks_itself_against_torch(crops, tmp_path):
         (["eval", "--query", "{crops}/query", "--gallery", "{crops}/odd"], "expected a name like 0002_c1s1"),
         (["eval", "--query", "q", "--gallery", "g", "--format", "market"], "data format 'market' is unknown"),
         (["eval", "-w", "no.pth", "--query", "{crops}/query", "--gallery", "{crops}/gallery", *V], "no such weights"),
-        (["embed", "{crops}/query", "--out", "v.csv"], "written as .parquet or .npz"),
+        (["embed", "{crops}/query", "--out", "v.csv"], "ends in .parquet or .npz"),
         (["embed", "{crops}/query", "--out", "nowhere/v.npz"], "there is no folder"),
         (["forget", "{crops}/query/car-0/0_c2.png"], "not a file of vectors"),
         (["export", "--out", "model.pt"], "ends in .onnx"),
