@@ -1,5 +1,7 @@
 """KITTI's rules beside TrackEval's own reader, and KITTI's pitfalls."""
 
+import json
+
 import numpy as np
 import pytest
 import trackeval
@@ -107,3 +109,13 @@ def test_an_empty_file(folders, tmp_path):
     assert evaluate_files(truth, tmp_path / "0000.txt", RULES["kitti-car"]).full()["FN"] > 0
     with pytest.raises(DataError, match="nothing to score against"):
         evaluate_files(tmp_path / "0000.txt", truth, RULES["kitti-car"])
+
+
+def test_command_line_scores_both_classes(folders, reacquire):
+    arguments = ["eval", "--gt", folders / "gt", "--pred", folders / "trackers/mine/data", "-b", "kitti"]
+    done = reacquire(*arguments)
+    assert done.code == 0, done.stderr
+    assert done.stdout.index("kitti-car") < done.stdout.index("kitti-pedestrian")
+    document = json.loads(reacquire(*arguments, "--json", "-", "--referee").stdout)["benchmarks"]
+    assert list(document) == ["kitti-car", "kitti-pedestrian"]
+    assert document["kitti-car"]["combined"]["TP"] > 0
