@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.status import Status
 
 from tracker.cli.console import print_json, stderr, stdout
 from tracker.cli.scores import (
@@ -124,7 +127,8 @@ def _scored(gt: Path, pred: list[Path], benchmark: str, referee: bool) -> dict[s
 
     trackers = {}
     for path in pred:
-        scores = score(gt, path, benchmark=benchmark)
+        with stderr.status("scoring") as status:
+            scores = score(gt, path, benchmark=benchmark, begin=_telling(status))
         trackers[str(path)] = scores
         if referee:
             from tracker.evaluation.referee import disagreements
@@ -133,6 +137,16 @@ def _scored(gt: Path, pred: list[Path], benchmark: str, referee: bool) -> dict[s
             for line in found or ["motmetrics agrees on CLEAR and Identity"]:
                 stderr.print(line, highlight=False)
     return trackers
+
+
+def _telling(status: Status) -> Callable[[str], None]:
+    """Shows which sequence is being scored, and beside the first that it may take longer once."""
+    hint = iter([" [dim](on a new machine this compiles first, for some ten seconds)[/]"])
+
+    def begin(name: str) -> None:
+        status.update(f"scoring {escape(name)}{next(hint, '')}")
+
+    return begin
 
 
 def _report(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Frames
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -197,23 +197,27 @@ def find_result(name: str, results: Path, *, only: bool) -> Path:
     raise DataError(f"{results}: no result for sequence {name}, expected {name}.txt{hint}")
 
 
-def evaluate(truth: Path, results: Path, *, benchmark: str = "none") -> dict[str, Scores]:
+def evaluate(
+    truth: Path, results: Path, *, benchmark: str = "none", begin: Callable[[str], object] = str
+) -> dict[str, Scores]:
     """Scores of every sequence, and under "combined" of all together.
 
     Args:
-        truth: a `gt.txt`, a sequence's folder, or a folder of sequences.
+        truth: a `gt.txt`, a sequence's folder, a folder of sequences, or a folder of `NAME.txt`.
         results: a file, or a folder of `NAME.txt`.
-        benchmark: whose rules.
+        benchmark: whose rules, a key of `benchmarks.RULES`.
+        begin: is told the name of each sequence before it is read.
 
     Raises:
-        DataError: something missing or malformed; names file and row.
+        DataError: something missing or malformed; names file and line.
     """
     rules = rules_of(benchmark)
     if not results.exists():
         raise DataError(f"{results}: no such file or folder of results")
     sequences = find_sequences(truth)
-    scores = {
-        name: evaluate_files(path, find_result(name, results, only=len(sequences) == 1), rules, length=length)
-        for name, (path, length) in sequences.items()
-    }
+    files = {name: find_result(name, results, only=len(sequences) == 1) for name in sequences}
+    scores = {}
+    for name, (path, length) in sequences.items():
+        begin(name)
+        scores[name] = evaluate_files(path, files[name], rules, length=length)
     return scores | {COMBINED: combine(scores)}

@@ -65,7 +65,7 @@ def hota(sequence: Sequence) -> Hota:
     if not s.truth_boxes or not s.result_boxes:
         zero, one = np.zeros(levels), np.ones(levels)
         return Hota(zero, zero + s.result_boxes, zero + s.truth_boxes, zero, zero, zero, one)
-    names, name = s.id_pairs()
+    names, name = s.id_pairs
     lives, tracks = s.counts()
     life, track = lives[names // s.results], tracks[names % s.results]
     score = _alignment(s, name, life + track)[name] * s.similarity

@@ -47,7 +47,7 @@ def identity(sequence: Sequence) -> Identity:
     Giving identity g the track t covers as many boxes as the two overlap in; the pairs that cover most in all are
     the pairs that leave fewest false and missed boxes.
     """
-    names, name = sequence.id_pairs()
+    names, name = sequence.id_pairs
     together = np.bincount(name[sequence.similarity >= THRESHOLD], minlength=len(names))
     names, together = names[together > 0], together[together > 0]
     first = np.searchsorted(names, np.arange(sequence.truths + 1) * sequence.results).astype(np.int64)

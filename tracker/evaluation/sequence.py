@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as Frames
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ class Matchup:
     similarity: Float64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Sequence:
     """All frames of truth against results, in columns: boxes by frame, and only those pairs that overlap.
 
@@ -107,7 +108,7 @@ class Sequence:
         """In all frames."""
         return len(self.result_id)
 
-    @property
+    @cached_property
     def pair_truth(self) -> Int64:
         """``(P,)`` the true box of each pair."""
         return np.repeat(np.arange(self.truth_boxes), np.diff(self.pair_first))
@@ -124,12 +125,11 @@ class Sequence:
             similarity[rows, self.pair_result[p0:p1] - r0] = self.similarity[p0:p1]
             yield Matchup(self.truth_id[t0:t1], self.result_id[r0:r1], similarity)
 
+    @cached_property
     def id_pairs(self) -> tuple[Int64, Int64]:
         """Pairs of an identity and a track that overlap somewhere.
 
-        Returns:
-            ``(K,)`` each as identity times `results` plus track, ascending; and ``(P,)`` which of them a pair of
-            boxes is.
+        ``(K,)`` each as identity times `results` plus track, ascending; and ``(P,)`` which of them a pair of boxes is.
         """
         return numbered(self.truth_id[self.pair_truth] * self.results + self.result_id[self.pair_result])
 
