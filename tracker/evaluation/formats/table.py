@@ -109,7 +109,7 @@ def make_table(
         DataError: a value that cannot be; names file, row and reason.
     """
     frames, ids = np.asarray(frame, np.float64).reshape(-1), np.asarray(id, np.float64).reshape(-1)
-    corners = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    corners = np.asarray(xyxy, np.float64).reshape(-1, 4) + 0.0  # so that no zero is negative
     rest = {key: np.asarray(values, np.float64) for key, values in (columns or {}).items()}
     region = ids == -1
 
