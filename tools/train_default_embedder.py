@@ -56,7 +56,7 @@ def main() -> None:
     )
     assert settings.query is not None
     assert settings.gallery is not None
-    judgement = judge(load_embedder(path), read(settings.query), read(settings.gallery))
+    judgement = judge(load_embedder(path), read(settings.query, "query"), read(settings.gallery, "gallery"))
     with_threshold(path, round(judgement.threshold, 3))
     print(f"epoch {epoch}; query {len(judgement.query)}, gallery {len(judgement.gallery)} crops")
     print("  ".join(f"{name} {value:.3f}" for name, value in scores_of(judgement.ranking).items()))

@@ -27,7 +27,7 @@ def map_of(judgement: Judgement) -> str:
     dots, labels = [], []
     for (x, y), identity, path, queried in zip(place, crops.identity.tolist(), crops.paths, is_query, strict=True):
         hue = numbers[identity] * 137.5 % 360  # the golden angle: neighbours in number differ in colour
-        ring = f'stroke="hsl({hue:.0f} 70% 30%)" stroke-width="1.5"' if queried else ""
+        ring = 'class="rim"' if queried else ""
         dots.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4.5 if queried else 3.5}" fill="hsl({hue:.0f} 65% 55%)" '
             f'fill-opacity="0.8" {ring}><title>{escape(f"{path.parent.name}/{path.name}")}</title></circle>'

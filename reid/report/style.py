@@ -31,6 +31,7 @@ figcaption { color: var(--soft); overflow-wrap: anywhere }
 .ranked .wrong img { border-color: var(--wrong) } .ranked .wrong span { color: var(--wrong) }
 .ranked .query { margin-right: 10px } .ranked .query img { border-color: var(--soft) }
 .map { width: 100%; height: auto; background: var(--card); border-radius: 6px }
+.map .rim { stroke: var(--ink); stroke-width: 1.5px }
 .map text { font-size: 13px; font-weight: 600; fill: var(--ink); stroke: var(--card); stroke-width: 3px;
             paint-order: stroke; text-anchor: middle; pointer-events: none }
 details { margin-top: 1.5rem } summary { cursor: pointer; font-weight: 600 }

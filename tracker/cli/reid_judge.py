@@ -61,7 +61,9 @@ Gallery = Annotated[
 Format = Annotated[
     str,
     typer.Option(
-        "--format", metavar="NAME", help="How crops are named: market1501, cuhk03, folders (identity/crop.jpg), …"
+        "--format",
+        metavar="NAME",
+        help="market1501, dukemtmc, msmt17, cuhk03, veri776, mot, or folders (identity/crop.jpg).",
     ),
 ]
 Rerank = Annotated[bool, typer.Option("--rerank", help="Rank once more after k-reciprocal re-ranking.")]
