@@ -41,19 +41,23 @@ class Retrieval:
     """Who is looked for among whom, and which images count (the rules of Market-1501, Zheng et al., ICCV 2015).
 
     For each query, images of its identity from its own camera are ignored, as are junk images (identity -1).
-    Identity 0 is a distractor: it stays in the gallery, matches nobody, and never is a query.
+    Identity 0 is a distractor: it stays in the gallery, matches nobody, and never is a query. An image never finds
+    itself.
 
     Attributes:
         query_identity: ``(Q,)`` int64.
         gallery_identity: ``(G,)`` int64.
         query_camera: ``(Q,)`` int64; -1 is unknown and never "the same".
         gallery_camera: ``(G,)`` int64.
+        itself: ``(Q,)`` int64 row of the gallery that is the very same image, -1 for none; None where no image is in
+            both.
     """
 
     query_identity: NDArray[np.int64]
     gallery_identity: NDArray[np.int64]
     query_camera: NDArray[np.int64]
     gallery_camera: NDArray[np.int64]
+    itself: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for side in ("query", "gallery"):
@@ -70,7 +74,11 @@ class Retrieval:
         """``(R, G)`` which images match, and which count but do not match."""
         same = self.gallery_identity == self.query_identity[rows, None]
         camera = self.query_camera[rows, None]
-        return same & ((self.gallery_camera != camera) | (camera < 0)), ~same & (self.gallery_identity != -1)
+        matches = same & ((self.gallery_camera != camera) | (camera < 0))
+        if self.itself is not None:
+            twin = self.itself[rows]
+            matches[np.flatnonzero(twin >= 0), twin[twin >= 0]] = False
+        return matches, ~same & (self.gallery_identity != -1)
 
     def blocks(self) -> Iterator[NDArray[np.int64]]:
         """The queries, a few at a time."""

@@ -93,8 +93,11 @@ def scores_of(ranking: Ranking) -> dict[str, float]:
 
 
 def retrieval_of(query: CropSet, gallery: CropSet) -> Retrieval:
-    """Labels of query and gallery."""
-    return Retrieval(query.identity, gallery.identity, query.camera, gallery.camera)
+    """Labels of query and gallery; a file that is in both does not find itself."""
+    rows = {path: row for row, path in enumerate(gallery.paths)}
+    itself = np.array([rows.get(path, -1) for path in query.paths], np.int64)
+    both = itself if (itself >= 0).any() else None
+    return Retrieval(query.identity, gallery.identity, query.camera, gallery.camera, both)
 
 
 def judge(

@@ -29,8 +29,8 @@ def read_pair(data_format: str, query: Path, galleries: Sequence[Path]) -> tuple
     """
     if not galleries:
         raise DataError("no gallery: give at least one folder")
-    found = read_set(data_format, query, "query")
-    return found, joined([read_set(data_format, folder, "gallery") for folder in galleries])
+    found = read_set(data_format, query.resolve(), "query")
+    return found, joined([read_set(data_format, folder.resolve(), "gallery") for folder in galleries])
 
 
 def joined(sets: Sequence[CropSet]) -> CropSet:

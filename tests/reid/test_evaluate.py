@@ -90,6 +90,17 @@ def test_unknown_cameras_are_never_the_same_one():
     assert evaluate_ranking(x, x, identity, identity, unknown, unknown).cmc[0] == 1
 
 
+def test_an_image_does_not_find_itself():
+    x = np.array([[1, 0], [0.9, 0.4], [0.8, 0.6], [0, 1]], np.float32)
+    identity, unknown = np.array([1, 2, 1, 2]), np.full(4, -1)
+    alone = Retrieval(identity, identity, unknown, unknown, np.arange(4))
+    got = rank(alone, cosine(x, x))
+    # Looking for 0 finds 1 (wrong), then 2; looking for 2 finds 1 (wrong), then 0; the others likewise come second.
+    assert got.cmc[0] == 0
+    assert got.mean_ap == pytest.approx(np.mean([1 / 2, 1 / 3, 1 / 2, 1 / 2]))
+    assert rank(Retrieval(identity, identity, unknown, unknown), cosine(x, x)).cmc[0] == 1
+
+
 def test_distractors_push_matches_down_and_junk_does_not():
     near, far = [1, 0], [0.8, 0.6]
     q, g = np.array([near], np.float32), np.array([near, far], np.float32)

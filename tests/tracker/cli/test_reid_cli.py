@@ -102,6 +102,21 @@ def test_several_galleries_are_one(crops, tmp_path):
         assert got[score] == pytest.approx(expected[score], abs=1e-6)
 
 
+def test_one_folder_as_query_and_gallery_leaves_the_image_itself_out(tmp_path):
+    random = np.random.default_rng(0)
+    for identity in range(3):
+        for shot in range(2):
+            path = tmp_path / f"same/{identity}/{shot}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), random.integers(0, 255, (64, 32, 3)).astype(np.uint8))
+    got = json.loads(
+        run("eval", "--query", tmp_path / "same", "--gallery", tmp_path / "same/../same", *V, "--json").stdout
+    )
+    assert got["queries"] == 6
+    assert got["mAP"] < 1  # noise has no identity; with itself in the gallery, every query would be perfect at rank 1
+    assert got["verification"][0]["false_non_match_rate"] > 0
+
+
 def test_compare_has_onnx_and_time_and_size(crops, tmp_path):
     assert run("export", "--out", tmp_path / "ours.onnx", "--inputs", "crops").exit_code == 0
     options = ["--query", crops / "query", "--gallery", crops / "gallery", *V]
