@@ -206,6 +206,14 @@ def test_coco_as_others_write_it(tmp_path):
         ({"annotations": [5]}, r"expected id \(int\), got 5"),
         ({"annotations": GOOD["annotations"] * 2}, "annotation 9: its id is in its frame twice"),
         ({"videos": [{"id": 1, "name": "v", "width": "wide"}]}, "width, height or fps"),
+        ({"videos": [{"id": 1, "name": "v\n"}]}, "is no name for a class or a sequence"),
+        ({"categories": [{"id": 2, "name": "a\0b"}]}, "is no name for a class or a sequence"),
+        (
+            {"annotations": [{**GOOD["annotations"][0], "track_id": 10**400}]},
+            r"annotation 9: expected track_id \(int\)",
+        ),
+        ({"annotations": [{**GOOD["annotations"][0], "bbox": [1, 2, 3, 10**400]}]}, "annotation 9: bbox must be"),
+        ({"images": [{"id": 5, "video_id": 1, "frame_id": 10**9}], "annotations": []}, "1,000,000,001 frames cannot"),
     ],
 )
 def test_hostile_json(tmp_path, change, message):
@@ -253,6 +261,17 @@ def test_parquet_of_a_run_is_read(tmp_path):
     (tmp_path / "no.parquet").write_bytes(b"PAR1 but not")
     with pytest.raises(DataError, match=r"no\.parquet: no Parquet"):
         read_tables(tmp_path / "no.parquet", None, Notes())
+
+
+def test_what_a_parquet_says_of_itself_is_checked(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"frame": [0], "id": [1], "x1": [1.0], "y1": [1.0], "x2": [5.0], "y2": [9.0]}
+    for text in (b"{", b"[1]", b'{"a": 5}', b'{"a": {"labels": 1}}', b"[" * 100_000):
+        pq.write_table(pa.table(columns).replace_schema_metadata({b"reacquire": text}), tmp_path / "a.parquet")
+        with pytest.raises(DataError, match=r"a\.parquet: its metadata"):
+            read_tables(tmp_path / "a.parquet", None, Notes())
 
 
 def yolo(tmp_path, **files):

@@ -15,6 +15,8 @@ from tracker.evaluation.formats.table import UNKNOWN, Notes, Table, make_table, 
 
 IDS = ("instance_id", "track_id")
 FRAMES = ("frame_id", "frame_index")
+LARGEST = 2**53
+MOST_IMAGES = 2_000_000
 EXTRAS = {"score": 1.0, "visibility": UNKNOWN, "truncated": UNKNOWN, "occluded": UNKNOWN}
 
 
@@ -58,11 +60,11 @@ def _annotation(path: Path, a: Any, images: dict[int, Any], names: dict[int, str
     if category not in names:
         raise DataError(f"{path}, {what}: there is no category {category}")
     box = _get(path, what, a, "bbox", list)
-    if len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
+    if len(box) != 4 or not all(map(_is_number, box)):
         raise DataError(f"{path}, {what}: bbox must be 4 numbers, got {str(box)[:60]}")
     x, y, w, h = map(float, box)
     extras = [a.get(name, default) for name, default in EXTRAS.items()]
-    if not all(isinstance(v, (int, float)) for v in extras):
+    if not all(map(_is_number, extras)):
         raise DataError(f"{path}, {what}: {', '.join(EXTRAS)} must be numbers")
     video, frame, _ = images[image]
     identity = _first(path, what, a, IDS)
@@ -75,7 +77,7 @@ def _table(
     where, frame, identity, xyxy, label, *extras = zip(*rows, strict=True) if rows else ((),) * (5 + len(EXTRAS))
     size = tuple(video.get(side) or image.get(side) or 0 for side in ("width", "height"))
     rate = video.get("fps") or 0
-    if not all(isinstance(v, (int, float)) and 0 <= v < 1e6 for v in (*size, rate)):
+    if not all(_is_number(v) and 0 <= v < 1e6 for v in (*size, rate)):
         raise DataError(f"{path}, video {video['id']}: width, height or fps is no number that it can be")
     name = Path(str(video.get("name", video["id"])))
     return make_table(
@@ -108,11 +110,16 @@ def _load(path: Path) -> dict[str, list[Any]]:
     return {part: document[part] for part in parts}
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < LARGEST
+
+
 def _get(path: Path, what: str, item: Any, key: str, kind: type) -> Any:
-    if not isinstance(item, dict) or not isinstance(item.get(key), kind) or isinstance(item.get(key), bool):
-        got = item.get(key) if isinstance(item, dict) else item
-        raise DataError(f"{path}, {what}: expected {key} ({kind.__name__}), got {str(got)[:60]}")
-    return item[key]
+    got = item.get(key) if isinstance(item, dict) else item
+    fits = isinstance(item, dict) and isinstance(got, kind) and not isinstance(got, bool)
+    if not fits or (kind is int and not _is_number(got)):
+        raise DataError(f"{path}, {what}: expected {key} ({kind.__name__}), got {repr(got)[:60]}")
+    return got
 
 
 def _id(path: Path, what: str, item: Any) -> int:
@@ -134,7 +141,9 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
         video = {"id": number, "name": table.name, **sides}
         document["videos"].append(video | ({"fps": table.rate} if table.rate else {}))
         before = len(document["images"]) + 1
-        length = table.length or (int(table.frame[-1]) + 1 if len(table) else 0)
+        frames = range(table.length or (int(table.frame[-1]) + 1 if len(table) else 0))
+        if len(frames) > MOST_IMAGES:
+            raise DataError(f"{path}: {len(frames):,} frames are more than a JSON file should list ({MOST_IMAGES:,})")
         document["images"] += [
             {
                 "id": before + frame,
@@ -143,7 +152,7 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
                 "file_name": f"{table.name}/img1/{frame + 1:06d}.jpg",
                 **sides,
             }
-            for frame in range(length)
+            for frame in frames
         ]
         category = [labels.index(label) + 1 for label in table.labels]
         document["annotations"] += _annotations(

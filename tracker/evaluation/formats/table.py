@@ -127,6 +127,8 @@ def make_table(
         refuse((corners[:, 2:] <= corners[:, :2]).any(1), "the box has no area")
         for key, values in rest.items():
             refuse(~np.isfinite(values), f"{key} is NaN or infinite")
+    if not 0 <= length <= MOST_FRAMES:
+        raise DataError(f"{path}: a sequence of {length:,} frames cannot be")
     if length:
         refuse(frames >= length, f"the sequence has only {length} frames")
     names = label if label is not None else [OBJECT] * len(frames)
