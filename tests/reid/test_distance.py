@@ -43,3 +43,13 @@ def test_gradient_at_equal_points_is_finite():
     x = torch.ones(3, 4, requires_grad=True)
     pairwise(x).sum().backward()
     assert torch.isfinite(x.grad).all()
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "squared", "cosine"])
+def test_gradient_of_both_sides_is_right(metric):
+    torch.manual_seed(0)
+    x, y = (torch.randn(n, 3, dtype=torch.float64, requires_grad=True) for n in (4, 5))
+    assert torch.autograd.gradcheck(lambda a, b: pairwise(a, b, metric=metric), (x, y))
+    one, two = (pairwise(x, right, metric=metric) for right in (None, x))
+    off = ~torch.eye(4, dtype=torch.bool)
+    torch.testing.assert_close(one[off], two[off])
