@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from reid.errors import WeightsError
 from reid.models import EmbeddingNetwork
 from reid.train.settings import TrainSettings
@@ -14,9 +12,9 @@ def initialise(network: EmbeddingNetwork, settings: TrainSettings) -> None:
 
     Args:
         network: just made.
-        settings: `init` is a weights file of ours, of the same backbone, pooling and dimension; a checkpoint of
-            torchreid's OSNet, whose backbone is taken; or "pretrained" for the backbone's weights from its library's
-            hub.
+        settings: `init` is a weights file of ours (or `default`, the bundled one) of the same backbone, pooling and
+            dimension; a checkpoint of torchreid's OSNet, whose backbone is taken; or "pretrained" for the backbone's
+            weights from its library's hub.
 
     Raises:
         WeightsError: missing, damaged, of another network, or the hub cannot be reached.
@@ -27,9 +25,10 @@ def initialise(network: EmbeddingNetwork, settings: TrainSettings) -> None:
 
         load_pretrained(network.backbone, settings.backbone)
         return
+    from reid.embedder import weights_path
     from reid.weights_file import read_about, read_network
 
-    about = read_about(Path(settings.init))
+    about = read_about(weights_path(settings.init))
     backbone_alone = about.kind == "checkpoint"  # another project's; its head is not ours
     for name in ("backbone",) if backbone_alone else ("backbone", "pooling", "dimension"):
         wanted, got = getattr(settings, name), getattr(about, name)

@@ -27,6 +27,18 @@ COLUMNS = (
     "seconds",
 )
 
+KINDS = ("easy", "semi_hard", "hard")
+
+
+def spoken(row: dict[str, float], epochs: int) -> str:
+    """An epoch's figures as a line to read; all of them are in the file."""
+    parts = [f"epoch {row['epoch']:.0f}/{epochs}"]
+    parts += [f"{name} {row[name]:.4g}" for name in ("triplet", "contrastive", "identity", "centre") if name in row]
+    parts.append("triplets " + ", ".join(f"{100 * row[f'all_{k}']:.0f} % {k.replace('_', '-')}" for k in KINDS))
+    parts.append(f"spread {row['spread']:.3f}")
+    parts += [f"{name} {row[key]:.3f}" for name, key in (("rank-1", "rank1"), ("mAP", "mAP")) if key in row]
+    return "  ".join([*parts, f"{row['seconds']:.0f} s"])
+
 
 class Log:
     """`log.csv` in a folder, a row an epoch, readable after every row.

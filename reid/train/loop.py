@@ -25,7 +25,7 @@ from reid.train import distributed
 from reid.train.embedding import embed_crops, normalised
 from reid.train.health import Health
 from reid.train.init import initialise
-from reid.train.log import Log
+from reid.train.log import Log, spoken
 from reid.train.objective import Features, Objective, precision
 from reid.train.page import write_page
 from reid.train.plan import Plan
@@ -248,8 +248,7 @@ class Trainer:
             self._save()
             if validation:
                 write_page(self.out / "page.html", self.settings, self.log.rows, validation)
-            shown = " ".join(f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
-            self.report(f"epoch {self.epoch}/{self.settings.epochs}  {shown}")
+            self.report(spoken(row, self.settings.epochs))
         distributed.wait()
 
     def _is_time(self) -> bool:

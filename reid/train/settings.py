@@ -61,7 +61,9 @@ class TrainSettings(Strict):
     backbone: str = "slimnet"
     dimension: int = Field(256, ge=8, le=4096)
     pooling: Literal["average", "gem"] = "gem"
-    init: str | None = Field(None, description="weights to begin with: a .safetensors or .pth file, or 'pretrained'")
+    init: str | None = Field(
+        None, description="weights to begin with: a .safetensors or .pth file, 'default' or 'pretrained'"
+    )
 
     stages: tuple[Stage, ...] = Field(min_length=1)
     identities: int = Field(16, ge=2, description="P, over all processes")

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -318,6 +319,22 @@ def test_a_training_may_begin_with_weights(settings_for, tmp_path):
             assert not torch.equal(value, given[name])  # new
         elif value.is_floating_point():
             assert torch.equal(value, given[name].half().float())
+
+
+def test_a_training_may_begin_with_the_bundled_weights(settings_for, tmp_path, root):
+    from safetensors.torch import load_file
+
+    trainer = Trainer(settings_for(init="default", backbone="slimnet", dimension=256), tmp_path)
+    given = load_file(root / "reid/weights/default.safetensors")
+    assert torch.equal(trainer.network.project.weight, given["project.weight"].float())
+
+
+def test_an_epoch_is_told_in_words(settings_for, tmp_path):
+    said = []
+    Trainer(settings_for(stages=ONE_EPOCH), tmp_path, report=said.append).run()
+    pattern = r"epoch 1/1  triplet [\d.]+  identity [\d.]+  triplets \d+ % easy, \d+ % semi-hard, \d+ % hard  spread"
+    assert re.match(pattern, said[-1])
+    assert "mAP" in said[-1]
 
 
 def test_weights_of_another_network_are_refused(settings_for, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Self
@@ -84,13 +85,15 @@ def train(
     device: Device = "auto",
     init: Annotated[
         str | None,
-        typer.Option("--init", metavar="FILE|pretrained", help="Weights to begin with, instead of the settings' own."),
+        typer.Option(
+            "--init", metavar="FILE|default|pretrained", help="Weights to begin with, instead of the settings' own."
+        ),
     ] = None,
 ) -> None:
     """Train a network with triplets; run it again to go on where it stopped.
 
-    Writes into --out after every epoch: last.pt (checkpoint), log.csv; now and then page.html with the curves;
-    at the end weights.safetensors. Several processes (torchrun) train one network together.
+    Writes into --out after every epoch last.pt (checkpoint) and log.csv, now and then page.html with the curves, at the
+    end weights.safetensors. Several processes (torchrun) train one network together.
     """
     from reid.runtime import choose_device
     from reid.train import Trainer, TrainSettings, distributed
@@ -103,10 +106,10 @@ def train(
         trainer = Trainer(settings, out, device=here, report=progress.report, progress=progress)
         trainer.run()
         if distributed.rank() == 0:
-            _finish(trainer, config)
+            _finish(trainer, config, progress.report)
 
 
-def _finish(trainer: Trainer, config: Path) -> None:
+def _finish(trainer: Trainer, config: Path, report: Callable[[str], None]) -> None:
     """Write the averaged network's weights, judge them, and note the threshold in them."""
     from reid import load_embedder
     from reid.judge import judge
@@ -128,6 +131,6 @@ def _finish(trainer: Trainer, config: Path) -> None:
         with_threshold(path, round(judgement.threshold, 3))
         print_judgements({"trained": judgement})
     else:
-        stderr.print("no query and gallery in the settings: no threshold was measured", highlight=False)
-    stderr.print(f"{trainer.out / 'page.html'}: how it went", highlight=False)
-    stderr.print(f"{path}: use it with  reacquire track VIDEO --reid {path}", highlight=False)
+        report("no query and gallery in the settings: no threshold was measured")
+    report(f"{trainer.out / 'page.html'}: how it went")
+    report(f"{path}: use it with  reacquire track VIDEO --reid {path}")
