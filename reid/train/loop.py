@@ -74,8 +74,10 @@ class Trainer:
         report: Callable[[str], None] = lambda _: None,
         progress: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self.settings, self.out, self.device, self.progress = settings, out, device, progress
-        self.report = report if distributed.rank() == 0 else lambda _: None
+        self.settings, self.out, self.device = settings, out, device
+        self.report, self.progress = report, progress
+        if distributed.rank() > 0:  # one of them speaks
+            self.report = self.progress = lambda _: None
         out.mkdir(parents=True, exist_ok=True)
         if settings.threads:
             torch.set_num_threads(settings.threads)

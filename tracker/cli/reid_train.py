@@ -44,8 +44,6 @@ class TrainProgress:
         )
 
     def __enter__(self) -> Self:
-        self._bar.start()
-        self._task = self._bar.add_task("training", total=1.0)
         return self
 
     def __exit__(
@@ -62,6 +60,8 @@ class TrainProgress:
         now = time.monotonic()
         if self._first is None:
             self._first = now, done  # what an earlier run did says nothing about this one's pace
+            self._bar.start()
+            self._task = self._bar.add_task("training", total=1.0)
         if self._task is not None and not self._bar.disable:
             self._bar.update(self._task, completed=done)
         elif now - self._printed > PLAIN_SECONDS:
