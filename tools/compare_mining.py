@@ -1,8 +1,8 @@
 """Every mining strategy on the same network, data and budget: `python tools/compare_mining.py --out runs/mining`.
 
 Trains a small network with the distance loss alone (no identity loss, so that nothing hides what mining does), several
-seeds a strategy, and scores it on identities that it has not seen. Finished and interrupted runs in `--out` are gone on
-with, not repeated. Writes results.json and curves.svg there and prints the table of docs/triplet-mining.md.
+seeds a strategy, and scores it on identities that it has not seen. Finished runs in `--out` are not repeated,
+interrupted ones go on. Writes results.json and curves.svg there and prints the table of docs/triplet-mining.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reid.charts import Series, chart
+from reid.charts import COLOURS, Series, chart
 from reid.distance import pairwise
 from reid.miners import Triplets, relations
 from reid.train import DataSet, Stage, Trainer, TrainSettings
@@ -61,8 +61,19 @@ class FarthestNegative(Objective):
 
 
 def run(name: str, seed: int, args: argparse.Namespace) -> list[dict[str, float]]:
-    """Every epoch's figures of one training."""
+    """Every epoch's figures of one training; none where it is not finished and nothing is to be trained."""
     out = args.out / f"{''.join(c if c.isalnum() else '-' for c in name)}-{seed}"
+    if not args.finished:
+        train(name, seed, out, args)
+    if not (out / "log.csv").exists():
+        return []
+    with (out / "log.csv").open() as file:
+        rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+    return rows if len(rows) == args.epochs else []
+
+
+def train(name: str, seed: int, out: Path, args: argparse.Namespace) -> None:
+    """One training, to its end."""
     settings = TrainSettings(
         train=(DataSet(path=str(DATA / "train"), identities=args.identities),),
         query=DataSet(path=str(DATA / "val/query")),
@@ -82,17 +93,18 @@ def run(name: str, seed: int, args: argparse.Namespace) -> list[dict[str, float]
     if name == WRONG:
         trainer.objective = FarthestNegative(settings, 0)
     trainer.run()
-    with (out / "log.csv").open() as file:
-        return [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
 
 def curves(results: dict[str, list[list[dict[str, float]]]]) -> str:
-    """mAP over epochs, the mean of the seeds."""
+    """mAP over epochs, the mean of the seeds; the best at the end first."""
     series = []
     for name, runs in results.items():
         judged = [[row for row in rows if "mAP" in row] for rows in runs]
         epochs = [row["epoch"] for row in judged[0]]
-        series.append(Series(name, epochs, np.mean([[row["mAP"] for row in rows] for rows in judged], axis=0)))
+        colour = dict(zip(TRAPS, ("#111", "#aaa"), strict=True)).get(name)
+        scores = np.mean([[row["mAP"] for row in rows] for rows in judged], axis=0)
+        series.append(Series(name, epochs, scores, colour=colour or COLOURS[list(STRATEGIES).index(name)]))
+    series.sort(key=lambda s: -float(np.asarray(s.y)[-1]))
     return chart("mAP on identities not trained on", series, x_label="epoch", width=760, height=520)
 
 
@@ -104,26 +116,28 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=64)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--finished", action="store_true", help="train nothing, report what is finished")
     args = parser.parse_args()
     # Seed by seed: an interrupted comparison is a whole one with fewer seeds.
     results: dict[str, list[list[dict[str, float]]]] = {name: [] for name in STRATEGIES | TRAPS}
     for seed in range(1, args.seeds + 1):
         for name in STRATEGIES | (TRAPS if seed == 1 else {}):
-            results[name].append(run(name, seed, args))
-            last = results[name][-1][-1]
-            print(f"seed {seed}  {name:<40} rank-1 {last['rank1']:.3f}  mAP {last['mAP']:.3f}", flush=True)
-        (args.out / "results.json").write_text(json.dumps(results, indent=1))
-        (args.out / "curves.svg").write_text(curves(results), encoding="utf-8")
-    budget = f"{args.identities} identities, {args.epochs} epochs at {args.height}×{args.height // 2}"
-    print(f"\n{budget}, {args.seeds} seeds: mean ± standard deviation\n")
-    print("| strategy | rank-1 | mAP | seconds an epoch |\n|---|---|---|---|")
+            if rows := run(name, seed, args):
+                results[name].append(rows)
+                print(f"seed {seed}  {name:<40} rank-1 {rows[-1]['rank1']:.3f}  mAP {rows[-1]['mAP']:.3f}", flush=True)
+    results = {name: runs for name, runs in results.items() if runs}
+    (args.out / "results.json").write_text(json.dumps(results, indent=1))
+    (args.out / "curves.svg").write_text(curves(results), encoding="utf-8")
+    print(f"\n{args.identities} identities, {args.epochs} epochs at {args.height}×{args.height // 2}\n")
+    print("| strategy | rank-1 | mAP | hard triplets at the end | seeds |\n|---|---|---|---|---|")
     for name, runs in results.items():
         cells = []
         for score in ("rank1", "mAP"):
             values = [rows[-1][score] for rows in runs]
-            cells.append(f"{statistics.mean(values):.3f} ± {statistics.pstdev(values):.3f}")
-        seconds = statistics.median(row["seconds"] for rows in runs for row in rows)
-        print(f"| {name} | {' | '.join(cells)} | {seconds:.1f} |")
+            spread = f" ± {statistics.pstdev(values):.3f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.3f}{spread}")
+        hard = statistics.mean(rows[-1]["all_hard"] for rows in runs)
+        print(f"| {name} | {' | '.join(cells)} | {100 * hard:.1f} % | {len(runs)} |")
 
 
 if __name__ == "__main__":

@@ -75,9 +75,9 @@ class Trainer:
         progress: Callable[[float], None] = lambda _: None,
     ) -> None:
         self.settings, self.out, self.device = settings, out, device
-        self.report, self.progress = report, progress
-        if distributed.rank() > 0:  # one of them speaks
-            self.report = self.progress = lambda _: None
+        first = distributed.rank() == 0  # one process speaks for all
+        self.report: Callable[[str], None] = report if first else lambda _: None
+        self.progress: Callable[[float], None] = progress if first else lambda _: None
         out.mkdir(parents=True, exist_ok=True)
         if settings.threads:
             torch.set_num_threads(settings.threads)

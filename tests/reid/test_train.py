@@ -61,7 +61,7 @@ def killed_at(settings_for, tmp_path):
     return start
 
 
-@pytest.mark.parametrize("mining", ["batch_hard", "distance_weighted", "offline"])
+@pytest.mark.parametrize("mining", ["distance_weighted", "offline"])
 def test_a_training_killed_within_an_epoch_goes_on_to_the_bit(settings_for, killed_at, tmp_path, mining):
     changes = {"mining": mining, "refresh_epochs": 2, "centre_weight": 0.01}
     whole = Trainer(settings_for(**changes), tmp_path / "whole").run()
