@@ -26,6 +26,7 @@ class CropNetwork(nn.Module):
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.network, self.size = network, preprocessing.size
+        self.dtype = torch.float32
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean)[:, None, None])
@@ -39,8 +40,8 @@ class CropNetwork(nn.Module):
         return crops
 
     def embed(self, crops: Tensor) -> Tensor:
-        """Vectors of crops."""
-        vectors: Tensor = self.network((crops.flip(1) - self.mean) / self.std)
+        """Vectors of crops; the network alone may be in half precision, in which pixels' places would be rounded."""
+        vectors: Tensor = self.network(((crops.flip(1) - self.mean) / self.std).to(self.dtype))
         return vectors
 
     def forward(self, image: Tensor, boxes: Tensor) -> Tensor:
@@ -48,16 +49,23 @@ class CropNetwork(nn.Module):
 
 
 class TorchRunner:
-    """The network in torch, on any device; half precision on a GPU. Crops of all pictures go through together."""
+    """The network in torch, on any device. Crops of all pictures go through together.
 
-    def __init__(self, about: EmbedderFile, device: str) -> None:
-        self.half = device.startswith("cuda")
+    Args:
+        about: of the weights file.
+        device: of torch.
+        half: run the network in half precision; on a CUDA GPU when None.
+    """
+
+    def __init__(self, about: EmbedderFile, device: str, *, half: bool | None = None) -> None:
+        self.half = device.startswith("cuda") if half is None else half
         self.name = "torch"
         self._device = torch.device(device)
         self._network = CropNetwork(read_network(about), about.preprocessing).eval()
         self._network.to(self._device).to(memory_format=torch.channels_last)
         if self.half:
-            self._network.half()
+            self._network.network.half()
+            self._network.dtype = torch.float16
 
     @torch.inference_mode()
     def __call__(
@@ -71,7 +79,9 @@ class TorchRunner:
             for image, xyxy in zip(images, boxes, strict=True)
         ]
         batch = torch.cat(crops).contiguous(memory_format=torch.channels_last)
-        return np.asarray(self._network.embed(batch).float().cpu().numpy(), np.float32)
+        # Half precision knows unit length to three digits only.
+        vectors = nn.functional.normalize(self._network.embed(batch).float())
+        return np.asarray(vectors.cpu().numpy(), np.float32)
 
 
 def write_onnx(about: EmbedderFile, path: Path, *, inputs: Literal["boxes", "crops"] = "boxes") -> None:

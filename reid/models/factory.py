@@ -35,7 +35,8 @@ class GeneralizedMean(nn.Module):
         self.power = nn.Parameter(torch.tensor(power))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.float().clamp_min(1e-6).pow(self.power).mean((2, 3)).pow(1 / self.power)
+        power = self.power.float()
+        return x.float().clamp_min(1e-6).pow(power).mean((2, 3)).pow(1 / power).to(x.dtype)
 
 
 class Average(nn.Module):

@@ -53,6 +53,22 @@ def test_torch_and_onnx_agree(embedder, image):
     np.testing.assert_allclose(torch_one.embed(image, BOXES), embedder.embed(image, BOXES), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["shipped", "osnet_x0_25"])
+def test_half_precision_is_close(shipped, tmp_path, name):
+    """As on a GPU, and far from the picture's corner, where half precision has no whole pixels any more."""
+    from reid.crop_network import TorchRunner
+
+    path = shipped
+    if name != "shipped":
+        tiny(tmp_path / "w.safetensors")
+        path = tmp_path / "w.safetensors"
+    image = np.random.default_rng(0).integers(0, 255, (60, 4000, 3)).astype(np.uint8)
+    boxes = np.array([[5, 5, 25, 55], [3001, 5, 3020, 50], [3971.3, 2, 3990, 58]], np.float32)
+    full, half = (TorchRunner(read_about(path), "cpu", half=half)([image], [boxes]) for half in (False, True))
+    np.testing.assert_allclose(np.linalg.norm(half, axis=1), 1, atol=1e-5)
+    assert (full * half).sum(1).min() > 0.999
+
+
 def test_boxes_partly_outside_and_without_area_are_defined(embedder, image):
     odd = np.array([[-50, -50, 30, 60], [150, 100, 400, 300], [20, 20, 20, 20], [500, 500, 600, 600]], np.float32)
     vectors = embedder.embed(image, odd)
