@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.errors import DataError, WeightsError
+from reid.errors import DataError, ExportError, WeightsError
 from reid.runtime import cache_folder, choose_device
 from reid.weights_file import EmbedderFile, read_about
 
@@ -152,7 +152,12 @@ def _runner(about: EmbedderFile, device: str, backend: Backend) -> Runner:
 
         return OnnxRunner(about.path, about.preprocessing if about.kind == "onnx" else None)
     if device == "cpu" and backend != "torch":
-        exported = _exported(about)
+        try:
+            exported = _exported(about)
+        except ExportError:
+            if backend == "onnx":
+                raise
+            exported = None
         if exported is not None:
             return exported
         if backend == "onnx":

@@ -13,6 +13,10 @@ class WeightsError(ReidError):
     """Weights are missing, of the wrong architecture, damaged, or not safe to load."""
 
 
+class ExportError(WeightsError):
+    """A network uses an operation that ONNX does not have; it runs in torch alone."""
+
+
 class DataError(ReidError, ValueError):
     """A data set or array is not what was expected: missing folder, wrong shape, NaN."""
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reid.errors import WeightsError
+from reid.errors import ExportError, WeightsError
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -104,6 +104,8 @@ def export_onnx(
         with warnings.catch_warnings():
             # The tracing exporter is called old by torch, but it is the one that needs no further package.
             warnings.simplefilter("ignore")
+            # When it fails it writes the whole graph to stdout, where the command line's results go; not so here.
+            getattr(torch._C, "_jit_set_onnx_log_output_stream", lambda _: None)("stderr")
             torch.onnx.export(
                 network,
                 example,
@@ -121,6 +123,8 @@ def export_onnx(
             onnx.helper.set_model_props(model, metadata)
             onnx.save(model, str(partial))
         partial.replace(path)
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportError(f"this network cannot be written as ONNX, it runs in torch alone: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -3,11 +3,13 @@
 import sys
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet50
 
+from reid import load_embedder
 from reid.errors import ConfigError, WeightsError
 from reid.models import BACKBONES, create_model
 from reid.models.osnet import AggregationGate
@@ -15,6 +17,7 @@ from reid.models.pretrained import load_pretrained
 from reid.models.resnet import InstanceBatchNorm
 from reid.models.timm_backbone import TimmBackbone
 from reid.train import Stage, Trainer
+from reid.weights_file import Preprocessing, save_weights
 
 
 def parameters(module):
@@ -111,6 +114,22 @@ def test_any_backbone_of_timm(name, size, cells):
     with torch.no_grad():
         assert network.backbone(torch.randn(1, 3, *size)).shape == (1, network.backbone.channels, *cells)
         assert network(torch.randn(2, 3, *size)).shape == (2, 16)
+
+
+def test_what_onnx_cannot_hold_runs_in_torch(tmp_path, monkeypatch, capfd):
+    """A vision transformer's positions are interpolated with a filter that ONNX does not have."""
+    monkeypatch.setenv("REACQUIRE_CACHE", str(tmp_path / "cache"))
+    name = "timm:vit_tiny_patch16_224"
+    network = create_model(name, dimension=16).eval()
+    weights = tmp_path / "w.safetensors"
+    save_weights(weights, network, backbone=name, pooling="gem", preprocessing=Preprocessing((64, 32)), threshold=None)
+    embedder = load_embedder(weights, device="cpu")
+    assert embedder.describe()["backend"] == "torch"
+    image = np.random.default_rng(0).integers(0, 255, (90, 60, 3)).astype(np.uint8)
+    assert embedder.embed(image, np.array([[5, 5, 50, 80]], np.float32)).shape == (1, 16)
+    with pytest.raises(WeightsError, match="cannot be written as ONNX, it runs in torch alone"):
+        load_embedder(weights, device="cpu", backend="onnx")
+    assert not capfd.readouterr().out  # torch would write its graph there
 
 
 def test_a_backbone_that_takes_one_size_alone_is_told_at_once(settings_for, tmp_path):
