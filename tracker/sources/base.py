@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +36,15 @@ class Source(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
+
+    def at(self, indices: Collection[int]) -> Generator[Frame]:
+        """The frames of these indices alone, in order; those that are not there are left out."""
+        last = max(indices, default=-1)
+        for frame in self if indices else ():
+            if frame.index in indices:
+                yield frame
+            if frame.index >= last:
+                return
 
     def stop(self) -> None:  # noqa: B027  # only those that wait for frames need it
         """End the iteration soon, from any thread, without waiting for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -65,9 +65,17 @@ class ImageFolder(Source):
         with closing(prefetch(self._read_all(), DECODED_AHEAD, "decode")) as ahead:
             yield from first_frames(ahead, None)
 
+    def at(self, indices: Collection[int]) -> Generator[Frame]:
+        """The frames of these indices alone, in order; no other image is read."""
+        wanted = [(i, path) for i, path in zip(self._indices, self._paths, strict=True) if i in indices]
+        yield from self._read_these(wanted)
+
     def _read_all(self) -> Generator[Frame]:
+        yield from self._read_these(zip(self._indices, self._paths, strict=True))
+
+    def _read_these(self, files: Iterable[tuple[int, Path]]) -> Generator[Frame]:
         rate = self.frame_rate or NOMINAL_RATE
-        for index, path in zip(self._indices, self._paths, strict=True):
+        for index, path in files:
             image = _read(path)
             if image is None:
                 self.problem = f"{path}: not a readable image; stopped there"

@@ -1,0 +1,52 @@
+"""Where the pictures of a sequence are, for those who want to see its errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tracker.errors import DataError
+
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+
+
+def find_frames(name: str, truth: Path, frames: Path | None = None) -> Path | None:
+    """What `open_source` can open for a sequence.
+
+    Args:
+        name: of the sequence.
+        truth: its ground truth; without `frames`, `img1/` is looked for beside its folder.
+        frames: a folder of sequences, a sequence's folder, a folder of images, a video, or a folder of `NAME.mp4`.
+
+    Returns:
+        A folder or a file; None where there is nothing.
+
+    Raises:
+        DataError: `frames` does not exist.
+    """
+    if frames is None:
+        folder = truth.parent.parent
+        return folder if truth.parent.name == "gt" and (folder / "img1").is_dir() else None
+    if frames.is_file():
+        return frames
+    if not frames.is_dir():
+        raise DataError(f"{frames}: no such folder or video of frames")
+    for folder in (frames / name, *sorted(frames.glob(f"{_literal(name)}-*")), frames):
+        if (folder / "img1").is_dir():
+            return folder
+        if folder.is_dir() and (folder != frames or not _holds_sequences(frames)) and _has_images(folder):
+            return folder.parent if folder.name == "img1" else folder
+    videos = [frames / f"{name}{suffix}" for suffix in VIDEOS]
+    return next((video for video in videos if video.is_file()), None)
+
+
+def _literal(name: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _holds_sequences(folder: Path) -> bool:
+    return any(folder.glob("*/img1"))
+
+
+def _has_images(folder: Path) -> bool:
+    suffixes = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+    return any(path.suffix.lower() in suffixes for path in folder.iterdir())

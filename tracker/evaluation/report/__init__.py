@@ -1,0 +1,5 @@
+"""One page about one or two trackers' results: scores, curves, identities over time, and every error of identity."""
+
+from tracker.evaluation.report.write import write_report
+
+__all__ = ["write_report"]
