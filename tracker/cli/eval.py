@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from tracker.cli.console import print_json, stderr, stdout
+from tracker.cli.eval_pictures import refuse_pictures, save_report, save_video
 from tracker.cli.scores import (
     COLUMNS,
     COMBINED,
@@ -38,6 +39,10 @@ EPILOG = """
   reacquire eval --gt MOT20/train --pred results/ -b mot20 --full --csv scores.csv
 
   reacquire eval --gt KITTI/training --pred results/ -b kitti          [dim]# cars, then pedestrians[/]
+
+  reacquire eval --gt MOT17/train --pred results/ -b mot17 --report errors.html      [dim]# why ids switched[/]
+
+  reacquire eval --gt TUD-Campus --pred tracks.txt -b mot15 --video errors.mp4
 """
 
 
@@ -78,6 +83,20 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Of the resampling.")] = 0,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE.html", help="Write one page: scores, curves, every error of identity."),
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option("--video", metavar="FILE.mp4", help="Write one sequence with correct, missed, false, switched."),
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(
+            "--frames", metavar="PATH", help="Pictures for both: a folder or a video; else img1/ beside the truth."
+        ),
+    ] = None,
     referee: Annotated[
         bool, typer.Option("--referee", help="Let motmetrics compute CLEAR and Identity too; tell any difference.")
     ] = False,
@@ -87,6 +106,7 @@ def evaluate(
 
     if len(pred) > 2:
         raise typer.BadParameter("at most two can be compared", param_hint="--pred")
+    refuse_pictures(pred, benchmark, report=report, video=video, frames=frames)
     wanted = _columns(columns, full)
     documents: dict[str, Any] = {}
     rows: dict[str, dict[str, Scores]] = {}
@@ -105,6 +125,12 @@ def evaluate(
             json_file.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     if csv_file is not None:
         write_csv(csv_file, rows, wanted)
+    if report is not None:
+        for name in SEVERAL.get(benchmark, (benchmark,)):
+            file = report if name == benchmark else report.with_stem(f"{report.stem}.{name}")
+            save_report(file, gt, pred, name, frames)
+    if video is not None:
+        save_video(video, gt, pred[0], benchmark, frames)
 
 
 def _columns(text: str | None, full: bool) -> list[str]:

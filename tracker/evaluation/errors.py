@@ -108,9 +108,8 @@ def identity_errors(truth: Boxes, result: Boxes, matches: Matches) -> list[Ident
         (SPLIT, of_identities, of_identities.identity, of_identities.track),
         (MERGE, of_tracks, of_tracks.track, of_tracks.identity),
     ):
-        for group in _groups(owner):
-            if len(np.unique(others[group])) > 1:
-                errors.append(_error(kind, table, group))
+        mixed = (group for group in _groups(owner) if len(np.unique(others[group])) > 1)
+        errors += [_error(kind, table, group) for group in mixed]
     return sorted(errors, key=lambda e: (e.frame, KINDS.index(e.kind), e.identity))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tracker.errors import ReacquireError
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.base import Sink, partial_name, writing
 from tracker.types import Detections, Frame, Tracks
+
+Draw = Callable[[Frame, Tracks], NDArray[np.uint8]]
 
 CLOCK = 90_000
 """Ticks a second of timestamps in the file."""
@@ -52,10 +55,12 @@ class VideoSink(Sink):
     Args:
         path: the file, `.mp4`.
         frame_rate: of the source, where known; timestamps are kept whatever it is.
+        draw: what makes the picture of a frame and its tracks; an `Annotator` where it is not given.
     """
 
-    def __init__(self, path: Path, frame_rate: float | None = None) -> None:
+    def __init__(self, path: Path, frame_rate: float | None = None, *, draw: Draw | None = None) -> None:
         self.path: Path = path
+        self._draw = draw
         self._rate = frame_rate
         self._frames: queue.Queue[tuple[Frame, Tracks] | None] = queue.Queue(WAITING)
         self._error: BaseException | None = None
@@ -90,11 +95,11 @@ class VideoSink(Sink):
         partial = partial_name(self.path)
         with av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container:
             stream = self._open_stream(container, first[0].size)
-            annotator = Annotator(first[0].size, self._rate or NOMINAL_RATE)
+            draw = self._draw or Annotator(first[0].size, self._rate or NOMINAL_RATE).draw
             item: tuple[Frame, Tracks] | None = first
             while item is not None:
                 frame, tracks = item
-                picture = av.VideoFrame.from_ndarray(_even(annotator.draw(frame, tracks)), format="bgr24")
+                picture = av.VideoFrame.from_ndarray(_even(draw(frame, tracks)), format="bgr24")
                 picture.pts = round(frame.timestamp * CLOCK)
                 picture.time_base = Fraction(1, CLOCK)
                 container.mux(stream.encode(picture))

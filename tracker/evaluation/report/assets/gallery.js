@@ -75,9 +75,9 @@ function why(error) {
   const taken = error.costs.find((c) => c.track === fresh && c.matched);
   const cost = (c) => (c.cost == null ? "" : ` at cost ${c.cost.toFixed(3)}` + (c.gate == null ? "" : `, gate ${c.gate.toFixed(3)}`));
   const parts = [];
-  if (refused) parts.push(`Track ${old}: ${refused.verdict}${cost(refused)}.`);
+  parts.push(refused ? `Track ${old}: ${refused.verdict}${cost(refused)}.` : `Track ${old} was compared with nothing: out of reach.`);
   if (taken) parts.push(taken.stage === "a new track" ? `Track ${fresh} began as a new track.` : `Track ${fresh}: matched${cost(taken)}.`);
-  return parts.length ? el("div", { class: "why" }, parts.join(" ")) : null;
+  return el("div", { class: "why" }, parts.join(" "));
 }
 
 function card(error, index) {
@@ -118,6 +118,8 @@ function picture(view) {
 function closer(index) {
   const dialog = byId("closer");
   const error = listed[index];
+  // What had the focus is replaced: it goes to the button of the same name, or the arrows would find nobody.
+  const focused = dialog.contains(document.activeElement) ? document.activeElement.textContent : "Next";
   const step = (to) => { if (to >= 0 && to < listed.length) { closer(to); if (Math.floor(to / PAGE) !== pageNow) turn(Math.floor(to / PAGE)); } };
   const button = (text, act, off = false) => el("button", { type: "button", disabled: off, on: { click: act } }, text);
   dialog.replaceChildren(
@@ -128,10 +130,13 @@ function closer(index) {
     el("div", { class: "views" }, error.views.map((view, i) => el("span", {}, picture(view), caption(error, view, i)))),
     why(error), stretchTable(error), costTable(error));
   dialog.onkeydown = (event) => {
+    if (event.target.closest(".wide, .views")) return;
     const to = { ArrowLeft: index - 1, ArrowRight: index + 1 }[event.key];
     if (to != null) { event.preventDefault(); step(to); }
   };
   if (!dialog.open) dialog.showModal();
+  const same = [...dialog.querySelectorAll(".head button:enabled")].find((b) => b.textContent === focused);
+  (same ?? dialog).focus();
 }
 const wideTable = (label, heads, rows) => el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label },
   el("table", {}, el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))), el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, cell)))))));
