@@ -47,6 +47,8 @@ class Access:
         bearer = _bearer(request)
         if bearer is not None and self._settings.locked:
             return self._judge_bearer(request, bearer)
+        if _for_another_site(request):
+            return problem(403, "other sites' pages may not read this")
         if request.method not in SAFE and not self._from_our_page(request):
             return problem(403, "a change has to come from the page itself (Origin), or carry a token")
         if not self._settings.locked or path in OPEN or path.startswith("/static/") or self.logged_in(request):
@@ -110,6 +112,12 @@ class Access:
             return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
         site = request.headers.get("sec-fetch-site")
         return site == "same-origin" if site is not None else COOKIE not in request.cookies
+
+
+def _for_another_site(request: Request) -> bool:
+    """Browsers say for whom they ask: the answer would not be shown there, and need not be made (Fetch Metadata)."""
+    site = request.headers.get("sec-fetch-site", "none")
+    return site not in ("same-origin", "none") and request.headers.get("sec-fetch-mode") != "navigate"
 
 
 def _bearer(request: Request) -> str | None:

@@ -241,6 +241,6 @@ async def stream(shared: Shared, size: Size = Size.GRID) -> Response:
 
 @router.get("/api/cameras/{name}/stream", tags=["pictures"], response_class=Response, responses=FULL | MISSING | MJPEG)
 async def camera_stream(shared: Shared, name: CameraName, size: Size = Size.LARGE) -> Response:
-    """Motion JPEG of one camera, as an <img> and most home automation show it."""
+    """Motion JPEG of one camera, as most home automation takes it."""
     shared.camera(name)
     return Stream(multipart(shared.gallery.watch([name], size)), MULTIPART, shared.watching)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tracker.live.status import CameraView, LiveView, Shot
 from tracker.live.web.settings import PictureSettings
+from tracker.redact import redact
 from tracker.sinks.annotate import Annotator
 from tracker.types import Frame, Tracks
 
@@ -67,17 +68,19 @@ class Painter:
         self.viewers: set[Viewer] = set()  # touched by the loop's thread only; read by ours as a whole
         self.newest: dict[Size, Picture] = {}
         self._annotators: dict[tuple[Size, tuple[int, int]], Annotator] = {}
-        self._painting = threading.Lock()
+        self._painting, self._coming = threading.Lock(), threading.Lock()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._left = 0.0
 
     def join(self, viewer: Viewer, loop: asyncio.AbstractEventLoop) -> None:
         """Take a viewer; called by the loop's thread."""
-        self.viewers = self.viewers | {viewer}
         if viewer.size in self.newest:
             viewer.bell.set()
-        if self._thread is None or not self._thread.is_alive():
+        with self._coming:
+            self.viewers = self.viewers | {viewer}
+            if self._thread is not None:
+                return
             self._thread = threading.Thread(
                 target=self._work, args=(loop,), name=f"paint {self.view.name}", daemon=True
             )
@@ -107,12 +110,12 @@ class Painter:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         number = 0
         due = dict.fromkeys(Size, 0.0)
-        while not self._closing.is_set() and (self.viewers or time.monotonic() - self._left < LINGER):
+        while self._goes_on():
             sizes = {viewer.size for viewer in self.viewers} or {Size.LARGE}
             pause = min(due[size] for size in sizes) - time.monotonic()
             if pause > 0 and self._closing.wait(min(pause, PATIENCE)):
-                break
-            shot = self.view.wait(number, PATIENCE)
+                continue
+            shot = self._shot(number)
             if shot is None:
                 continue
             number, now = shot.number, time.monotonic()
@@ -121,12 +124,30 @@ class Painter:
                     due[size] = max(due[size] + 1 / self._settings[size].fps, now)
                     self._publish(shot, size, loop)
 
+    def _goes_on(self) -> bool:
+        """Whether somebody looks; whoever comes after a no finds no thread, and starts one."""
+        with self._coming:
+            if not self._closing.is_set() and (self.viewers or time.monotonic() - self._left < LINGER):
+                return True
+            self._thread = None
+            return False
+
+    def _shot(self, number: int) -> Shot | None:
+        try:
+            return self.view.wait(number, PATIENCE)
+        except Exception as error:  # noqa: BLE001  # whatever it is: the page goes on, and asks again
+            LOGGER.warning("%s: no picture for the page: %s", self.view.name, redact(str(error)))
+            self._closing.wait(PATIENCE)
+            return None
+
     def _publish(self, shot: Shot, size: Size, loop: asyncio.AbstractEventLoop) -> None:
         try:
             self.picture(shot, size)
+        except Exception as error:  # noqa: BLE001  # a strange picture is one lost, not a thread
+            LOGGER.warning("%s: picture %d cannot be painted: %s", self.view.name, shot.number, redact(str(error)))
+            return
+        try:
             loop.call_soon_threadsafe(self._ring, size)
-        except (cv2.error, ValueError) as error:  # a strange picture is one lost, not a thread
-            LOGGER.warning("%s: picture %d cannot be painted: %s", self.view.name, shot.number, error)
         except RuntimeError:  # the loop has ended
             self._closing.set()
 

@@ -184,6 +184,15 @@ def test_on_open_loopback_a_foreign_page_changes_nothing(live, client):
     assert live.saved == []
 
 
+def test_another_site_s_page_reads_nothing(live, client):
+    page = client(live)
+    for path in ("/api/status", "/api/cameras/door/picture", "/api/stream", "/metrics"):
+        for site in ("cross-site", "same-site"):
+            assert page.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}).status_code == 403
+    assert page.get("/", headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}).status_code == 200
+    assert page.get("/api/status", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+
+
 def test_login_from_another_site_is_refused(live, client, hashed):
     page = client(live, password_hash=hashed)
     assert log_in(page, headers={"Origin": "http://evil.example"}).status_code == 403

@@ -7,7 +7,9 @@ import socket
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
 
@@ -186,6 +188,19 @@ def test_a_painter_rests_when_nobody_looks(live, running, monkeypatch):
     assert live.cameras["door"].waits == waits
     with connect(page, STREAM) as sock:
         assert b"X-Number" in read_until(sock, b"X-Number")
+
+
+def test_a_painter_outlives_what_it_cannot_paint(live, running, caplog):
+    page, camera = running(live), live.cameras["door"]
+    good = camera.tick()
+    with connect(page, STREAM) as sock:
+        read_until(sock, b"X-Number")
+        with camera.changed:
+            camera.shot = replace(good, number=good.number + 1, frame=np.zeros((0, 0, 3), np.uint8))
+            camera.changed.notify_all()
+        wait_for(lambda: "cannot be painted" in caplog.text)
+        camera.tick()
+        assert f"X-Number: {good.number + 2}".encode() in read_until(sock, b"X-Number")
 
 
 def test_events_come_as_they_happen_and_are_resumed(live, running):
