@@ -29,7 +29,7 @@ def cameras(folder: Path) -> dict[str, Any]:
     crossing = {"name": "Crossing", "polygon": [[0.32, 0.36], [0.62, 0.33], [0.68, 0.62], [0.34, 0.68]], "dwell": 4}
     kerb = {"name": "Kerb", "points": [[0.3, 0.96], [0.27, 0.3]]}
     plaza = {"name": "plaza", "source": str(ROOT / "videos/plaza.mp4"), "zones": [crossing], "lines": [kerb]}
-    plaza["target_fps"] = 5
+    plaza["target_fps"] = 3
     gate = {"name": "gate", "source": "rtsp://127.0.0.1:9/stream"}
     return {"cameras": [plaza, gate], "folder": str(folder), "web": {"port": 0}}
 
