@@ -22,12 +22,14 @@ function curvesFor(width) {
     const points = run.numbers[name].curves[metric].map((v, i) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`);
     parts.push(shape("polyline", { class: `line m${m} ${r ? "second" : ""}`, points: points.join(" ") }));
   }));
-  const ends = CURVES.map((metric) => ({ metric, y: y(data.runs[0].numbers[name].curves[metric].at(-1)) + 4 })).sort((a, b) => a.y - b.y);
-  ends.forEach((end, i) => {
-    if (i) end.y = Math.max(end.y, ends[i - 1].y + 13);
-  });
-  const over = ends.at(-1).y - (height - bottom + 4);
-  for (const end of ends) parts.push(shape("text", { x: width - right + 6, y: end.y - Math.max(0, over) }, end.metric));
+  // Names at the ends of the lines, from the bottom up, so that none lies on another.
+  const ends = CURVES.map((metric) => ({ metric, y: y(data.runs[0].numbers[name].curves[metric].at(-1)) + 4 })).sort((a, b) => b.y - a.y);
+  let lowest = height - bottom + 4;
+  for (const end of ends) {
+    end.y = Math.min(end.y, lowest);
+    lowest = end.y - 13;
+    parts.push(shape("text", { x: width - right + 6, y: end.y }, end.metric));
+  }
   const cursor = shape("line", { class: "cursor", y1: top, y2: height - bottom });
   const move = (i) => {
     at = Math.max(0, Math.min(levels.length - 1, i));

@@ -82,9 +82,12 @@ function why(error) {
 
 function card(error, index) {
   const open = () => closer(index);
-  return el("li", { class: "error", "data-kind": error.kind }, topLine(error), el("h3", {}, headline(error)), el("p", {}, sub(error)),
-    el("div", { class: "views" }, error.views.slice(0, 2).map((view, i) => el("button", { type: "button", on: { click: open }, "aria-label": `${i ? "After" : "Before"}, frame ${view.frame}: look closer` }, picture(view), caption(error, view, i)))),
-    why(error));
+  const views = error.views.slice(0, 2).map((view, i) => el("button",
+    { type: "button", on: { click: open }, "aria-label": `${i ? "After" : "Before"}, frame ${view.frame}: look closer` },
+    picture(view), caption(error, view, i)));
+  // Pictures before words: so those of a row stand in line.
+  return el("li", { class: "error", "data-kind": error.kind }, topLine(error), el("div", { class: "views" }, views),
+    el("h3", {}, headline(error)), el("p", {}, sub(error)), why(error));
 }
 const topLine = (error) => el("header", {}, el("span", { class: `kind ${error.kind}` }, error.kind), pair ? runName(error.run) : null,
   el("span", { class: "where", title: error.sequence.name }, error.sequence.name), el("span", { class: "when" }, `frame ${whole.format(error.frame)}`));
