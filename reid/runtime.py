@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import onnxruntime
     from torch import Tensor, nn
 
+THREADS = "REACQUIRE_THREADS"
+"""Environment variable: threads that a network takes on the CPU, for those who run several processes."""
+
 
 def choose_device(device: str) -> str:
     """`auto` as what this machine has; a device that it lacks is refused.
@@ -135,6 +138,7 @@ def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
 
     options: Any = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = int(os.environ.get(THREADS, "0"))  # 0: all there are
     # Idle threads would spin in wait for work and take the processor from the next network, and from decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = str(model) if isinstance(model, Path) else model

@@ -102,6 +102,13 @@ def build_embedder(settings: PipelineSettings) -> Embedder | None:
     return load_embedder(settings.embedder.weights, device=settings.device)
 
 
+def batch_size(settings: PipelineSettings) -> int:
+    """Frames at a time through the networks."""
+    if settings.batch != "auto":
+        return settings.batch
+    return CPU_BATCH if choose_device(settings.device) == "cpu" else GPU_BATCH
+
+
 def build_pipeline(
     settings: PipelineSettings | str | Path | Mapping[str, Any] = "default",
     overrides: Iterable[str] = (),
@@ -113,13 +120,10 @@ def build_pipeline(
 
     if not isinstance(settings, PipelineSettings):
         settings = load_pipeline_settings(settings, overrides)
-    batch = settings.batch
-    if batch == "auto":
-        batch = CPU_BATCH if choose_device(settings.device) == "cpu" else GPU_BATCH
     return Pipeline(
         build_detector(settings),
         load_tracker(settings.tracker),
         build_embedder(settings),
-        batch=batch,
+        batch=batch_size(settings),
         include_lost=include_lost,
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tracker import __version__
-from tracker.cli import convert, demo, doctor, live, reid, track
+from tracker.cli import convert, demo, doctor, live, mot, reid, track
 from tracker.cli import eval as evaluation
 
 app = typer.Typer(
@@ -41,5 +41,6 @@ app.command("track", epilog=track.EPILOG)(track.track)
 app.command("live", epilog=live.EPILOG)(live.live)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
 app.command("convert", epilog=convert.EPILOG)(convert.convert)
+app.add_typer(mot.app, name="mot")
 app.add_typer(reid.app, name="reid")
 app.command("doctor")(doctor.doctor)

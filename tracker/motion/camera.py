@@ -158,9 +158,10 @@ class RecordedCamera:
         self._next = 0
 
     def estimate(self, image: Image | None = None, boxes: NDArray[np.float32] | None = None) -> Affine:
-        """The next frame's motion; `STILL` after the last."""
+        """The next frame's motion; `STILL` itself where there was none, and after the last."""
         at, self._next = self._next, self._next + 1
-        return self._motions[at] if at < len(self._motions) else STILL
+        moved = at < len(self._motions) and not np.array_equal(self._motions[at], STILL)
+        return self._motions[at] if moved else STILL
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Where it is."""

@@ -1,0 +1,89 @@
+"""Association alone, over what was seen: the part of tracking that is run again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tracker.association.engine import Engine
+from tracker.association.recipe import Recipe, Stage
+from tracker.errors import ConfigError
+from tracker.evaluation.sequence import Boxes
+from tracker.factory import build_camera
+from tracker.mot.cache import Seen
+from tracker.mot.dataset import SequenceFolder
+from tracker.motion.camera import CameraMotion, RecordedCamera
+from tracker.types import Tracks
+
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+"""Recorded motion is looked up; the engine only wants to know that there is a picture."""
+
+
+def cameras_of(recipe: Recipe) -> list[str]:
+    """How a recipe wants the camera's motion measured in the frames: one way or none."""
+    return [] if recipe.camera_motion in ("none", "file") else [recipe.camera_motion]
+
+
+def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[Tracks]:
+    """Tracks of every frame, as `Pipeline` would give them for the frames themselves."""
+    engine = Engine(recipe, _camera(recipe, seen, sequence))
+    for frame in range(len(seen)):
+        yield engine.update(seen.detections(frame), timestamp=frame / sequence.rate, image=NO_PICTURE)
+
+
+def _camera(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> CameraMotion | None:
+    """The camera's motion as it was measured; `{sequence}` in the name of a recipe's file is the sequence's."""
+    if recipe.camera_motion == "none":
+        return None
+    if recipe.camera_motion != "file":
+        return RecordedCamera(seen.motions[recipe.camera_motion])
+    own = str(recipe.camera_file).replace("{sequence}", sequence.name)
+    camera = build_camera(recipe.model_copy(update={"camera_file": own}))
+    assert camera is not None
+    for _ in range(sequence.start):
+        camera.estimate(NO_PICTURE, np.empty((0, 4), np.float32))
+    return camera
+
+
+def as_result(tracks: Iterator[Tracks]) -> Boxes:
+    """Tracks of all frames as a result to be scored, rounded as result files are."""
+    frames = list(tracks)
+    counts = [len(t) for t in frames]
+    xyxy = np.concatenate([t.xyxy for t in [*frames, Tracks.empty()]]).astype(np.float64)
+    corner, size = np.round(xyxy[:, :2], 2), np.round(xyxy[:, 2:] - xyxy[:, :2], 2)
+    return Boxes(
+        frame=np.repeat(np.arange(1, len(frames) + 1), counts),
+        id=np.concatenate([t.id for t in [*frames, Tracks.empty()]]),
+        xyxy=np.concatenate([corner, corner + size], axis=1),
+        class_id=np.ones(sum(counts), np.int64),
+        counts=np.ones(sum(counts), bool),
+    )
+
+
+def motion_only(recipe: Recipe) -> Recipe:
+    """A recipe without what needs frames: appearance, and the camera's motion.
+
+    Stages by appearance alone are dropped; of a mix of overlap and looks the overlap is left, with the gate that
+    looks exactly alike would have met.
+
+    Raises:
+        ConfigError: nothing is left of it.
+    """
+    stages = [_without_looks(stage) for stage in recipe.stages if stage.cost != "embedding"]
+    if not stages:
+        raise ConfigError(f"the recipe {recipe.name!r} matches by appearance alone: nothing is left without it")
+    content = recipe.model_dump(mode="json", exclude_unset=True)
+    content |= {"stages": stages, "camera_motion": "none", "camera_file": None}
+    return Recipe.model_validate(content)
+
+
+def _without_looks(stage: Stage) -> dict[str, Any]:
+    content = stage.model_dump(mode="json", exclude_unset=True)
+    content["appearance_gate"] = None
+    if stage.cost in ("fused", "least", "adaptive"):
+        content["cost"] = "iou_times_score" if stage.times_score else "iou"
+    if stage.cost == "fused":
+        content["gate"] = min(stage.gate / max(1 - stage.weight, 1e-6), 1.0)
+    return content

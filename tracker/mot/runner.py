@@ -1,0 +1,314 @@
+"""A tracker over a data set: from a folder of sequences to results and scores in a run's folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from reid.runtime import choose_device
+from tracker.config import PipelineSettings
+from tracker.errors import DataError
+from tracker.evaluation.benchmarks import RULES, rules_of
+from tracker.evaluation.evaluate import COMBINED, Scores, combine, evaluate_files
+from tracker.mot.associate import NO_PICTURE, associate, cameras_of
+from tracker.mot.cache import Cache, CacheError, Seen
+from tracker.mot.dataset import SequenceFolder, guess_benchmark
+from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
+from tracker.mot.perceive import Perceiver
+from tracker.session import interruptible, versions
+from tracker.sinks.base import partial_name, writing
+from tracker.sinks.run import create_run_folder, write_json
+from tracker.sinks.text import MotSink
+from tracker.types import Detections, Frame
+
+SMALL = 20_000
+"""Frames whose association is over before further processes would have started."""
+TRUTH = "truth"
+"""Folder in a run's of the ground truth of halves, counted from frame 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetJob:
+    """What one invocation is asked to do.
+
+    Attributes:
+        data: as given, for the record.
+        sequences: of it, see `find_dataset`.
+        settings: `detector.weights` may be "public".
+        benchmark: whose rules score; guessed from the sequences' names when None.
+        cache: kept between runs; None forgets what was seen, embeddings of people too.
+        fill: what the cache lacks is made; otherwise it is an error.
+        out: the run's folder.
+        jobs: processes; as many as help when None.
+        overwrite: empty an existing run's folder instead of making a numbered one.
+    """
+
+    data: Path
+    sequences: list[SequenceFolder]
+    settings: PipelineSettings
+    benchmark: str | None = None
+    cache: Path | None = None
+    fill: bool = True
+    out: Path = Path("runs/mot/run")
+    jobs: int | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """One sequence's run: frames, boxes and ids in its result, seconds of association, scores where truth is."""
+
+    frames: int
+    boxes: int
+    identities: int
+    seconds: float
+    scores: Scores | None
+
+
+@dataclass(slots=True)
+class DataSetOutcome:
+    """How a run over a data set went.
+
+    Attributes:
+        status: done, failed (some sequence), or interrupted.
+        folder: of the run.
+        sequences: what became of each.
+        scores: by sequence, and "combined"; empty without ground truth.
+        seconds: in all.
+    """
+
+    status: Literal["done", "failed", "interrupted"]
+    folder: Path
+    benchmark: str
+    sequences: dict[str, Outcome[Tracked]]
+    scores: dict[str, Scores]
+    seconds: float
+
+    @property
+    def frames(self) -> int:
+        """Of the sequences that are done."""
+        return sum(o.result.frames for o in self.sequences.values() if o.result)
+
+    @property
+    def rate(self) -> float:
+        """Frames a second of association and writing alone, in one process."""
+        return self.frames / max(sum(o.result.seconds for o in self.sequences.values() if o.result), 1e-9)
+
+    def summary(self) -> dict[str, Any]:
+        """As plain values."""
+        rows = {
+            name: {"status": "done", "frames": o.result.frames, "boxes": o.result.boxes, "ids": o.result.identities}
+            if o.result
+            else {"status": "failed" if o.problem else "not finished", "problem": o.problem}
+            for name, o in self.sequences.items()
+        }
+        return {
+            "status": self.status,
+            "folder": str(self.folder),
+            "benchmark": self.benchmark,
+            "frames": self.frames,
+            "seconds": round(self.seconds, 3),
+            "association_fps": round(self.rate, 1),
+            "runs": rows,
+        }
+
+
+def scores_document(scores: Mapping[str, Scores]) -> dict[str, Any]:
+    """As `reacquire eval --json` writes them."""
+    return {
+        "sequences": {name: s.summary() for name, s in scores.items() if name != COMBINED},
+        "combined": scores[COMBINED].summary(),
+    }
+
+
+@dataclass
+class Look:
+    """Work: see that a sequence is in the cache."""
+
+    settings: PipelineSettings
+    cache: Path
+    embed: bool
+    cameras: list[str]
+    fill: bool = True
+    _perceiver: Perceiver | None = field(default=None, init=False)
+
+    def __call__(self, sequence: SequenceFolder, report: Reporter) -> Seen:
+        if self._perceiver is None:
+            self._perceiver = Perceiver(self.settings, Cache(self.cache))
+        if self.fill:
+            return self._perceiver.look(sequence, embed=self.embed, cameras=self.cameras, report=report)
+        try:
+            return self._perceiver.cache.entry(sequence, self.settings).load(embed=self.embed, cameras=self.cameras)
+        except CacheError as error:
+            raise CacheError(f"{error}; `reacquire mot cache` with the same options makes it") from error
+
+
+@dataclass
+class KeepSeen:
+    """Work: fill the cache; gives back frames and detections."""
+
+    look: Look
+
+    def __call__(self, sequence: SequenceFolder, report: Reporter) -> tuple[int, int]:
+        seen = self.look(sequence, report)
+        return len(seen), len(seen.xyxy)
+
+
+@dataclass
+class Track:
+    """Work: a sequence's result and its scores."""
+
+    look: Look
+    folder: Path
+    benchmark: str
+
+    def __call__(self, sequence: SequenceFolder, report: Reporter) -> Tracked:
+        seen = self.look(sequence, report)
+        started = time.perf_counter()
+        path = self.folder / f"{sequence.name}.txt"
+        boxes, ids = self._write(path, sequence, seen, report)
+        seconds = time.perf_counter() - started
+        scores = None
+        if sequence.truth is not None:
+            truth = part_of_truth(sequence, self.folder / TRUTH)
+            scores = evaluate_files(truth, path, rules_of(self.benchmark), length=sequence.length)
+        return Tracked(len(seen), boxes, ids, seconds, scores)
+
+    def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int]:
+        partial, nothing = partial_name(path), Detections.empty()
+        boxes, ids = 0, set[int]()
+        try:
+            with MotSink(partial) as sink:
+                for index, tracks in enumerate(associate(self.look.settings.tracker, seen, sequence)):
+                    sink.write(Frame(NO_PICTURE, index, 0.0), nothing, tracks)
+                    boxes += len(tracks)
+                    ids.update(tracks.id.tolist())
+                    report("track", index + 1)
+            with writing(path):
+                partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return boxes, len(ids)
+
+
+def part_of_truth(sequence: SequenceFolder, folder: Path) -> Path:
+    """The ground truth of a split: the file itself, or for halves a copy of its part, counted from frame 1."""
+    assert sequence.truth is not None
+    if not sequence.split.endswith("-half"):
+        return sequence.truth
+    path = folder / sequence.name / "gt" / "gt.txt"
+    part = []
+    for line in sequence.truth.read_text(encoding="utf-8-sig").splitlines():
+        first, comma, rest = line.partition("," if "," in line else " ")
+        if first.strip():
+            frame = int(float(first)) - sequence.start
+            if 1 <= frame <= sequence.length:
+                part.append(f"{frame}{comma}{rest}\n")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(part), encoding="utf-8")
+        width, height = sequence.size
+        info = f"[Sequence]\nname={sequence.name}\nframeRate={sequence.rate:g}\nseqLength={sequence.length}\n"
+        info += f"imWidth={width}\nimHeight={height}\n" if width else ""
+        (path.parents[1] / "seqinfo.ini").write_text(info, encoding="utf-8")
+    return path
+
+
+def track_all(job: DataSetJob, audience: Audience) -> DataSetOutcome:
+    """Track, or replay, every sequence of a data set, and score those that have ground truth.
+
+    Results are complete or not there: `NAME.txt` for each sequence, `scores.json`, and `run.json` about it all.
+    A sequence that fails is named in the outcome and the others go on; Ctrl-C keeps those that are done.
+
+    Raises:
+        ReacquireError: nothing can be run at all.
+    """
+    benchmark = job.benchmark or guess_benchmark(job.sequences)
+    if benchmark not in RULES or benchmark.startswith("kitti"):
+        known = ", ".join(name for name in RULES if not name.startswith("kitti"))
+        raise DataError(f"benchmark {benchmark!r} is unknown here; there are: {known}")
+    if not job.fill and job.cache is None:
+        raise DataError("a replay needs a cache")
+    folder = create_run_folder(job.out, overwrite=job.overwrite)
+    record = _record(job, benchmark)
+    write_json(folder / "run.json", {"status": "running", **record})
+    started = time.perf_counter()
+    kept = job.cache or Path(tempfile.mkdtemp(prefix="seen.", dir=folder))
+    recipe = job.settings.tracker
+    look = Look(job.settings, kept, recipe.needs_embedding, cameras_of(recipe), job.fill)
+    try:
+        with interruptible() as stopped:
+            outcomes = do_all(
+                Track(look, folder, benchmark),
+                {s.name: s for s in job.sequences},
+                jobs=job.jobs or useful_jobs(job.settings, job.sequences, job.fill),
+                audience=audience,
+                stopped=stopped,
+            )
+            status: Any = "interrupted" if stopped() else "done"
+    finally:
+        if job.cache is None:
+            shutil.rmtree(kept, ignore_errors=True)
+    if status == "done" and any(o.problem for o in outcomes.values()):
+        status = "failed"
+    scores = {name: o.result.scores for name, o in outcomes.items() if o.result and o.result.scores}
+    if scores:
+        scores[COMBINED] = combine(scores)
+        write_json(folder / "scores.json", scores_document(scores))
+    outcome = DataSetOutcome(status, folder, benchmark, outcomes, scores, time.perf_counter() - started)
+    write_json(folder / "run.json", record | {"ended": _now()} | outcome.summary())
+    return outcome
+
+
+def cache_all(
+    job: DataSetJob, *, embed: bool, cameras: list[str], audience: Audience
+) -> tuple[dict[str, Outcome[tuple[int, int]]], bool]:
+    """Fill the cache; what became of each sequence (frames and detections), and whether it was interrupted."""
+    assert job.cache is not None
+    with interruptible() as stopped:
+        outcomes = do_all(
+            KeepSeen(Look(job.settings, job.cache, embed, cameras)),
+            {s.name: s for s in job.sequences},
+            jobs=job.jobs or useful_jobs(job.settings, job.sequences, fill=True),
+            audience=audience,
+            stopped=stopped,
+        )
+        return outcomes, stopped()
+
+
+def useful_jobs(settings: PipelineSettings, sequences: list[SequenceFolder], fill: bool) -> int:
+    """Processes that pay: one for a GPU and for little work, else one a core."""
+    recipe = settings.tracker
+    networks = fill and (settings.detector.weights != "public" or recipe.needs_embedding or cameras_of(recipe))
+    if networks and choose_device(settings.device) != "cpu":
+        return 1
+    if not networks and sum(s.length for s in sequences) < SMALL:
+        return 1
+    return max(min(os.cpu_count() or 1, len(sequences)), 1)
+
+
+def _record(job: DataSetJob, benchmark: str) -> dict[str, Any]:
+    return {
+        "started": _now(),
+        "data": str(job.data),
+        "split": job.sequences[0].split,
+        "sequences": {s.name: {"frames": s.length, "start": s.start, "rate": s.rate} for s in job.sequences},
+        "benchmark": benchmark,
+        "detections": "public" if job.settings.detector.weights == "public" else "private",
+        "replay": not job.fill,
+        "settings": job.settings.model_dump(mode="json"),
+        "versions": versions(),
+        "platform": platform.platform(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
