@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -187,6 +188,105 @@ def cache(
         highlight=False,
     )
     raise typer.Exit(130 if interrupted else int(len(whole) < len(outcomes)))
+
+
+TUNE_EPILOG = """
+[bold]Example[/]
+
+  reacquire mot cache --data MOT15 --detector public --motion-only
+
+  reacquire mot tune bytetrack --space configs/tune/bytetrack.yaml --data MOT15 --detector public --trials 200
+"""
+
+
+@app.command("tune", epilog=TUNE_EPILOG)
+def tune(
+    tracker: Annotated[str, typer.Argument(metavar="RECIPE", help="Whose settings are varied.")],
+    space: Annotated[Path, typer.Option("--space", metavar="FILE", help="Which, and how far; see configs/tune.")],
+    data: Data,
+    trials: Annotated[
+        int, typer.Option("--trials", metavar="N", min=1, help="Of each study, with earlier ones.")
+    ] = 200,
+    objective: Annotated[
+        str, typer.Option("--objective", metavar="NAME", help="HOTA, IDF1, MOTA, mix, or as HOTA=2,IDF1=1.")
+    ] = "HOTA",
+    folds: Annotated[
+        int | None, typer.Option("--folds", metavar="K", min=2, help="Default: one a sequence, at most 5.")
+    ] = None,
+    study: Annotated[str, typer.Option("--study", metavar="NAME", help="The same name goes on.")] = "tune",
+    split: SplitName = "train",
+    sequences: Sequences = None,
+    variant: Variant = None,
+    rate: Rate = None,
+    detector: Detector = None,
+    reid: Reid = None,
+    motion_only: MotionOnly = False,
+    config: Config = "default",
+    override: Override = None,
+    cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="That `mot cache` has filled.")] = CACHE,
+    benchmark: Benchmark = None,
+    jobs: Jobs = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search for better settings, and say what they are worth on sequences that the search has not seen.
+
+    Writes best.yaml, trials.csv, tune.json and the study itself; run it again to go on where it stopped.
+    """
+    from tracker.cli.tuning import print_tuning, write_tuning
+    from tracker.mot.dataset import guess_benchmark
+    from tracker.mot.space import read_space
+    from tracker.mot.tune import ALL, TuneJob, deal, read_objective
+    from tracker.mot.tune import tune as search
+
+    settings = _settings(config, override, tracker, detector, reid, None, motion_only)
+    found = [s for s in _sequences(data, split, sequences, variant, rate, settings) if s.truth is not None]
+    studies = [*deal([s.name for s in found], folds), ALL]
+    folder = out or Path("runs/mot/tune") / settings.tracker.name
+    job = TuneJob(
+        sequences=found,
+        settings=settings,
+        cache=cache,
+        space=read_space(space, settings.tracker),
+        objective=read_objective(objective),
+        trials=trials,
+        folds=folds,
+        storage=folder / "study.sqlite3",
+        study=study,
+        benchmark=benchmark or guess_benchmark(found),
+        jobs=jobs or min(os.cpu_count() or 1, len(studies)),
+    )
+    with ManyProgress(dict.fromkeys(studies, trials), "trials") as progress:
+        tuning = search(job, progress)
+    document = write_tuning(job, tuning, folder)
+    if as_json:
+        print_json(document)
+    else:
+        print_tuning(job, tuning, folder)
+    raise typer.Exit(130 if tuning.interrupted else int(bool(tuning.problems)))
+
+
+@app.command("submit")
+def submit(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run of `mot track`, or of NAME.txt.")],
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", "-b", metavar="NAME", help="mot15, mot16, mot17, mot20; others with --data.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE.zip", help="The archive.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Expect this data set's sequences, and their lengths.")
+    ] = None,
+    split: SplitName = "test",
+) -> None:
+    """Check results and put them into the archive that the server takes, or say what is wrong with them."""
+    from tracker.mot.dataset import find_dataset
+    from tracker.mot.submit import submit as hand_in
+
+    expected = None if data is None else find_dataset(data, split=split)
+    chosen = hand_in(run, out, benchmark=benchmark, sequences=expected)
+    copied = len(chosen) - len(set(chosen.values()))
+    again = f", {copied} of them copies for the other detector variants" if copied else ""
+    stdout.print(f"{out}: {len(chosen)} sequences{again}", highlight=False, soft_wrap=True)
 
 
 def _settings(

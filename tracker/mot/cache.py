@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +109,7 @@ def fingerprint(sequence: SequenceFolder) -> str:
     if sequence.images is not None:
         files = sorted(p for p in sequence.images.iterdir() if p.is_file())
         digest.update(json.dumps([[p.name, p.stat().st_size] for p in files]).encode())
-        for path in {files[0], files[len(files) // 2], files[-1]} if files else ():
+        for path in (files[0], files[len(files) // 2], files[-1]):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -165,7 +166,7 @@ class Entry:
         """Write a file batch by batch; it gets its name when it is whole."""
         path = self.path(kind)
         schema = schema.with_metadata({ABOUT: json.dumps(self.about(kind)).encode()})
-        partial = partial_name(path)
+        partial = partial_name(path.with_stem(f"{path.stem}.{os.getpid()}"))  # others may make the same file
         with writing(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +23,7 @@ Thing = TypeVar("Thing")
 Result = TypeVar("Result", covariant=True)
 Done = TypeVar("Done")
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = TELL_SECONDS = 0.1
 LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", THREADS)
 
 
@@ -196,12 +197,13 @@ class _There:
     """Reports from another process."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name, self._told = name, 0.0
 
     def __call__(self, stage: str, done: int) -> None:
-        if done % 32 == 1 and _worker["stop"].is_set():
+        if _worker["stop"].is_set():
             raise StoppedError
-        if done % 8 == 0:
+        if time.monotonic() - self._told > TELL_SECONDS:
+            self._told = time.monotonic()
             _worker["told"].put((self._name, stage, done))
 
     def say(self, line: str) -> None:
