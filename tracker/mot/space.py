@@ -172,10 +172,7 @@ def _try_ends(path: Path, dimension: Dimension, recipe: Recipe) -> None:
             with_values(recipe, {dimension.name: value})
         except ConfigError as error:
             problems.append(str(error))
-    if len(problems) == len(values) or (problems and not dimension.choices and not _is_band(dimension)):
+            if any(f": {key}: " in str(error) for key in dimension.keys):  # of the value itself, whatever the others
+                raise ConfigError(f"{path}: {error}") from error
+    if len(problems) == len(values):
         raise ConfigError(f"{path}: {dimension.name}: {problems[0]}")
-
-
-def _is_band(dimension: Dimension) -> bool:
-    """Ends of a band of scores depend on each other."""
-    return any(".score." in key for key in dimension.keys)

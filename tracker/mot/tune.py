@@ -130,7 +130,7 @@ class Search:
     space: list[Dimension]
     objective: dict[str, float]
     trials: int
-    storage: str
+    storage: Path
     study: str
     rules: str
     _scenes: dict[str, Scene] = field(default_factory=dict, init=False)
@@ -146,7 +146,7 @@ class Search:
         seed = SEED + int(hashlib.sha256(study.name.encode()).hexdigest()[:6], 16)
         search = optuna.create_study(
             study_name=f"{self.study}: {study.name}",
-            storage=self.storage,
+            storage=_storage(self.storage),
             sampler=_sampler(seed),
             direction="maximize",
             load_if_exists=True,
@@ -351,25 +351,31 @@ def tune(job: TuneJob, audience: Audience) -> Tuning:
     look = Look(
         job.settings, job.cache, job.settings.tracker.needs_embedding, cameras_of(job.settings.tracker), fill=False
     )
-    search = Search(
-        look, scratch, named, job.space, job.objective, job.trials, _storage(job.storage), job.study, job.benchmark
-    )
+    search = Search(look, scratch, named, job.space, job.objective, job.trials, job.storage, job.study, job.benchmark)
+    _storage(job.storage)  # makes its tables here, before several processes want to
     with interruptible() as stopped:
         outcomes = do_all(search, studies, jobs=job.jobs, audience=audience, stopped=stopped)
         return _together(job, outcomes, held_out, stopped())
 
 
-def _storage(path: Path) -> str:
-    """Optuna's address of a SQLite file, with its tables made here, before several processes want to."""
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    """The studies in a SQLite file; several processes may write it, and a commit does not wait for the disk."""
     try:
         import optuna
+        import sqlalchemy
     except ImportError as error:
         raise ReacquireError("tuning needs optuna: pip install 'reacquire[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
-    address = f"sqlite:///{path.resolve()}"
-    optuna.storages.RDBStorage(address, engine_kwargs={"connect_args": {"timeout": 60}})
-    return address
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}})
+
+    def prepare(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")
+
+    sqlalchemy.event.listen(storage.engine, "connect", prepare)
+    storage.engine.dispose()  # so that connections are made anew
+    return storage
 
 
 def _together(

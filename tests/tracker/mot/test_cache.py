@@ -1,0 +1,91 @@
+"""What was seen, kept: the same back, and nothing that is damaged or out of date."""
+
+import numpy as np
+import pytest
+
+from tracker.config import load_pipeline_settings
+from tracker.mot.cache import Cache, CacheError
+from tracker.mot.dataset import find_dataset
+from tracker.mot.perceive import Perceiver
+
+
+class Quiet:
+    def __init__(self):
+        self.lines = []
+
+    def __call__(self, stage, done):
+        pass
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+@pytest.fixture
+def settings():
+    return load_pipeline_settings("default", ["detector.weights=public"], tracker="bytetrack")
+
+
+@pytest.fixture
+def filled(small, settings, tmp_path):
+    """A sequence, what was seen in it, and its entry in the cache."""
+    sequence = find_dataset(small, names=("one",))[0]
+    cache = Cache(tmp_path / "cache")
+    seen = Perceiver(settings, cache).look(sequence, embed=False, cameras=[], report=Quiet())
+    return sequence, seen, cache.entry(sequence, settings)
+
+
+def test_detections_come_back_as_they_are_in_the_file(filled):
+    sequence, seen, _ = filled
+    rows = np.loadtxt(sequence.public, delimiter=",")
+    assert len(seen) == 40
+    np.testing.assert_allclose(seen.xyxy[:, :2], rows[:, 2:4], rtol=1e-6)
+    np.testing.assert_allclose(seen.xyxy[:, 2:] - seen.xyxy[:, :2], rows[:, 4:6], atol=1e-4)
+    for frame in range(40):
+        assert len(seen.detections(frame)) == (rows[:, 0] == frame + 1).sum()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped"])
+def test_a_damaged_file_is_refused_and_made_again(filled, settings, damage):
+    sequence, seen, entry = filled
+    path = entry.path("detections")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40] if damage == "cut" else whole[:60] + bytes([whole[60] ^ 255]) + whole[61:])
+    with pytest.raises(CacheError, match="damaged or cut off"):
+        entry.load(embed=False, cameras=[])
+    told = Quiet()
+    again = Perceiver(settings, Cache(entry.folder)).look(sequence, embed=False, cameras=[], report=told)
+    assert "made again" in told.lines[0]
+    np.testing.assert_array_equal(again.xyxy, seen.xyxy)
+
+
+def test_other_frames_are_noticed(filled, settings):
+    sequence, _, entry = filled
+    info = sequence.folder / "seqinfo.ini"
+    info.write_text(info.read_text().replace("imWidth=320", "imWidth=321"))
+    changed = find_dataset(sequence.folder)[0]
+    with pytest.raises(CacheError, match="out of date, the frames have changed"):
+        Cache(entry.folder).entry(changed, settings).load(embed=False, cameras=[])
+
+
+def test_other_detections_are_another_entry(filled, settings):
+    sequence, _, entry = filled
+    sequence.public.write_text(sequence.public.read_text().replace("0.9", "0.8"))
+    other = Cache(entry.folder).entry(sequence, settings)
+    assert other.path("detections") != entry.path("detections")
+    with pytest.raises(CacheError, match=r"no detections of one .train. by this detector; there are those of: public"):
+        other.load(embed=False, cameras=[])
+
+
+def test_settings_of_the_detector_count(filled, settings):
+    sequence, _, entry = filled
+    detector = settings.detector.model_copy(update={"score": 0.5})
+    other = Cache(entry.folder).entry(sequence, settings.model_copy(update={"detector": detector}))
+    assert other.path("detections") != entry.path("detections")
+
+
+def test_nothing_half_written_is_left(small, settings, tmp_path):
+    sequence = find_dataset(small, names=("one",))[0]
+    sequence.public.write_text("1,-1,not,a,number,1,1\n")
+    with pytest.raises(ValueError, match="expected numbers"):
+        Perceiver(settings, Cache(tmp_path / "cache")).look(sequence, embed=False, cameras=[], report=Quiet())
+    assert not list((tmp_path / "cache").iterdir())
