@@ -183,6 +183,13 @@ GOOD = {
 }
 
 
+@pytest.mark.parametrize("encoding", ["u-f-8", "utf-7", "idna"])
+def test_strange_encodings(tmp_path, encoding):
+    (tmp_path / "v.xml").write_text(f'<?xml version="1.0" encoding="{encoding}"?><annotations/>')
+    with pytest.raises(DataError, match=r"v\.xml: no XML: "):
+        read_tables(tmp_path / "v.xml", None, Notes())
+
+
 def test_coco_as_others_write_it(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(GOOD))
     (table,) = read_tables(tmp_path / "a.json", None, Notes())

@@ -51,7 +51,9 @@ class _Document:
                 self._parser.ParseFile(file)
         except FileNotFoundError:
             raise DataError(f"{self._path}: no such file") from None
-        except expat.ExpatError as error:
+        except DataError:
+            raise
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two are about its encoding
             raise DataError(f"{self._path}: no XML: {error}") from None
 
     def _fail(self, reason: str) -> DataError:
