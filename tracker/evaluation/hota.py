@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tracker.evaluation.matching import EPSILON, match
 from tracker.evaluation.sequence import Float64, Int64, Sequence, numbered
+from tracker.evaluation.summing import sums
 
 THRESHOLDS = np.arange(0.05, 0.99, 0.05)
 
@@ -104,8 +105,7 @@ def _alignment(s: Sequence, name: Int64, boxes: Int64) -> Float64:
         name: ``(P,)`` for each pair of boxes, which pair of an identity and a track it is.
         boxes: for each of those, how many boxes both have.
     """
-    of_truth = np.bincount(s.pair_truth, s.similarity, minlength=s.truth_boxes)
-    of_result = np.bincount(s.pair_result, s.similarity, minlength=s.result_boxes)
+    of_truth, of_result = sums(s.truth_first, s.result_first, s.pair_first, s.pair_result, s.similarity)
     union = of_result[s.pair_result] + of_truth[s.pair_truth] - s.similarity
     share = np.divide(s.similarity, union, out=np.zeros_like(union), where=union > EPSILON)
     together = np.bincount(name, share, minlength=len(boxes))

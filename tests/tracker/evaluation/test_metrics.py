@@ -17,6 +17,7 @@ from tracker.evaluation.evaluate import CLEAR_REST, combine, evaluate_files, sco
 from tracker.evaluation.matching import assignment
 from tracker.evaluation.referee import opinion
 from tracker.evaluation.sequence import Sequence
+from tracker.evaluation.summing import sums
 
 SHIPPED = Path(motmetrics.__file__).parent / "data"
 
@@ -139,6 +140,19 @@ def test_ties_fall_as_the_official_evaluator_has_them(sequence):
 def test_copies_of_boxes(sequence):
     """A tracker that gives the same object twice: every choice between the two is a tie."""
     check_against_official(sequence)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**31), st.sampled_from([1, 2, 5, 12, 30, 150]), st.sampled_from([1, 3, 7, 8, 9, 17, 60, 130, 300])
+)
+def test_sums_are_numpys_to_the_last_bit(seed, rows, columns):
+    random = np.random.default_rng(seed)
+    matrix = random.random((rows, columns)) * (random.random((rows, columns)) < 0.6)
+    s = Sequence.from_frames([range(rows)], [range(columns)], [matrix])
+    of_truth, of_result = sums(s.truth_first, s.result_first, s.pair_first, s.pair_result, s.similarity)
+    np.testing.assert_array_equal(of_truth, matrix.sum(1))
+    np.testing.assert_array_equal(of_result, matrix.sum(0))
 
 
 @settings(max_examples=200, deadline=None)
