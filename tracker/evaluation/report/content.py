@@ -15,7 +15,7 @@ from tracker.evaluation.errors import MERGE, SWITCH, Cover, IdentityError, cover
 from tracker.evaluation.evaluate import COMBINED, Prepared, Scores
 from tracker.evaluation.hota import THRESHOLDS
 from tracker.evaluation.report.costs import Record, find_record
-from tracker.evaluation.report.views import Pictures, View, importance, views_of
+from tracker.evaluation.report.views import Pictures, View, by_importance, views_of
 
 CURVES = ("HOTA", "DetA", "AssA", "LocA")
 MOST_ERRORS = 4000
@@ -59,8 +59,7 @@ class Part:
 
     def by_importance(self) -> list[View]:
         """Views in the order in which they deserve a picture."""
-        order = sorted(range(len(self.errors)), key=lambda i: importance(self.errors[i]))
-        return [view for i in order for view in self.views[i]]
+        return [view for i in by_importance(self.errors) for view in self.views[i]]
 
 
 def _costs(record: Record | None, error: IdentityError) -> list[dict[str, Any]]:
@@ -111,7 +110,7 @@ def identities_of(parts: list[Part]) -> list[dict[str, Any]]:
 
 def errors_of(name: str, part: Part, pictures: Pictures, most: int) -> list[dict[str, Any]]:
     """The most important errors, in order of frames."""
-    order = sorted(range(len(part.errors)), key=lambda i: importance(part.errors[i]))[:most]
+    order = by_importance(part.errors)[:most]
     return [
         _error(part.errors[i]) | {"views": [_view(name, v, pictures) for v in part.views[i]]} | _some(part.costs[i])
         for i in sorted(order)

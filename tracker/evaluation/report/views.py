@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.evaluation.errors import SPLIT, SWITCH, IdentityError
+from tracker.evaluation.errors import MERGE, SPLIT, SWITCH, IdentityError
 from tracker.evaluation.evaluate import Prepared
 from tracker.sources import open_source
 
@@ -25,6 +25,7 @@ QUALITY = 72
 TRUE, ITS, OTHER = 0, 1, 2
 """Kinds of boxes in a view: the true one; the track it is about; other tracks."""
 MOST_OTHERS = 12
+GOLDEN = (5**0.5 - 1) / 2
 BEYOND = 127
 """Grey of what a window shows outside the frame."""
 
@@ -174,6 +175,11 @@ def _by_frame(views: Iterable[View]) -> dict[int, list[View]]:
     return frames
 
 
-def importance(error: IdentityError) -> tuple[int, int]:
-    """Switches first, then splits; in order of frames."""
-    return (0 if error.kind == SWITCH else 1 if error.kind == SPLIT else 2), error.frame
+def by_importance(errors: Sequence[IdentityError]) -> list[int]:
+    """Rows of the errors, switches first, then splits; of each kind any first part is spread over the whole time."""
+    order: list[int] = []
+    for kind in (SWITCH, SPLIT, MERGE):
+        rows = [i for i, error in enumerate(errors) if error.kind == kind]
+        # Multiples of the golden ratio fill the interval evenly, however many of them are taken.
+        order += [rows[k] for k in np.argsort(np.arange(len(rows)) * GOLDEN % 1).tolist()]
+    return order

@@ -1,6 +1,7 @@
 """What is in the page: numbers that are the evaluation's, pictures within bounds, costs, and nothing that can run."""
 
 import base64
+import itertools
 import json
 import re
 
@@ -15,7 +16,7 @@ from tracker.config import load_recipe
 from tracker.errors import DataError
 from tracker.evaluation.evaluate import evaluate
 from tracker.evaluation.frames import find_frames
-from tracker.evaluation.report import costs, write_report
+from tracker.evaluation.report import content, costs, write_report
 from tracker.evaluation.report.views import PICTURE, cut
 from tracker.sources import open_source
 
@@ -76,6 +77,20 @@ def test_pictures_come_from_the_frames_and_are_bounded(make_run, tmp_path):
     ]
     assert few["pictures"]["shown"] == 4
     assert min(shown) >= 1  # one sequence does not take all
+
+
+def test_what_is_left_out_is_left_out_evenly(make_run, tmp_path, monkeypatch):
+    gt, run = make_run({"S": {(f, f % 4) for f in range(2, 102)}}, frames=110)
+    monkeypatch.setattr(content, "MOST_ERRORS", 25)
+    write_report(tmp_path / "r.html", gt, {"run": run})
+    sequence = content_of(tmp_path / "r.html")["sequences"][0]
+    frames = [e["frame"] for e in sequence["errors"][0]]
+    assert sequence["found"] == [104]
+    assert len(frames) == 25
+    assert frames == sorted(frames)
+    assert frames[0] < 10
+    assert frames[-1] > 94
+    assert max(b - a for a, b in itertools.pairwise(frames)) < 10
 
 
 def test_a_window_past_the_frame_is_filled_up():
