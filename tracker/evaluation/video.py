@@ -95,7 +95,7 @@ class _Pen:
 
     def __init__(self, size: tuple[int, int]) -> None:
         unit = min(size)
-        self._line = max(1, round(unit / 320))
+        self._line = max(2, round(unit / 320))
         self._scale = max(0.45, unit / 1300)
         self._stroke = max(1, round(unit / 800))
         self._pad = max(2, round(unit / 200))
@@ -140,24 +140,31 @@ class _Pen:
             self._write(image, words[1], (end[0] + self._pad - self._pad // 2, y - self._pad), ink)
 
     def legend(self, image: Picture, title: str, counts: list[int]) -> None:
-        """What the colours mean, and how many boxes there are of each, in a band across the top."""
-        words = [f"{NAMES[state]} {counts[state]}" for state in (CORRECT, MISSED, FALSE, SWITCHED)]
-        high = self._size(title)[1]
-        band = image[: high + 4 * self._pad]
+        """What the colours mean, and how many boxes there are of each, in rows across the top."""
+        high, pad = self._size(title)[1], self._pad
+        items: list[tuple[int | None, str, int]] = [(None, title, self._size("frame 00000")[0])]
+        for state in (CORRECT, MISSED, FALSE, SWITCHED):
+            width = 2 * high + 2 * pad + self._size(f"{NAMES[state]} 000")[0]
+            items.append((state, f"{NAMES[state]} {counts[state]}", width))
+        places, x, row = [], 2 * pad, 0
+        for _, _, width in items:
+            if x > 2 * pad and x + width > image.shape[1]:
+                x, row = 2 * pad, row + 1
+            places.append((x, high + 2 * pad + row * (high + 3 * pad)))
+            x += width + 4 * pad
+        band = image[: places[-1][1] + 2 * pad]
         band[:] = (band * 0.25 + np.array(BACK) * 0.75).astype(np.uint8)
-        base = high + 2 * self._pad
-        x = 2 * self._pad
-        self._write(image, title, (x, base), INK)
-        x += self._size("frame 00000")[0] + 4 * self._pad
-        for state, text in zip((CORRECT, MISSED, FALSE, SWITCHED), words, strict=True):
-            swatch = np.array([x, base - high, x + 2 * high, base], np.float64)
-            if state == MISSED:
-                self.dashed(image, swatch)
-            else:
-                cv2.rectangle(image, (x, base - high), (x + 2 * high, base), COLOURS[state], -1)
-            x += 2 * high + 2 * self._pad
-            self._write(image, text, (x, base), INK)
-            x += self._size(f"{NAMES[state]} 000")[0] + 4 * self._pad
+        for (kind, text, _), (left, base) in zip(items, places, strict=True):
+            self._entry(image, kind, text, (left, base), high)
+
+    def _entry(self, image: Picture, state: int | None, text: str, at: tuple[int, int], high: int) -> None:
+        """A word of the legend, behind its colour where it has one."""
+        x, base = at
+        if state == MISSED:
+            self.dashed(image, np.array([x, base - high, x + 2 * high, base], np.float64))
+        elif state is not None:
+            cv2.rectangle(image, (x, base - high), (x + 2 * high, base), COLOURS[state], -1)
+        self._write(image, text, (x if state is None else x + 2 * high + 2 * self._pad, base), INK)
 
     def _size(self, text: str) -> tuple[int, int]:
         (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, self._scale, self._stroke)

@@ -10,6 +10,7 @@ from tracker.evaluation.benchmarks import rules_of
 from tracker.evaluation.clear import clear
 from tracker.evaluation.evaluate import prepare_files
 from tracker.evaluation.video import COLOURS, CORRECT, FALSE, MISSED, SWITCHED, Verdicts, write_video
+from tracker.types import Frame, Tracks
 
 TRUTH = [(f, i, 60 + 120 * i) for f in range(1, 21) for i in (0, 1)]
 """Two objects; the first changes its track in frame 6, the second is missed from frame 11 on, and a third is false."""
@@ -73,6 +74,15 @@ def test_the_colours_are_seen_in_the_video(sequence, tmp_path):
     assert near(pictures[2], 300, FALSE)
     assert near(pictures[15], 180, MISSED)
     assert not near(pictures[2], 180, MISSED)
+
+
+@pytest.mark.parametrize("size", [(160, 120), (320, 240), (1920, 1080)])
+def test_the_whole_legend_is_in_the_picture(sequence, size):
+    verdicts = Verdicts(prepare_files(sequence / "gt/gt.txt", sequence.parent / "S.txt", rules_of("none")), 10)
+    blank = Frame(np.full((size[1], size[0], 3), 60, np.uint8), 500, 50.0, "S")  # past the end: no boxes
+    drawn = verdicts.draw(blank, Tracks.empty()).astype(int)
+    for state in (CORRECT, FALSE, SWITCHED, MISSED):
+        assert (np.abs(drawn - np.array(COLOURS[state])).sum(2) < 12).sum() > 15, state
 
 
 def test_mistakes_are_told(sequence, tmp_path):
