@@ -79,10 +79,12 @@ class Engine:
             detections: validated here; never changed.
             timestamp: seconds, later than the last; one nominal frame (`frame_rate`) after it when None.
             image: of the frame; only for recipes whose `needs_image` is true.
-            include_lost: also return tracks out of sight, at their predicted boxes, `detection` -1.
+            include_lost: also return tracks out of sight, at their predicted boxes, `detection` -1, and those that
+                the recipe holds back for a while after they were found again (`birth.shown_after`).
 
         Returns:
-            Confirmed tracks that were matched in this frame, by id.
+            Confirmed tracks that were matched in this frame, by id; and for as long as `death.shown_seconds` says,
+            those just lost.
 
         Raises:
             DataError: a row with NaN, negative size or a score outside 0–1; a frame out of order; no

@@ -297,8 +297,9 @@ def is_shown_lost(table: Float64, n: int, row: int, rules: Float64, matched: Ind
 
 @compiled
 def report(
-    table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, start: float, now: float, include_lost: bool
-) -> Shown:
+    table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, score: Float32, start: float, now: float,
+    include_lost: bool,
+) -> Shown:  # fmt: skip
     """The tracks to show, by id: id, box, score, class, detection, state."""
     rows = np.empty(n, np.int64)
     m = 0
@@ -309,7 +310,7 @@ def report(
         shown = seen and (table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER] or young)
         lost = table[row, at.STATE] == at.LOST
         shown = shown or (lost and is_shown_lost(table, n, row, rules, matched, xyxy, now))
-        if shown or (include_lost and lost):
+        if shown or (include_lost and table[row, at.STATE] != at.TENTATIVE):
             k = m
             while k > 0 and table[rows[k - 1], at.ID] > table[row, at.ID]:  # nearly in order already
                 rows[k] = rows[k - 1]
@@ -320,7 +321,8 @@ def report(
     classes, detections, states = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.uint8)
     for i in range(m):
         row = rows[i]
-        ids[i], scores[i], classes[i] = int(table[row, at.ID]), table[row, at.SCORE], int(table[row, at.CLASS])
+        ids[i], classes[i] = int(table[row, at.ID]), int(table[row, at.CLASS])
+        scores[i] = score[matched[row]] if matched[row] >= 0 else table[row, at.SCORE]
         detections[i], states[i] = matched[row], int(table[row, at.STATE])
         if rules[at.R_BOX_DETECTION] > 0 and matched[row] >= 0:
             for k in range(4):
@@ -387,5 +389,5 @@ def step(
     )
     matched = np.concatenate((matched[:n], rows))
     n, serial = n + len(rows), serial + len(rows)
-    shown = report(table, n, rules, matched, xyxy, start, now, include_lost)
+    shown = report(table, n, rules, matched, xyxy, score32, start, now, include_lost)
     return n, serial, next_id, shown, record
