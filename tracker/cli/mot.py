@@ -165,8 +165,8 @@ def cache(
 ) -> None:
     """Compute what the recipe needs (detections, embeddings, camera motion) once, and keep it.
 
-    Embeddings are kept unless --reid none or --motion-only. What is there already, of the same frames and weights,
-    is checked and left.
+    Embeddings are kept if the recipe looks, or for any recipe with --reid WEIGHTS. What is there already, of the same
+    frames and weights, is checked and left.
     """
     from tracker.mot.associate import cameras_of
     from tracker.mot.runner import DataSetJob, cache_all
@@ -178,7 +178,8 @@ def cache(
     if unknown:
         raise typer.BadParameter(f"{unknown[0]}: expected flow, ecc or orb", param_hint="--camera")
     job = DataSetJob(data=data, sequences=found, settings=settings, cache=folder, jobs=jobs)
-    embed = settings.embedder.weights != "none" and not motion_only
+    asked = reid not in (None, "none") and not motion_only
+    embed = asked or settings.tracker.needs_embedding
     with ManyProgress({s.name: s.length for s in found}) as progress:
         outcomes, interrupted = cache_all(job, embed=embed, cameras=methods, audience=progress)
     whole = [o.result for o in outcomes.values() if o.result]
@@ -361,4 +362,22 @@ def _print(outcome: DataSetOutcome) -> None:
 
 
 def _write_report(job: DataSetJob, outcome: DataSetOutcome, path: Path) -> None:
-    stderr.print(f"{path}: not written, this installation has no HTML report", highlight=False)
+    """The page of `reacquire eval --report`, of the sequences that were scored."""
+    from tempfile import TemporaryDirectory
+
+    from tracker.evaluation.report import write_report
+    from tracker.mot.runner import copy_truth
+
+    scored = [s for s in job.sequences if s.name in outcome.scores]
+    if not scored:
+        stderr.print(f"{path}: not written, no sequence has ground truth", highlight=False)
+        return
+    # Pictures are found by the numbers of frames, which are other ones in halves.
+    pictured = any(s.images for s in scored) and not scored[0].split.endswith("-half")
+    frames = scored[0].folder.parent if pictured else None
+    with TemporaryDirectory() as folder:
+        for sequence in scored:
+            copy_truth(sequence, Path(folder))
+        results = {outcome.folder.name: outcome.folder}
+        write_report(path, Path(folder), results, benchmark=outcome.benchmark, frames=frames)
+    stderr.print(f"{path}: why ids switched", highlight=False)

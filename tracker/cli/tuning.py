@@ -31,8 +31,7 @@ def print_tuning(job: TuneJob, tuning: Tuning, folder: Path) -> None:
             f"(mean gain over the default settings, in per cent points of {_objective(job)})",
             highlight=False,
         )
-        if gain <= 0:
-            stdout.print("On new sequences the tuned settings were no better: keep the default.", style="yellow")
+        stdout.print(_verdict(tuning), highlight=False)
     whole = tuning.found.get("all")
     if whole is not None and whole.importances:
         parts = ", ".join(f"{name} {value:.2f}" for name, value in whole.importances.items())
@@ -128,6 +127,18 @@ def _gains(tuning: Tuning) -> tuple[float, float]:
     folds = [tuning.found[name] for name in tuning.held_out]
     held = [(f.best.held_out or 0) - (f.default.held_out or 0) for f in folds]
     return sum(held) / len(held), sum(f.best.tuned_on - f.default.tuned_on for f in folds) / len(folds)
+
+
+def _verdict(tuning: Tuning) -> str:
+    """What the held-out scores allow one to say."""
+    gains = [f.best.held_out - f.default.held_out for f in map(tuning.found.__getitem__, tuning.held_out)]  # type: ignore[operator]
+    better = sum(gain > 0 for gain in gains)
+    counted = f"better on {better} of {len(gains)} held-out folds"
+    if better == len(gains):
+        return f"The tuned settings were {counted}."
+    if 2 * better <= len(gains):
+        return f"The tuned settings were {counted}: no reason to leave the default."
+    return f"The tuned settings were {counted}: look at where they were not."
 
 
 def _numbers(found: Found | None) -> dict[str, Any]:

@@ -201,9 +201,14 @@ class Track:
 
 def part_of_truth(sequence: SequenceFolder, folder: Path) -> Path:
     """The ground truth of a split: the file itself, or for halves a copy of its part, counted from frame 1."""
-    assert sequence.truth is not None
-    if not sequence.split.endswith("-half"):
+    if sequence.truth is not None and not sequence.split.endswith("-half"):
         return sequence.truth
+    return copy_truth(sequence, folder)
+
+
+def copy_truth(sequence: SequenceFolder, folder: Path) -> Path:
+    """`NAME/gt/gt.txt` and `NAME/seqinfo.ini` of the frames that the split takes, counted from 1."""
+    assert sequence.truth is not None
     path = folder / sequence.name / "gt" / "gt.txt"
     part = []
     for line in sequence.truth.read_text(encoding="utf-8-sig").splitlines():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracker.config import load_pipeline_settings, load_recipe
+from tracker.config import config_names, load_pipeline_settings, load_recipe
 from tracker.errors import ConfigError, DataError
 from tracker.mot.cache import Cache
 from tracker.mot.dataset import find_dataset
@@ -68,10 +68,11 @@ def test_a_wrong_space_names_key_and_reason(tmp_path, recipe, text, message):
 
 
 def test_shipped_spaces_fit_their_recipes(root):
-    files = list((root / "configs/tune").glob("*.yaml"))
-    assert files
-    for path in files:
-        assert read_space(path, load_recipe(path.stem))
+    spaces = {path.stem: path for path in (root / "configs/tune").glob("*.yaml")}
+    assert "any" in spaces
+    for name in config_names("trackers"):
+        assert read_space(spaces.get(name, spaces["any"]), load_recipe(name))
+        assert read_space(spaces["any"], load_recipe(name))
 
 
 def test_objectives():
