@@ -27,7 +27,16 @@ def cameras_of(recipe: Recipe) -> list[str]:
 
 
 def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[Tracks]:
-    """Tracks of every frame, as `Pipeline` would give them for the frames themselves."""
+    """Tracks of every frame, as `Pipeline` would give them for the frames themselves.
+
+    Raises:
+        ConfigError: the recipe compares looks of detections that were not embedded.
+    """
+    if recipe.needs_embedding and recipe.embedding_score < seen.embedded_from:
+        raise ConfigError(
+            f"the recipe {recipe.name!r} compares looks from score {recipe.embedding_score:g} up, embedded are those "
+            f"from {seen.embedded_from:g} up"
+        )
     engine = Engine(recipe, _camera(recipe, seen, sequence))
     for frame in range(len(seen)):
         yield engine.update(seen.detections(frame), timestamp=frame / sequence.rate, image=NO_PICTURE)

@@ -32,7 +32,7 @@ VERSION = 1
 ABOUT = b"reacquire"
 """Under which key of a file's metadata the JSON is that says what it was made of."""
 EMBED_FROM = 0.1
-"""Detections of a lower score are not embedded: no recipe compares them by appearance."""
+"""Detections of a lower score are not embedded, except for a recipe that compares them by appearance."""
 
 DETECTIONS = pa.schema(
     [("frame", pa.int32()), *((c, pa.float32()) for c in ("x1", "y1", "x2", "y2", "score")), ("class_id", pa.int64())]
@@ -54,7 +54,8 @@ class Seen:
         xyxy: ``(N, 4)`` float32, pixels.
         score: ``(N,)`` float32.
         class_id: ``(N,)`` int64.
-        embedding: ``(N, D)`` float32, zeros below `EMBED_FROM`; None where not asked for.
+        embedding: ``(N, D)`` float32, zeros below `embedded_from`; None where not asked for.
+        embedded_from: lowest score of detections that have an embedding.
         motions: ``(F, 2, 3)`` of the camera by how they were measured.
     """
 
@@ -63,6 +64,7 @@ class Seen:
     score: NDArray[np.float32]
     class_id: NDArray[np.int64]
     embedding: NDArray[np.float32] | None
+    embedded_from: float
     motions: dict[str, NDArray[np.float64]]
 
     def __len__(self) -> int:
@@ -82,7 +84,8 @@ def detector_key(settings: PipelineSettings, sequence: SequenceFolder) -> dict[s
     if asked["weights"] == "public":
         if sequence.public is None:
             raise DataError(
-                f"{sequence.folder}: no public detections, expected det/det.txt; give --detector WEIGHTS to detect"
+                f"{sequence.folder}: no public detections, expected det/det.txt"
+                + ("; give --detector WEIGHTS to detect" if sequence.images else ", and no frames in img1/")
             )
         return {"weights": "public", "sha256": sha256(sequence.public), "score": asked["score"]}
     folder = bundled_folder()
@@ -97,10 +100,15 @@ def bundled_folder() -> Path:
     return Path(tracker.detection.__file__).parent / "weights"
 
 
+def embedded_from(settings: PipelineSettings) -> float:
+    """Lowest score of detections that are embedded: the same for all usual recipes, so that they share a cache."""
+    return min(EMBED_FROM, settings.tracker.embedding_score)
+
+
 def embedder_key(settings: PipelineSettings) -> dict[str, Any]:
     """What embeddings depend on, beside the detections."""
     path = weights_path(settings.embedder.weights)
-    return {"weights": path.name, "sha256": _hash(path), "embedded_from": EMBED_FROM}
+    return {"weights": path.name, "sha256": _hash(path), "embedded_from": embedded_from(settings)}
 
 
 def fingerprint(sequence: SequenceFolder) -> str:
@@ -146,6 +154,7 @@ class Entry:
 
     def __init__(self, folder: Path, sequence: SequenceFolder, settings: PipelineSettings) -> None:
         self.folder, self.sequence = folder, sequence
+        self.embedded_from = embedded_from(settings)
         self._frames = fingerprint(sequence)
         self._detector = detector_key(settings, sequence)
         self._embedder = embedder_key(settings) if settings.embedder.weights != "none" else None
@@ -220,6 +229,7 @@ class Entry:
             score=np.array(table["score"].to_numpy(), np.float32),
             class_id=np.array(table["class_id"].to_numpy(), np.int64),
             embedding=self._embeddings(len(table)) if embed else None,
+            embedded_from=self.embedded_from,
             motions={method: self._motions(method) for method in cameras},
         )
 

@@ -149,8 +149,9 @@ def _elsewhere(
         ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin, initargs=(work, told, stop)) as pool,
     ):
         names: dict[Future[Outcome[Done]], str] = {}
-        for name, thing in things.items():
-            names[pool.submit(_in_a_process, name, thing)] = name
+        with _deaf():
+            for name, thing in things.items():
+                names[pool.submit(_in_a_process, name, thing)] = name
         waiting = set(names)
         while waiting:
             done, waiting = wait(waiting, POLL_SECONDS, return_when="FIRST_COMPLETED")
@@ -166,6 +167,19 @@ def _collected(future: Future[Outcome[Done]]) -> Outcome[Done]:
         return future.result()
     except BrokenProcessPool:
         return Outcome(problem="its process died, perhaps for want of memory: try a smaller --jobs")
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes that are started inside never hear Ctrl-C, from their first moment; here it only waits."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tracker.config import PipelineSettings
 from tracker.errors import DataError
-from tracker.mot.cache import CAMERA, DETECTIONS, EMBED_FROM, Cache, CacheError, Entry, Seen
+from tracker.mot.cache import CAMERA, DETECTIONS, Cache, CacheError, Entry, Seen
 from tracker.mot.dataset import SequenceFolder
 from tracker.mot.frames import open_frames
 from tracker.mot.jobs import Reporter
@@ -101,7 +101,7 @@ class Perceiver:
         start = entry.sequence.start
         for batch in batched(_frames(entry.sequence, "embed", report), self._batch):
             spans = [np.arange(seen.first[f.index - start], seen.first[f.index - start + 1]) for f in batch]
-            rows = [span[seen.score[span] >= EMBED_FROM] for span in spans]
+            rows = [span[seen.score[span] >= entry.embedded_from] for span in spans]
             vectors = np.concatenate(embedder.embed_batch([f.image for f in batch], [seen.xyxy[r] for r in rows]))
             flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel(), pa.float32()), embedder.dimension)
             yield {"row": np.concatenate(rows), "embedding": flat}

@@ -165,7 +165,7 @@ class Search:
             values=values,
             default_scores={n: default_scores[n] for n in study.held_out or study.tuned_on},
             best_scores={n: best_scores[n] for n in study.held_out or study.tuned_on},
-            trials=[_row(study.name, trial) for trial in search.trials if trial.state.name != "RUNNING"],
+            trials=[_row(study.name, trial) for trial in search.trials if _is_finished(trial)],
             importances=_importances(search),
         )
 
@@ -196,10 +196,10 @@ class Search:
 
         values = {d.name: d.suggest(trial) for d in self.space}
         try:
-            varied = with_values(recipe, values)
+            scores = self._judge(with_values(recipe, values), (*study.tuned_on, *study.held_out), report)
         except ConfigError as error:
             raise optuna.TrialPruned(str(error)) from error
-        pair = self._pair(self._judge(varied, (*study.tuned_on, *study.held_out), report), study)
+        pair = self._pair(scores, study)
         trial.set_user_attr("held_out", pair.held_out)
         return pair.tuned_on
 
@@ -254,7 +254,12 @@ def _plain(dimension: Dimension, stored: Any) -> Any:
 
 
 def _finished(search: optuna.Study) -> int:
-    return sum(trial.state.name in ("COMPLETE", "PRUNED") for trial in search.get_trials(deepcopy=False))
+    return sum(map(_is_finished, search.get_trials(deepcopy=False)))
+
+
+def _is_finished(trial: optuna.trial.FrozenTrial) -> bool:
+    """Not one that was killed on its way."""
+    return trial.state.name in ("COMPLETE", "PRUNED")
 
 
 def _row(study: str, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from tracker.config import load_pipeline_settings
-from tracker.mot.cache import Cache, CacheError
+from tracker.config import load_pipeline_settings, load_recipe
+from tracker.errors import ConfigError
+from tracker.mot.associate import associate
+from tracker.mot.cache import EMBED_FROM, Cache, CacheError, embedded_from
 from tracker.mot.dataset import find_dataset
 from tracker.mot.perceive import Perceiver
 
@@ -65,6 +67,34 @@ def test_other_frames_are_noticed(filled, settings):
     changed = find_dataset(sequence.folder)[0]
     with pytest.raises(CacheError, match="out of date, the frames have changed"):
         Cache(entry.folder).entry(changed, settings).load(embed=False, cameras=[])
+
+
+def test_other_pictures_are_noticed(make_sequence, settings, tmp_path):
+    folder = make_sequence(tmp_path / "set/s", frames=9, pictures=True)
+    sequence, cache = find_dataset(folder)[0], Cache(tmp_path / "cache")
+    Perceiver(settings, cache).look(sequence, embed=False, cameras=["flow"], report=Quiet())
+    assert cache.entry(sequence, settings).load(embed=False, cameras=["flow"]).motions["flow"].shape == (9, 2, 3)
+    frames = folder / "img1"
+    (frames / "000005.jpg").write_bytes((frames / "000008.jpg").read_bytes())
+    with pytest.raises(CacheError, match="the frames have changed"):
+        cache.entry(sequence, settings).load(embed=False, cameras=["flow"])
+    told = Quiet()
+    Perceiver(settings, cache).look(sequence, embed=False, cameras=["flow"], report=told)
+    assert [line.partition(":")[0].split(".")[-2] for line in told.lines] == ["detections", "flow"]
+
+
+def test_a_recipe_that_looks_at_less_sure_detections_has_them_embedded(settings):
+    looks = load_pipeline_settings("default", [], tracker="strongsort")
+    low = load_pipeline_settings("default", ["tracker.birth.score=0.02"], tracker="strongsort")
+    assert embedded_from(looks) == embedded_from(settings) == EMBED_FROM
+    assert embedded_from(low) == 0.02
+
+
+def test_looks_that_were_not_embedded_are_refused(filled):
+    sequence, seen, _ = filled
+    low = load_recipe("strongsort", ["birth.score=0.02"])
+    with pytest.raises(ConfigError, match=r"compares looks from score 0.02 up, embedded are those from 0.1 up"):
+        next(associate(low, seen, sequence))
 
 
 def test_other_detections_are_another_entry(filled, settings):
