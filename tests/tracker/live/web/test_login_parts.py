@@ -129,3 +129,20 @@ def test_throttle_over_all_addresses_with_bounded_memory():
     assert len(throttle) == 100
     clock.now += 10
     assert sum(throttle.attempt(f"10.2.0.{i}") == 0 for i in range(100)) == 10
+
+
+def test_the_command_makes_a_hash_and_refuses_to_be_open():
+    from typer.testing import CliRunner
+
+    from tracker.cli.app import app
+
+    made = CliRunner().invoke(app, ["live", "--hash-password"], input="correct horse\n")
+    assert made.exit_code == 0
+    assert passwords.verify_password("correct horse", made.stdout.strip())
+    assert "horse" not in made.output
+    nothing = CliRunner().invoke(app, ["live"])
+    assert nothing.exit_code == 2
+    opened = CliRunner().invoke(app, ["live", "rtsp://127.0.0.1:9/", "--host", "0.0.0.0"], env={"REACQUIRE_TOKEN": ""})
+    assert opened.exit_code == 1
+    assert isinstance(opened.exception, ConfigError)
+    assert "without a login" in str(opened.exception)
