@@ -25,7 +25,7 @@ from reid.miners import (
 from reid.offline import offline_triplets
 
 
-@pytest.fixture(params=range(4))
+@pytest.fixture(params=range(3))
 def batch(request):
     torch.manual_seed(request.param)
     labels = torch.randint(0, 5, (24,))
