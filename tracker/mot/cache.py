@@ -6,6 +6,7 @@ detector and embedder. A file that is not of what is asked for, or not whole, is
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -161,7 +162,7 @@ class Entry:
 
     def path(self, kind: str) -> Path:
         """The file of "detections", "embeddings", or the camera's motion by a method."""
-        parts = [self.sequence.name, self.sequence.split, _short(self._detector)]
+        parts = [self.sequence.name, self.sequence.split, self._frames[:8], _short(self._detector)]
         if kind == "embeddings":
             parts.append(_short(self._embedder))
         return self.folder / f"{'.'.join(parts)}.{kind}.parquet"
@@ -191,7 +192,7 @@ class Entry:
         """A whole file.
 
         Raises:
-            CacheError: not there, damaged, or of other frames.
+            CacheError: not there, damaged, or of another version.
         """
         path = self.path(kind)
         if not path.is_file():
@@ -203,22 +204,25 @@ class Entry:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise CacheError(f"{path}: damaged or cut off ({_line(error)})") from error
         if table is None:
-            why = "the frames have changed" if made.get("frames") != self._frames else "made by another version"
-            raise CacheError(f"{path}: out of date, {why} since it was written")
+            raise CacheError(f"{path}: made by another version")
         return table
 
     def _hint(self) -> str:
-        others = sorted(self.folder.glob(f"{self.sequence.name}.{self.sequence.split}.*.detections.parquet"))
-        if not others or self.path("detections") in others:
+        """What there is of the sequence instead."""
+        name, split = self.sequence.name, self.sequence.split
+        others = [_about(p) for p in sorted(self.folder.glob(f"{glob.escape(name)}.{split}.*.detections.parquet"))]
+        same = [made for made in others if made.get("frames") == self._frames]
+        if any(made.get("detector") == self._detector for made in same) or not others:
             return ""
-        found = [json.loads((pq.read_schema(p).metadata or {}).get(ABOUT, b"{}")).get("detector", {}) for p in others]
-        return f" by this detector; there are those of: {', '.join(str(f.get('weights')) for f in found)}"
+        if same:
+            return f" by this detector; there are those of: {', '.join(str(m['detector']['weights']) for m in same)}"
+        return " of these frames: they have changed since, or what is there is of another data set"
 
     def load(self, *, embed: bool, cameras: Iterable[str]) -> Seen:
         """What was seen.
 
         Raises:
-            CacheError: something of it is not there, damaged or out of date.
+            CacheError: something of it is not there or damaged.
         """
         table = self.read("detections")
         xyxy = np.column_stack([table[c].to_numpy() for c in ("x1", "y1", "x2", "y2")]).reshape(-1, 4)
@@ -249,6 +253,15 @@ class Entry:
         if len(table) != self.sequence.length:
             raise CacheError(f"{self.path(method)}: {len(table)} frames, expected {self.sequence.length}")
         return np.column_stack([table[c].to_numpy() for c in CAMERA.names]).reshape(-1, 2, 3)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a file says that it was made of; nothing where it cannot be read."""
+    try:
+        made = json.loads((pq.read_schema(path).metadata or {}).get(ABOUT, b"{}"))
+    except (pa.ArrowException, OSError, ValueError):
+        return {}
+    return made if isinstance(made, dict) else {}
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:

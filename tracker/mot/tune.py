@@ -165,7 +165,7 @@ class Search:
             values=values,
             default_scores={n: default_scores[n] for n in study.held_out or study.tuned_on},
             best_scores={n: best_scores[n] for n in study.held_out or study.tuned_on},
-            trials=[_row(study.name, trial) for trial in search.trials if _is_finished(trial)],
+            trials=[_row(study.name, trial, self.space) for trial in search.trials if _is_finished(trial)],
             importances=_importances(search),
         )
 
@@ -262,14 +262,14 @@ def _is_finished(trial: optuna.trial.FrozenTrial) -> bool:
     return trial.state.name in ("COMPLETE", "PRUNED")
 
 
-def _row(study: str, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+def _row(study: str, trial: optuna.trial.FrozenTrial, space: list[Dimension]) -> dict[str, Any]:
     return {
         "study": study,
         "trial": trial.number,
         "state": "done" if trial.value is not None else "not allowed",
         "tuned_on": trial.value,
         "held_out": trial.user_attrs.get("held_out"),
-        **trial.params,
+        **{d.name: _plain(d, trial.params[d.name]) for d in space if d.name in trial.params},
     }
 
 

@@ -65,7 +65,7 @@ def test_other_frames_are_noticed(filled, settings):
     info = sequence.folder / "seqinfo.ini"
     info.write_text(info.read_text().replace("imWidth=320", "imWidth=321"))
     changed = find_dataset(sequence.folder)[0]
-    with pytest.raises(CacheError, match="out of date, the frames have changed"):
+    with pytest.raises(CacheError, match=r"no detections of one .train. of these frames: they have changed"):
         Cache(entry.folder).entry(changed, settings).load(embed=False, cameras=[])
 
 
@@ -76,11 +76,20 @@ def test_other_pictures_are_noticed(make_sequence, settings, tmp_path):
     assert cache.entry(sequence, settings).load(embed=False, cameras=["flow"]).motions["flow"].shape == (9, 2, 3)
     frames = folder / "img1"
     (frames / "000005.jpg").write_bytes((frames / "000008.jpg").read_bytes())
-    with pytest.raises(CacheError, match="the frames have changed"):
+    with pytest.raises(CacheError, match="of these frames: they have changed"):
         cache.entry(sequence, settings).load(embed=False, cameras=["flow"])
-    told = Quiet()
-    Perceiver(settings, cache).look(sequence, embed=False, cameras=["flow"], report=told)
-    assert [line.partition(":")[0].split(".")[-2] for line in told.lines] == ["detections", "flow"]
+    Perceiver(settings, cache).look(sequence, embed=False, cameras=["flow"], report=Quiet())
+    assert cache.entry(sequence, settings).load(embed=False, cameras=["flow"])
+
+
+def test_sequences_of_one_name_in_two_data_sets_do_not_meet(make_sequence, settings, tmp_path):
+    cache = Cache(tmp_path / "cache")
+    for frames in (9, 12):
+        sequence = find_dataset(make_sequence(tmp_path / f"set{frames}/s", frames=frames))[0]
+        Perceiver(settings, cache).look(sequence, embed=False, cameras=[], report=Quiet())
+    for frames in (9, 12):
+        sequence = find_dataset(tmp_path / f"set{frames}/s")[0]
+        assert len(cache.entry(sequence, settings).load(embed=False, cameras=[])) == frames
 
 
 def test_a_recipe_that_looks_at_less_sure_detections_has_them_embedded(settings):
