@@ -349,8 +349,8 @@ class Frozen:
         self._same += same
         if now - self._since > self._patience:
             still = self._count > 2 and self._same > SAME_PICTURES * self._count
+            self.lost = still or (self.lost and self._same > 0)  # once lost, it takes more to believe in it again
             self._begin(now)
-            self.lost = still
             if still:
                 raise OSError(f"the picture is frozen: the same for {self._patience:g} s")
 
