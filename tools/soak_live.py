@@ -55,24 +55,39 @@ def settings(asked: argparse.Namespace, folder: str) -> LiveSettings:
     return load_live_settings(path).model_copy(update={"folder": Path(folder)})
 
 
-def line(service: LiveService, began: float, dropped: int) -> tuple[str, float, int, int]:
-    """How it is now; with memory (MB), threads, and pictures dropped so far."""
-    process = psutil.Process()
-    cameras = [camera.status() for camera in service.cameras.values()]
-    memory, threads = process.memory_info().rss / 1e6, threading.active_count()
-    p50 = [c.latency_p50 for c in cameras if c.latency_p50 is not None]
-    p95 = [c.latency_p95 for c in cameras if c.latency_p95 is not None]
-    total = sum(c.dropped for c in cameras)
-    live = sum(c.state == "live" for c in cameras)
-    load = process.cpu_percent()
-    text = (
-        f"{(time.monotonic() - began) / 60:6.1f} min  memory {memory:6.0f} MB  threads {threads:3d}  "
-        f"CPU {load:4.0f} %  live {live}/{len(cameras)}  fps {sum(c.fps_out for c in cameras):5.1f}  "
-        f"p50 {1e3 * max(p50, default=0):4.0f} ms  p95 {1e3 * max(p95, default=0):4.0f} ms  "
-        f"dropped {total - dropped:4d}  ids {sum(sum(c.counts.values()) for c in cameras)}"
-        f"{'  OVERLOADED' if service.status().overloaded else ''}"
-    )
-    return text, memory, threads, total
+class Minutes:
+    """Says how a service is, since it was asked last."""
+
+    def __init__(self, service: LiveService) -> None:
+        self._service, self._process = service, psutil.Process()
+        self._began = time.monotonic()
+        self._before = self._counts()
+        self.memory, self.threads = 0.0, 0
+
+    def _counts(self) -> tuple[float, float, int, int]:
+        """Now, seconds of CPU, tracked pictures, and dropped ones, all so far."""
+        cameras = [camera.status() for camera in self._service.cameras.values()]
+        tracked = sum(sum(c.latencies.counts) for c in cameras if c.latencies is not None)
+        used = self._process.cpu_times()
+        return time.monotonic(), used.user + used.system, tracked, sum(c.dropped for c in cameras)
+
+    def line(self) -> str:
+        """How it is."""
+        cameras = [camera.status() for camera in self._service.cameras.values()]
+        now = self._counts()
+        seconds, cpu, tracked, dropped = (a - b for a, b in zip(now, self._before, strict=True))
+        self._before = now
+        self.memory, self.threads = self._process.memory_info().rss / 1e6, threading.active_count()
+        p50 = max((c.latency_p50 or 0.0 for c in cameras), default=0.0)
+        p95 = max((c.latency_p95 or 0.0 for c in cameras), default=0.0)
+        live = sum(c.state == "live" for c in cameras)
+        return (
+            f"{(now[0] - self._began) / 60:6.1f} min  memory {self.memory:5.0f} MB  threads {self.threads:3d}  "
+            f"live {live}/{len(cameras)}  tracked {tracked / seconds:5.1f}/s  "
+            f"CPU {1e3 * cpu / max(tracked, 1):4.0f} ms a picture, {cpu / seconds:4.2f} cores  "
+            f"latency p50 {1e3 * p50:4.0f} p95 {1e3 * p95:4.0f} ms  dropped {dropped:4.0f}"
+            f"{'  OVERLOADED' if self._service.status().overloaded else ''}"
+        )
 
 
 def main() -> int:
@@ -82,22 +97,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         service = LiveService(settings(asked, folder), asked.file)
         warm: tuple[float, int] | None = None
-        memory, threads, dropped = 0.0, 0, 0
         with service:
-            began = time.monotonic()
-            psutil.Process().cpu_percent()
+            began, minutes = time.monotonic(), Minutes(service)
             while (left := began + asked.seconds - time.monotonic()) > 0.5:
                 if service.wait(min(asked.every, left)):
                     print(redact(f"it stopped: {service.failure}"))
                     return 1
-                text, memory, threads, dropped = line(service, began, dropped)
-                print(text, flush=True)
+                print(minutes.line(), flush=True)
                 if warm is None and time.monotonic() - began >= asked.seconds / 10:
-                    warm = memory, threads
+                    warm = minutes.memory, minutes.threads
     if warm is None:
         return 0
-    print(f"memory grew by {memory - warm[0]:.0f} MB, threads by {threads - warm[1]}, after the first tenth")
-    return int(memory - warm[0] > asked.growth or threads > warm[1])
+    print(
+        f"memory grew by {minutes.memory - warm[0]:.0f} MB, threads by {minutes.threads - warm[1]}, after the first tenth"
+    )
+    return int(minutes.memory - warm[0] > asked.growth or minutes.threads > warm[1])
 
 
 if __name__ == "__main__":

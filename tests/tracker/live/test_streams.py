@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from servers import motion_jpeg, rtsp_cameras, serve, transport_stream, until
+from servers import motion_jpeg, rtsp_cameras, serve, transport_stream
 
 from tracker.sources.stream import NetworkStream
 
@@ -65,9 +65,9 @@ def test_a_server_that_sends_nothing_times_out():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        said = []
         address = f"rtsp://127.0.0.1:{server.getsockname()[1]}/x"
-        source = NetworkStream(address, report=said.append, open_seconds=0.5, first_pause=0.1)
-        source.start()
-        until(lambda: len(said) >= 2, 8, "it times out, and is tried again")
-        source.close()
+        source = NetworkStream(address, open_seconds=0.5, first_pause=0.1, attempts=2)
+        began = time.monotonic()
+        assert list(source) == []
+    assert 1 < time.monotonic() - began < 8
+    assert "given up after 2 attempts" in source.problem
