@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from boxes import iou
 from servers import rtsp_cameras, until
-from test_four_cameras import iou
 
 COMMAND = [sys.executable, "-m", "tracker.cli", "live"]
 

@@ -3,7 +3,7 @@
 import av
 import numpy as np
 import pytest
-from test_four_cameras import iou
+from boxes import iou
 
 from reid import load_embedder
 from tracker import load_tracker
