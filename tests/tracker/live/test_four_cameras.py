@@ -67,7 +67,7 @@ def test_four_cameras_for_two_minutes(clip, tmp_path, caplog):
     need_rtsp_server()
     caplog.set_level("INFO", "reacquire.live")
     late = free_port()
-    with rtsp_cameras(clip, size=(640, 480)) as start:
+    with rtsp_cameras(clip, size=(768, 576)) as start:
         fine, killed, frozen = start(), start(), start()
         common = {"target_fps": RATE, "first_pause": 0.3, "longest_pause": 0.5, "open_seconds": 5, "read_seconds": 3}
         cameras = [
@@ -83,7 +83,7 @@ def test_four_cameras_for_two_minutes(clip, tmp_path, caplog):
                     "cameras": cameras,
                     "defaults": common,
                     "folder": str(tmp_path / "out"),
-                    "detector": {"image_size": 320},
+                    "detector": {"image_size": 512},
                 }
             )
         )
