@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -68,7 +69,7 @@ def live(
     from tracker.live.service import LiveService
     from tracker.session import interruptible
 
-    stderr.print("loading …", highlight=False)
+    stderr.print("loading … (the first start compiles the tracker, for about a minute)", highlight=False)
     service = LiveService(settings, path)
     server = None
     with interruptible(service.ask_to_stop):
@@ -84,8 +85,18 @@ def live(
                 server.stop()
     if service.failure is not None:
         stderr.print(f"[bold red]error:[/] {service.failure}", highlight=False)
-        raise typer.Exit(1)
-    stderr.print("stopped", highlight=False)
+    else:
+        stderr.print("stopped", highlight=False)
+    _leave(0 if service.failure is None else 1)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process now: all is written, and the networks' libraries would take seconds to take themselves down,
+    with readers that hang in the network still in them."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _settings(cameras: str, host: str | None, port: int | None, out: Path | None) -> tuple[LiveSettings, Path | None]:

@@ -91,6 +91,7 @@ class LiveService:
         every = tuple(self.cameras.values())
         self.scheduler = Scheduler(every, self._perception, batch=batch, deadline=settings.deadline_ms / 1000)
         self._stop = threading.Event()
+        self._checkpoint_failed = False
         self._threads = [
             threading.Thread(target=self._serve, name="networks", daemon=True),
             threading.Thread(target=self._keep_checkpoints, name="checkpoint", daemon=True),
@@ -288,7 +289,11 @@ class LiveService:
             cameras = tuple(self.cameras.values())
             save_checkpoint(self._checkpoint, cameras, self.events, keep_appearance=settings.keep_appearance)
         except ReacquireError as error:
-            log.warning("checkpoint: %s", error)
+            if not self._checkpoint_failed:
+                log.warning("checkpoint: %s; tried again, tracking goes on", error)
+            self._checkpoint_failed = True
+        else:
+            self._checkpoint_failed = False
 
     def _gpu_memory(self) -> int | None:
         if not self.device.startswith("cuda"):

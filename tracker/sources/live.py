@@ -24,6 +24,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before trying again: doubled each time, up to the longest, with 50–100 % of it drawn by chance."""
 STEADY_SECONDS = 10.0
 """Being live so long makes the next loss a first one, with a short pause."""
+TELL_SECONDS = 60.0
+"""A loss that goes on for the same reason is told again so often."""
 CLOCK_JUMP = 2.0
 """A stream's clock that strays further from the arrival of its pictures, in seconds, is set anew."""
 THUMBNAIL = (48, 36)
@@ -145,6 +147,7 @@ class LiveSource(Source):
         self._clock = StreamClock(time.monotonic() - origin)
         self._thread = threading.Thread(target=self._keep_reading, name=f"read {name}", daemon=True)
         self._started = False
+        self._told: tuple[str | None, float] = None, 0.0
 
     @abstractmethod
     def _pictures(self) -> Generator[Picture]:
@@ -213,11 +216,18 @@ class LiveSource(Source):
             pause = min(self._first_pause * 2 ** min(failures - 1, 30), self._longest_pause)
             pause *= random.uniform(0.5, 1.0)
             self._become("reconnecting" if self.connection.state != "starting" else "starting", reason)
-            self._report(f"{self.name}: lost ({reason}); trying again in {pause:.1f} s")
+            self._tell_lost(reason, pause)
             self._stop.wait(pause)
         if self.connection.state != "stopped":
             self._become("stopped", self.connection.reason)
         self._end()
+
+    def _tell_lost(self, reason: str, pause: float) -> None:
+        """Tell it at first, when the reason changes, and now and then."""
+        before, when = self._told
+        if reason != before or time.monotonic() - when > TELL_SECONDS:
+            self._told = reason, time.monotonic()
+            self._report(f"{self.name}: lost ({reason}); trying again in {pause:.1f} s")
 
     def _read_until_lost(self) -> str | None:
         """Read while it lasts; why it ended, or None when it was told to stop."""
@@ -241,6 +251,8 @@ class LiveSource(Source):
         since = before.since if before.state == state else time.time()
         back = state == "live" and before.state == "reconnecting"
         self.connection = Connection(state, since, reason, before.reconnects + back)
+        if state == "live":
+            self._told = None, 0.0
         if back:
             self._report(f"{self.name}: back")
         self._notify()
@@ -349,8 +361,8 @@ class Frozen:
         self._same += same
         if now - self._since > self._patience:
             still = self._count > 2 and self._same > SAME_PICTURES * self._count
+            self.lost = still or (self.lost and self._same > 0)  # once lost, it takes more to believe in it again
             self._begin(now)
-            self.lost = still
             if still:
                 raise OSError(f"the picture is frozen: the same for {self._patience:g} s")
 

@@ -21,7 +21,7 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 PIPELINE = (
     "( appsrc name=pictures is-live=true format=time do-timestamp=false block=false max-bytes=4000000 "
     "caps=video/x-raw,format=I420,width={width},height={height},framerate={rate}/1 "
-    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={rate} bitrate=1200 threads=1 "
+    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max={interval} bitrate=4000 threads=1 "
     "! rtph264pay name=pay0 pt=96 config-interval=1 )"
 )
 
@@ -37,7 +37,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.count = len(self.file) // self.size
         self.frozen = None
         self.set_shared(True)
-        self.set_launch(PIPELINE.format(width=width, height=height, rate=rate))
+        self.set_launch(PIPELINE.format(width=width, height=height, rate=rate, interval=2 * rate))
         self.connect("media-configure", self.configure)
 
     def configure(self, _, media):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.sources.live import CLOCK_JUMP, Frozen, LiveSource, Pace, Picture, StreamClock
-from tracker.sources.stream import PlayedFile, sampled, whole_frames
+from tracker.sources.stream import PlayedFile, Webcam, sampled, whole_frames
 
 
 @given(st.lists(st.tuples(st.one_of(st.none(), st.floats(-1e6, 1e6)), st.floats(0, 3)), min_size=1, max_size=50))
@@ -157,6 +157,41 @@ def test_a_frozen_camera_is_not_live_until_it_moves_again():
     assert any("frozen" in (c.reason or "") for c in seen)
     # Nothing of the still picture went on while it counted as lost.
     assert source.received < 60
+
+
+def test_a_webcam_that_is_unplugged_is_found_again(monkeypatch):
+    class Camera:
+        """Twenty pictures, then nothing; away at the second time."""
+
+        opened = 0
+
+        def __init__(self, number):
+            assert number == 3
+            type(self).opened += 1
+            self.left, self.released = 20, False
+
+        def isOpened(self):  # noqa: N802
+            return self.opened != 2
+
+        def read(self):
+            time.sleep(0.01)
+            self.left -= 1
+            return self.left >= 0, np.full((8, 8, 3), max(self.left, 0), np.uint8)
+
+        def release(self):
+            self.released = True
+
+    monkeypatch.setattr("tracker.sources.stream.cv2.VideoCapture", Camera)
+    said = []
+    source = Webcam(3, report=said.append, first_pause=0.02)
+    source.start()
+    time.sleep(0.8)
+    source.close()
+    assert Camera.opened >= 3
+    assert source.connection.reconnects >= 1
+    assert source.received > 30
+    assert "the camera stopped sending" in said[0]
+    assert "camera 3 cannot be opened: is it connected, and free?" in said[1]
 
 
 def test_a_file_plays_in_real_time_and_again(make_video):
