@@ -307,7 +307,8 @@ def report(
     for row in range(n):
         seen = table[row, at.STATE] == at.CONFIRMED and matched[row] >= 0
         young = now - start < (rules[at.R_SHOWN_AFTER] - 0.5) * rules[at.R_NOMINAL]
-        shown = seen and (table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER] or young)
+        always = table[row, at.BORN] == start and table[row, at.STREAK] == table[row, at.HITS]  # since the first frame
+        shown = seen and (table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER] or young or always)
         lost = table[row, at.STATE] == at.LOST
         shown = shown or (lost and is_shown_lost(table, n, row, rules, matched, xyxy, now))
         if shown or (include_lost and table[row, at.STATE] != at.TENTATIVE):

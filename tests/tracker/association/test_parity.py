@@ -7,8 +7,7 @@ import pytest
 
 from tracker import Detections, load_tracker
 from tracker.config import load_recipe
-from tracker.evaluation import clear, hota, identity
-from tracker.evaluation.evaluate import Scores, combine
+from tracker.evaluation.evaluate import combine, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
 
 FRAME_RATE = 30
@@ -101,8 +100,7 @@ def as_boxes(frame, ids, xyxy):
 def scores(tracks, truth, length):
     found = [(np.full(len(ids), frame), ids, boxes) for frame, (ids, boxes) in enumerate(tracks, 1)]
     result = as_boxes(*(np.concatenate(column) for column in zip(*found, strict=True)))
-    pairs = match_up(truth, result, length)
-    return Scores(clear.clear(pairs), identity.identity(pairs), hota.hota(pairs))
+    return score_sequence(match_up(truth, result, length))
 
 
 def public(data, name):
