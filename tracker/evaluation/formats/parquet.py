@@ -37,7 +37,7 @@ def read(path: Path, notes: Notes) -> list[Table]:
         # Not partitioned: the folders that the file lies in say nothing of its rows.
         table = pq.read_table(path, partitioning=None)
         table.validate(full=True)  # damaged text too
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: no Parquet: {str(error)[:200]}") from None
     missing = [name for name in NEEDED if name not in table.column_names]
     if missing:
