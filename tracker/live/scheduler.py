@@ -43,7 +43,7 @@ class Scheduler:
 
     def __init__(self, cameras: Sequence[Camera], perceive: Perceive, *, batch: int, deadline: float) -> None:
         self._cameras, self._perceive = cameras, perceive
-        self._batch, self._deadline = batch, deadline
+        self.batch, self._deadline = batch, deadline
         self._news = threading.Condition()
         self._stop = False
         self._ticked = 0.0
@@ -107,9 +107,9 @@ class Scheduler:
         with self._news:
             self._news.wait_for(lambda: self._stop or self._ready(), TICK)
             expected = sum(camera.waiting or camera.expects(self._deadline) for camera in self._cameras)
-            enough = min(self._batch, expected)
+            enough = min(self.batch, expected)
             self._news.wait_for(lambda: self._stop or len(self._ready()) >= enough, self._deadline)
-        chosen = sorted(self._ready(), key=lambda camera: camera.progress)[: self._batch]
+        chosen = sorted(self._ready(), key=lambda camera: camera.progress)[: self.batch]
         least = max(camera.progress for camera in self._cameras) - SAVED_SECONDS
         for camera in chosen:
             camera.pay(least)

@@ -257,8 +257,10 @@ class LiveService:
     def _warm_up(self) -> None:
         """Let everything that compiles at first use do so before pictures wait for it."""
         image = np.zeros((360, 640, 3), np.uint8)
-        frame = Frame(image, 0, 0.0, "warm-up")
-        self._perception([frame], [camera.wish for camera in self.cameras.values()][:1])
+        wishes = [camera.wish for camera in self.cameras.values()]
+        # A whole batch, so that the networks take all the memory that they will ever need now.
+        wishes = wishes[: self.scheduler.batch]
+        self._perception([Frame(image, i, 0.0, "warm-up") for i in range(len(wishes))], wishes)
         box = Detections([[10, 10, 50, 90]], [0.9], embedding=np.eye(1, 8, dtype=np.float32))
         for recipe in {repr(c.settings.tracker): c.settings.tracker for c in self.cameras.values()}.values():
             engine = load_tracker(recipe)

@@ -25,7 +25,7 @@ OPEN_SECONDS, READ_SECONDS = 10.0, 10.0
 """Time-outs of opening a stream and of waiting for its next packet."""
 BAD_PACKETS = 50
 """Packets in a row that cannot be decoded, after which a stream counts as lost."""
-PROBE = "1000000"
+PROBE = "500000"
 """Microseconds of a stream that are looked at before its first picture; FFmpeg's own five seconds are a long outage."""
 PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
 """Formats whose first plane is the brightness, a byte a pixel."""

@@ -1,10 +1,11 @@
 """An RTSP camera on the loopback address, for tests; needs GStreamer, run it with the system's Python.
 
-    /usr/bin/python3 rtsp_server.py FRAMES WIDTH HEIGHT RATE EPOCH [PORT]
+    /usr/bin/python3 rtsp_server.py FRAMES WIDTH HEIGHT RATE EPOCH [PORT [wait]]
 
 FRAMES holds raw I420 pictures, played again and again in real time: what is shown depends on the clock alone (EPOCH is
 the unix time of the first picture), so that cameras of one EPOCH, and one that died and came back, show one scene.
-It prints its port, and obeys lines on its input: `freeze`, `thaw`, `die`. It dies with its input.
+With `wait` it is made ready, and opens its port when it is told `go`. It prints its port, and obeys lines on its input:
+`freeze`, `thaw`, `die`. It dies with its input.
 """
 
 import mmap
@@ -37,7 +38,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.count = len(self.file) // self.size
         self.frozen = None
         self.set_shared(True)
-        self.set_launch(PIPELINE.format(width=width, height=height, rate=rate, interval=2 * rate))
+        self.set_launch(PIPELINE.format(width=width, height=height, rate=rate, interval=rate))
         self.connect("media-configure", self.configure)
 
     def configure(self, _, media):
@@ -80,6 +81,8 @@ def main():
     camera = Camera(path, width, height, rate, epoch)
     server.get_mount_points().add_factory("/camera", camera)
     loop = GLib.MainLoop()
+    if "wait" in sys.argv:
+        sys.stdin.readline()
     server.attach(None)
     sys.stdout.write(f"{server.get_bound_port()}\n")
     sys.stdout.flush()

@@ -50,12 +50,18 @@ def free_port():
 class RtspCamera:
     """`rtsp_server.py` in a process of its own."""
 
-    def __init__(self, frames, epoch, *, size, rate, port=0):
+    def __init__(self, frames, epoch, *, size, rate, port=0, wait=False):
+        self.epoch = epoch
         script = Path(__file__).with_name("rtsp_server.py")
-        words = [SYSTEM_PYTHON, script, frames, *size, rate, epoch, port]
+        words = [SYSTEM_PYTHON, script, frames, *size, rate, epoch, port, *(["wait"] if wait else [])]
         self.process = subprocess.Popen(
             [str(w) for w in words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        if not wait:
+            self.opened()
+
+    def opened(self):
+        """Wait until its port is open."""
         self.port = int(self.process.stdout.readline())
         self.address = f"rtsp://viewer:s3cret@127.0.0.1:{self.port}/camera"
 
@@ -80,8 +86,8 @@ def rtsp_cameras(clip, *, size=(384, 288), rate=10):
         write_i420(clip, frames, size)
         epoch = time.time()
 
-        def start(port=0):
-            started.append(RtspCamera(frames, epoch, size=size, rate=rate, port=port))
+        def start(**options):
+            started.append(RtspCamera(frames, epoch, size=size, rate=rate, **options))
             return started[-1]
 
         try:

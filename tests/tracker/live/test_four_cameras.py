@@ -10,11 +10,15 @@ import pytest
 from boxes import iou
 from servers import free_port, need_rtsp_server, rtsp_cameras, serve, transport_stream, until
 
+from tracker import Detections, load_tracker
 from tracker.live.service import LiveService
 from tracker.live.settings import LiveSettings, load_live_settings
 
 RATE = 2.5
 SECONDS = 110
+CLIP_SECONDS = 79.5
+MOMENT = 25.0
+"""Seconds of the clip at which the camera is killed: several are in view, and nobody is about to be hidden."""
 
 
 class Watcher:
@@ -71,14 +75,15 @@ def test_four_cameras_for_two_minutes(clip, tmp_path, caplog):
     need_rtsp_server()
     caplog.set_level("INFO", "reacquire.live")
     late = free_port()
+    load_tracker("default").update(Detections.empty())  # compiled before the clip begins
     with rtsp_cameras(clip, size=(768, 576)) as start:
         fine, killed, frozen = start(), start(), start()
         common = {"target_fps": RATE, "first_pause": 0.3, "longest_pause": 0.5, "open_seconds": 5, "read_seconds": 3}
         cameras = [
             {"name": "fine", "source": fine.address, "frozen_seconds": 10},
             {"name": "killed", "source": killed.address},
-            {"name": "frozen", "source": frozen.address, "frozen_seconds": 4},
-            {"name": "late", "source": f"http://127.0.0.1:{late}/live.ts"},
+            {"name": "frozen", "source": frozen.address, "frozen_seconds": 4, "target_fps": 1},
+            {"name": "late", "source": f"http://127.0.0.1:{late}/live.ts", "target_fps": 1},
         ]
         path = tmp_path / "cameras.yaml"
         path.write_text(
@@ -87,7 +92,7 @@ def test_four_cameras_for_two_minutes(clip, tmp_path, caplog):
                     "cameras": cameras,
                     "defaults": common,
                     "folder": str(tmp_path / "out"),
-                    "detector": {"image_size": 512},
+                    "detector": {"image_size": 640},
                 }
             )
         )
@@ -108,15 +113,16 @@ def story(service, start, killed, frozen, late, clip):
     until(lambda: all(state(n) == "live" for n in ("fine", "killed", "frozen")), 30, "three are live")
     watcher = Watcher(view["fine"], view["killed"])
     assert state("late") == "starting"
-    time.sleep(15)
+    again = start(port=killed.port, wait=True)
+    time.sleep((MOMENT - (time.time() - killed.epoch)) % CLIP_SECONDS)
     early = memory(), threading.active_count()
 
     # Killed, and back after two seconds.
     gone = time.time()
-    port = killed.port
     killed.kill()
     time.sleep(2)
-    start(port)
+    again.tell("go")
+    again.opened()
     until(lambda: view["killed"].status().reconnects == 1 and state("killed") == "live", 12, "it is back")
     back = time.time()
 
@@ -131,6 +137,7 @@ def story(service, start, killed, frozen, late, clip):
         assert view["frozen"].source.received == received  # no picture of it goes to the tracker
         frozen.tell("thaw")
         until(lambda: state("frozen") == "live", 20, "it moves again")
+        time.sleep(10)
         middle = memory(), threading.active_count()
         time.sleep(max(began + SECONDS - time.monotonic(), 5))
         end = memory(), threading.active_count()
@@ -160,8 +167,8 @@ def judge(service, watcher, gone, back):
         pytest.skip(f"{source.dropped} of {source.received} pictures dropped: too busy a machine to judge ids and gaps")
     assert np.diff(times).max() < 3
     # Who was in view of both before and after: the fine camera, which saw it all, says who is who.
-    assert len(kept) >= 3
-    assert len(same) >= 0.5 * len(kept)  # small pictures, a light detector: test_outage has the rate at full size
+    assert len(kept) >= 2
+    assert len(same) >= 2 / 3 * len(kept)  # of few, at a good moment: test_outage has the rate at any moment
 
 
 def check_the_end(service, caplog):
