@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tracker.refine import Refinement, check_refinement, refine_run
 from tracker.sinks.run import write_json
 from tracker.types import Tracks
 
@@ -129,6 +130,7 @@ class Job:
         max_frames: end after so many.
         show: open a window.
         overwrite: empty an existing run's folder instead.
+        refine: also write the tracks refined at the end, one of `tracker.refine.REFINEMENTS`.
     """
 
     source: str
@@ -138,6 +140,7 @@ class Job:
     max_frames: int | None = None
     show: bool = False
     overwrite: bool = False
+    refine: Refinement | None = None
 
 
 class Listener:
@@ -164,11 +167,15 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
     """
     from tracker.factory import build_pipeline
     from tracker.sinks import check_formats, open_sink
+    from tracker.sinks.looks import LooksSink
     from tracker.sinks.run import create_run_folder
     from tracker.sources import open_source
 
     listener = listener or Listener()
     check_formats(job.save)
+    if job.refine is not None:
+        check_refinement(job.refine, job.save)
+    looks = LooksSink()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(job.source, max_frames=job.max_frames, report=listener.say))
         sinks: list[Sink] = []
@@ -188,6 +195,8 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
             stack.enter_context(open_sink(name, folder, class_names=names, frame_rate=source.frame_rate))
             for name in job.save
         ]
+        if job.refine in ("join", "both"):
+            sinks.append(looks)
         listener.started(source)
         outcome = Outcome("done", None, folder, [], Census(), 0.0, {})
         try:
@@ -200,6 +209,9 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
             record.write(outcome, "failed", str(error) or type(error).__name__)
             raise
         outcome.files = [sink.path for sink in sinks if sink.path is not None and sink.path.exists()]
+        if job.refine is not None:
+            listener.say("refining …")
+            outcome.files += refine_run(folder, job.refine, looks.mean())
         record.write(outcome, outcome.status, outcome.problem)
         outcome.files.append(record.path)
     return outcome
@@ -256,6 +268,7 @@ class _Record:
             },
             "settings": job.settings.model_dump(mode="json"),
             "save": list(job.save),
+            "refine": job.refine,
             "detector": pipeline.detector.describe(),
             "embedder": pipeline.embedder.describe() if pipeline.embedder is not None else None,
             "versions": versions(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.table import Table
@@ -15,6 +15,7 @@ from tracker.cli.progress import FrameProgress
 if TYPE_CHECKING:
     from tracker.config import PipelineSettings
     from tracker.pipeline import Step
+    from tracker.refine import Refinement
     from tracker.session import Outcome
     from tracker.sources import Source
 
@@ -33,6 +34,8 @@ EPILOG = """
   reacquire track MOT17-09/ --detector public:MOT17-09/det/det.txt --tracker bytetrack
 
   reacquire track street.mp4 --detector yolo11s.pt --classes person,car --set tracker.birth.score=0.7
+
+  reacquire track street.mp4 --refine both                     gaps filled, and who came back joined, at the end
 """
 
 
@@ -73,6 +76,15 @@ def track(
     trust_weights: Annotated[
         bool, typer.Option("--trust-weights", help="Load a checkpoint that may run code when loaded.")
     ] = False,
+    refine: Annotated[
+        str | None,
+        typer.Option(
+            "--refine",
+            metavar="join|gap|both",
+            help="At the end, join tracks that are one object, fill gaps of up to a second, or both; into "
+            "tracks.refined.* beside the originals.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Track a video, a camera or a folder of images; write ids, boxes and an annotated video."""
@@ -96,6 +108,7 @@ def track(
         max_frames=max_frames,
         show=show,
         overwrite=overwrite,
+        refine=cast("Refinement | None", refine),
     )
     outcome = run_with_progress(job)
     if as_json:

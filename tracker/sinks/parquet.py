@@ -46,12 +46,11 @@ class ParquetSink(Sink):
     def __init__(self, path: Path, class_names: Mapping[int, str] | None = None) -> None:
         self.path: Path = path
         self._names = class_names or {}
-        self._parts = path.with_name(path.name + ".parts")
         self._rows: list[tuple[Frame, Tracks]] = []
         self._waiting = self._count = 0
         self._written = time.monotonic()
         with writing(path):
-            self._parts.mkdir()
+            parts_of(path).mkdir()
 
     def write(self, frame: Frame, detections: Detections, tracks: Tracks) -> None:
         if len(tracks):
@@ -65,10 +64,7 @@ class ParquetSink(Sink):
         self._written = time.monotonic()
         if not self._rows:
             return
-        part = self._parts / f"{self._count:06d}.parquet"
-        with writing(self.path):
-            pq.write_table(self._table(), partial_name(part))
-            partial_name(part).replace(part)
+        write_part(self.path, self._count, self._table())
         self._rows.clear()
         self._waiting = 0
         self._count += 1
@@ -94,18 +90,35 @@ class ParquetSink(Sink):
         join_parts(self.path)
 
 
-def join_parts(path: Path) -> None:
+def parts_of(path: Path) -> Path:
+    """The folder of a file's parts."""
+    return path.with_name(path.name + ".parts")
+
+
+def write_part(path: Path, number: int, table: pa.Table) -> None:
+    """One more part of a file; it gets its name when it is whole.
+
+    Raises:
+        ReacquireError: it cannot be written.
+    """
+    part = parts_of(path) / f"{number:06d}.parquet"
+    with writing(path):
+        pq.write_table(table, partial_name(part))
+        partial_name(part).replace(part)
+
+
+def join_parts(path: Path, schema: pa.Schema = SCHEMA) -> None:
     """Make one file of the whole parts beside it, also of those that a killed process left.
 
     Raises:
         ReacquireError: it cannot be written; the parts stay.
     """
-    parts, partial = path.with_name(path.name + ".parts"), partial_name(path)
+    parts, partial = parts_of(path), partial_name(path)
     with writing(path):
-        with pq.ParquetWriter(partial, SCHEMA) as writer:
+        with pq.ParquetWriter(partial, schema) as writer:
             for part in sorted(parts.glob("*.parquet")):
                 if not part.stem.endswith(".partial"):
-                    writer.write_table(pq.read_table(part, schema=SCHEMA))
+                    writer.write_table(pq.read_table(part, schema=schema))
         partial.replace(path)
         shutil.rmtree(parts)
 

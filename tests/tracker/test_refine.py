@@ -1,0 +1,113 @@
+"""Refined tracks of a run: beside the originals, in their formats."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tracker import ConfigError, DataError, Detections, Frame, Tracks
+from tracker.evaluation.formats import parquet
+from tracker.evaluation.formats.table import Notes
+from tracker.refine import check_refinement, refine_run
+from tracker.sinks import open_sink
+from tracker.sinks.looks import LooksSink
+
+NO_IMAGE = np.empty((0, 0, 3), np.uint8)
+SAVE = ("mot", "parquet", "jsonl")
+
+
+def boxes_at(frame):
+    """Somebody with a gap, and somebody who gets another id after a second and a half."""
+    there = [(1, 5.0 * frame)] if frame not in (8, 9, 10) else []
+    if frame < 20 or frame > 35:
+        there.append((2 if frame < 20 else 3, 400 + 2.0 * frame))
+    return there
+
+
+@pytest.fixture
+def folder(tmp_path):
+    sinks = [open_sink(name, tmp_path, class_names={0: "person"}, frame_rate=10) for name in SAVE]
+    for frame in range(60):
+        there = boxes_at(frame)
+        xyxy = np.array([[x, 100, x + 40, 200] for _, x in there], np.float32).reshape(-1, 4)
+        n = len(there)
+        tracks = Tracks([i for i, _ in there], xyxy, np.full(n, 0.9), np.zeros(n), np.arange(n), np.ones(n))
+        for sink in sinks:
+            sink.write(Frame(NO_IMAGE, frame, frame / 10), Detections(xyxy), tracks)
+    for sink in sinks:
+        sink.close()
+    return tmp_path
+
+
+def test_both_are_done_in_every_format(folder):
+    originals = {path: path.read_bytes() for path in folder.iterdir()}
+    written = refine_run(folder, "both")
+    assert [path.name for path in written] == ["tracks.refined.parquet", "tracks.refined.txt", "tracks.refined.jsonl"]
+    table = pq.read_table(written[0])
+    assert table.schema.names[:10] == pq.read_table(folder / "tracks.parquet").schema.names
+    assert set(table["id"].to_pylist()) == {1, 2}
+    filled = table.filter(table["filled"])
+    assert filled["frame"].to_pylist() == [8, 9, 10]
+    assert filled["x1"].to_pylist() == pytest.approx([40, 45, 50])
+    assert set(table["class"].to_pylist()) == {"person"}
+    rows = np.loadtxt(written[1], delimiter=",")
+    assert rows[rows[:, 1] == 1][7:12, 0].tolist() == [8, 9, 10, 11, 12]
+    lines = [json.loads(line) for line in written[2].read_text().splitlines()]
+    assert len(lines) == len(rows) == len(table)
+    assert lines[0]["class"] == "person"
+    assert {path: path.read_bytes() for path in originals} == originals
+
+
+def test_one_at_a_time(folder):
+    joined = pq.read_table(refine_run(folder, "join")[0])
+    assert set(joined["id"].to_pylist()) == {1, 2}
+    assert len(joined) == len(pq.read_table(folder / "tracks.parquet"))
+    filled = pq.read_table(refine_run(folder, "gap")[0])
+    assert set(filled["id"].to_pylist()) == {1, 2, 3}
+    assert len(filled) == len(joined) + 3
+
+
+def test_looks_have_a_say(folder):
+    unlike = {2: np.array([1.0, 0.0]), 3: np.array([0.0, 1.0])}
+    assert set(pq.read_table(refine_run(folder, "join", unlike)[0])["id"].to_pylist()) == {1, 2, 3}
+
+
+def test_others_read_it(folder):
+    (table,) = parquet.read(refine_run(folder, "both")[0], Notes())
+    assert set(table.id.tolist()) == {1, 2}
+
+
+def test_nothing_to_refine_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"tracks\.parquet: no table"):
+        refine_run(tmp_path, "both")
+    pq.write_table(pa.table({"frame": [1]}), tmp_path / "tracks.parquet")
+    with pytest.raises(DataError, match="missing: timestamp"):
+        refine_run(tmp_path, "both")
+
+
+def test_an_empty_run(tmp_path):
+    open_sink("parquet", tmp_path).close()
+    assert len(pq.read_table(refine_run(tmp_path, "both")[0])) == 0
+
+
+def test_what_cannot_be_is_refused_before_the_run():
+    check_refinement("both", ("parquet",))
+    with pytest.raises(ConfigError, match="join"):
+        check_refinement("all", ("parquet",))
+    with pytest.raises(ConfigError, match="add parquet"):
+        check_refinement("gap", ("mot",))
+
+
+def test_looks_are_the_mean_of_what_was_seen_well():
+    sink, vectors = LooksSink(), np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    tracks = Tracks([4, 5, 6], np.zeros((3, 4)), np.ones(3), np.zeros(3), [2, 0, -1], np.ones(3))
+    found = Detections(np.zeros((3, 4)), [0.9, 0.9, 0.9], embedding=vectors)
+    sink.write(Frame(NO_IMAGE, 0, 0.0), found, tracks)
+    doubtful = Detections(np.zeros((3, 4)), [0.1, 0.1, 0.1], embedding=vectors[::-1].copy())
+    sink.write(Frame(NO_IMAGE, 1, 0.1), doubtful, tracks)
+    sink.write(Frame(NO_IMAGE, 2, 0.2), Detections(np.zeros((3, 4))), tracks)
+    looks = sink.mean()
+    assert set(looks) == {4, 5}
+    np.testing.assert_allclose(looks[4], [0.6, 0.8], atol=1e-6)
