@@ -19,9 +19,9 @@ SAVE = ("mot", "parquet", "jsonl")
 
 
 def boxes_at(frame):
-    """Somebody with a gap, and somebody who gets another id after a second and a half."""
+    """Somebody with a gap, and somebody who gets another id after a moment behind something."""
     there = [(1, 5.0 * frame)] if frame not in (8, 9, 10) else []
-    if frame < 20 or frame > 35:
+    if frame < 20 or frame > 25:
         there.append((2 if frame < 20 else 3, 400 + 2.0 * frame))
     return there
 
@@ -49,8 +49,8 @@ def test_both_are_done_in_every_format(folder):
     assert table.schema.names[:10] == pq.read_table(folder / "tracks.parquet").schema.names
     assert set(table["id"].to_pylist()) == {1, 2}
     filled = table.filter(table["filled"])
-    assert filled["frame"].to_pylist() == [8, 9, 10]
-    assert filled["x1"].to_pylist() == pytest.approx([40, 45, 50])
+    assert filled["frame"].to_pylist() == [8, 9, 10, 20, 21, 22, 23, 24, 25]
+    assert filled["x1"].to_pylist()[:3] == pytest.approx([40, 45, 50])
     assert set(table["class"].to_pylist()) == {"person"}
     rows = np.loadtxt(written[1], delimiter=",")
     assert rows[rows[:, 1] == 1][7:12, 0].tolist() == [8, 9, 10, 11, 12]

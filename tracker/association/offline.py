@@ -131,12 +131,12 @@ class JoinSettings:
     slack: float = 0.5
     reach: float = 2.0
     max_blind_gap: float = 3.0
-    blind_slack: float = 0.3
+    blind_slack: float = 0.15
     least_frames: int = 6
     size_ratio: float = 0.6
     look_gate: float = 0.2
     look_weight: float = 0.7
-    coast: float = 1.5
+    coast: float = 0.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)

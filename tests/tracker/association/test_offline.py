@@ -129,7 +129,7 @@ def test_a_place_far_from_the_corner_changes_nothing():
 
 
 def test_who_walks_on_keeps_the_id_of_who_went_behind():
-    rows = table(walk(3, range(20)), walk(8, range(30, 50)), walk(5, range(50), x=0, y=300))
+    rows = table(walk(3, range(20)), walk(8, range(25, 50)), walk(5, range(50), x=0, y=300))
     joined = join(rows)
     assert set(joined.id.tolist()) == {3, 5}
     assert as_set(joined, ids=False) == as_set(rows, ids=False)
