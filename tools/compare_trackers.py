@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,21 +22,16 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker import Detections, load_tracker
-from tracker.config import load_recipe
+from tracker import Detections
+from tracker.association.engine import Engine
+from tracker.config import config_names, load_recipe
 from tracker.evaluation.evaluate import Scores, combine, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
+from tracker.mot.associate import motion_only
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
 Rows = NDArray[np.float64]
 Update = Callable[[Rows, float], tuple[NDArray[np.int64], Rows]]
-
-MOTION_ONLY = {
-    "botsort": ["stages.0.cost=iou_times_score", "stages.0.least_overlap=null", "stages.2.cost=iou_times_score",
-                "stages.2.least_overlap=null", "stages.0.appearance_gate=null", "stages.2.appearance_gate=null"],
-    "reacquire": [],
-}  # fmt: skip
-"""Settings that take the appearance out of recipes that use it."""
 
 
 @dataclass(frozen=True)
@@ -150,9 +145,9 @@ def groups(seeds: int) -> dict[str, list[Sequence]]:
     return made
 
 
-def ours(recipe: str, overrides: list[str]) -> Update:
+def ours(recipe: str, overrides: Iterable[str] = ()) -> Update:
     """A recipe by motion alone."""
-    engine = load_tracker(recipe, overrides=[*overrides, "camera_motion=none"])
+    engine = Engine(motion_only(load_recipe(recipe, overrides)))
 
     def update(rows: Rows, seconds: float) -> tuple[NDArray[np.int64], Rows]:
         tracks = engine.update(Detections(rows[:, :4], rows[:, 4]), timestamp=seconds)
@@ -211,10 +206,7 @@ def judge(update: Update, sequence: Sequence) -> Scores:
 def contenders(recipes: list[str], peers: bool) -> Iterator[tuple[str, Callable[[], Update]]]:
     """Names, and how each is made anew for a sequence."""
     for recipe in recipes:
-        changes = MOTION_ONLY.get(recipe, [])
-        if load_recipe(recipe, changes).needs_embedding:
-            continue
-        yield f"reacquire {recipe}", lambda recipe=recipe, changes=changes: ours(recipe, changes)
+        yield f"reacquire {recipe}", lambda recipe=recipe: ours(recipe)
     if peers:
         for name, (kind, changes) in PEERS.items():
             yield name, lambda kind=kind, changes=changes: ultralytics(kind, changes)
@@ -225,17 +217,7 @@ def main() -> None:
     parser.add_argument(
         "--recipes",
         nargs="+",
-        default=[
-            "sort",
-            "bytetrack",
-            "ocsort",
-            "botsort",
-            "cbiou",
-            "hybridsort",
-            "boosttrack",
-            "tracktrack",
-            "reacquire",
-        ],
+        default=config_names("trackers"),
     )
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--seeds", type=int, default=2, help="simulated detectors for every MOT17 sequence")

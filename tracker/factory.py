@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -102,11 +102,11 @@ def build_embedder(settings: PipelineSettings) -> Embedder | None:
     return load_embedder(settings.embedder.weights, device=settings.device)
 
 
-def batch_size(settings: PipelineSettings) -> int:
+def batch_size(batch: int | Literal["auto"], device: str) -> int:
     """Frames at a time through the networks."""
-    if settings.batch != "auto":
-        return settings.batch
-    return CPU_BATCH if choose_device(settings.device) == "cpu" else GPU_BATCH
+    if batch != "auto":
+        return batch
+    return CPU_BATCH if choose_device(device) == "cpu" else GPU_BATCH
 
 
 def build_pipeline(
@@ -114,6 +114,7 @@ def build_pipeline(
     overrides: Iterable[str] = (),
     *,
     include_lost: bool = False,
+    record: bool = False,
 ) -> Pipeline:
     """A pipeline with all its parts, from settings, their file or their shipped name."""
     from tracker.pipeline import Pipeline
@@ -122,8 +123,8 @@ def build_pipeline(
         settings = load_pipeline_settings(settings, overrides)
     return Pipeline(
         build_detector(settings),
-        load_tracker(settings.tracker),
+        load_tracker(settings.tracker, record=record),
         build_embedder(settings),
-        batch=batch_size(settings),
+        batch=batch_size(settings.batch, settings.device),
         include_lost=include_lost,
     )

@@ -130,6 +130,7 @@ class Job:
         max_frames: end after so many.
         show: open a window.
         overwrite: empty an existing run's folder instead.
+        explain: also write what the tracker thought of every pair, as `explain.parquet`.
         refine: also write the tracks refined at the end, one of `tracker.refine.REFINEMENTS`.
     """
 
@@ -140,6 +141,7 @@ class Job:
     max_frames: int | None = None
     show: bool = False
     overwrite: bool = False
+    explain: bool = False
     refine: Refinement | None = None
 
 
@@ -183,7 +185,7 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
             from tracker.sinks.window import WindowSink
 
             sinks.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
-        pipeline = build_pipeline(job.settings)
+        pipeline = build_pipeline(job.settings, record=job.explain)
         warnings: list[str] = getattr(pipeline.detector, "warnings", [])  # of detectors that read files
         for line in warnings:
             listener.say(line)
@@ -197,6 +199,8 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
         ]
         if job.refine in ("join", "both"):
             sinks.append(looks)
+        if job.explain:
+            sinks.append(stack.enter_context(_record_sink(folder, pipeline)))
         listener.started(source)
         outcome = Outcome("done", None, folder, [], Census(), 0.0, {})
         try:
@@ -244,6 +248,14 @@ def _track(
     outcome.milliseconds = pipeline.timings.milliseconds()
     if outcome.status == "done" and source.problem is not None:
         outcome.status, outcome.problem = "damaged", source.problem
+
+
+def _record_sink(folder: Path, pipeline: Pipeline) -> Sink:
+    from tracker.association.engine import Engine
+    from tracker.sinks.record import FILE, RecordSink
+
+    assert isinstance(pipeline.engine, Engine)
+    return RecordSink(folder / FILE, pipeline.engine.take_record)
 
 
 def _default_folder(source: Source) -> Path:

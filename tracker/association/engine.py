@@ -122,6 +122,13 @@ class Engine:
             raise DataError("nothing was recorded: make the engine with load_tracker(..., record=True)")
         return self._record.take(self.recipe)
 
+    def skip(self, seconds: float) -> None:
+        """Let so much time not have been, as after a pause in which nobody looked."""
+        if self._clock is not None:
+            self._clock += seconds
+            past = range(at.PAST, at.PAST + 5 * at.PASTS, 5)
+            self._table[: self._count, [at.BORN, at.SEEN, *past]] += seconds
+
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next frame depends on, as plain arrays for `np.savez`."""
         n = self._count

@@ -30,6 +30,7 @@ class Record:
     def __init__(self) -> None:
         self._frame = 0
         self._born = 0
+        self._living: set[int] = set()
         self._ids: dict[int, int] = {}
         self._rows: list[Float64] = []
         self._head: list[Float64] = []
@@ -45,9 +46,9 @@ class Record:
             table: ``(M, WIDTH)`` after the frame.
             xyxy: ``(N, 4)`` of its detections, with their `score`.
         """
-        self._ids.update(
-            zip(table[:, at.SERIAL].astype(int).tolist(), table[:, at.ID].astype(int).tolist(), strict=True)
-        )
+        ids = dict(zip(table[:, at.SERIAL].astype(int).tolist(), table[:, at.ID].astype(int).tolist(), strict=True))
+        self._ids |= ids
+        self._living = set(ids)
         new = table[table[:, at.SERIAL] >= self._born]
         self._born = max(self._born, int(table[:, at.SERIAL].max(initial=-1)) + 1)
         births = np.full((len(new), at.E_WIDTH), np.nan)
@@ -76,6 +77,7 @@ class Record:
         serial = rows[:, at.E_ROW].astype(np.int64)
         verdict = rows[:, at.E_VERDICT].astype(int)
         ids = np.array([self._ids.get(s, 0) for s in serial.tolist()], np.int64)
+        self._ids = {s: i for s, i in self._ids.items() if s in self._living}
         columns = {
             "frame": head[:, 0].astype(np.int64),
             "timestamp": head[:, 1],

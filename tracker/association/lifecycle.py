@@ -11,7 +11,7 @@ from tracker.association import costs
 from tracker.association import layout as at
 from tracker.association.appearance import hidden_shares, learn_look
 from tracker.association.pairing import associate, box_at, past_at
-from tracker.association.shift import follow_camera, follow_common_motion
+from tracker.association.shift import follow_camera
 from tracker.compiled import compiled
 from tracker.motion import kalman
 
@@ -270,31 +270,6 @@ def bear(
     return next_id
 
 
-COVERED = 0.3
-"""Share of a box that another must cover to be the reason why it is not seen."""
-
-
-@compiled
-def is_shown_lost(table: Float64, n: int, row: int, rules: Float64, matched: Index, xyxy: Float64, now: float) -> bool:
-    """Whether a track out of sight is shown where it is expected: for a moment, or while another hides it."""
-    gone = now - table[row, at.SEEN] - 1e-6
-    if table[row, at.HITS] < rules[at.R_SHOWN_HITS]:
-        return False
-    if gone <= rules[at.R_SHOWN_LOST]:
-        return True
-    if gone > rules[at.R_SHOWN_HIDDEN]:
-        return False
-    box = kalman.corners(int(rules[at.R_KIND]), table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    for other in range(n):
-        if matched[other] >= 0:
-            found = box_at(xyxy, matched[other])
-            width, height = min(box[2], found[2]) - max(box[0], found[0]), min(box[3], found[3]) - max(box[1], found[1])
-            if width > 0 and height > 0 and width * height > COVERED * area:
-                return True
-    return False
-
-
 @compiled
 def report(
     table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, score: Float32, start: float, now: float,
@@ -305,12 +280,14 @@ def report(
     m = 0
     kind = int(rules[at.R_KIND])
     for row in range(n):
-        seen = table[row, at.STATE] == at.CONFIRMED and matched[row] >= 0
-        young = now - start < (rules[at.R_SHOWN_AFTER] - 0.5) * rules[at.R_NOMINAL]
-        always = table[row, at.BORN] == start and table[row, at.STREAK] == table[row, at.HITS]  # since the first frame
-        shown = seen and (table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER] or young or always)
-        lost = table[row, at.STATE] == at.LOST
-        shown = shown or (lost and is_shown_lost(table, n, row, rules, matched, xyxy, now))
+        if matched[row] >= 0:
+            # Never missed since the first frame, or again for long enough.
+            steady = table[row, at.BORN] == start and table[row, at.STREAK] == table[row, at.HITS]
+            shown = steady or table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER]
+            shown = shown and table[row, at.STATE] == at.CONFIRMED
+        else:
+            shown = table[row, at.STATE] == at.LOST and now - table[row, at.SEEN] <= rules[at.R_SHOWN_LOST] + 1e-6
+            shown = shown and rules[at.R_SHOWN_LOST] > 0
         if shown or (include_lost and table[row, at.STATE] != at.TENTATIVE):
             k = m
             while k > 0 and table[rows[k - 1], at.ID] > table[row, at.ID]:  # nearly in order already
@@ -375,8 +352,6 @@ def step(
         predict(table, n, rules, now - before, camera, moved)
     if rules[at.R_BOOST] > 0:
         boost(table, n, rules, xyxy, score)
-    if rules[at.R_COMMON_MOTION] > 0:
-        follow_common_motion(table, n, rules, xyxy)
     matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, now, recording)
     for e in range(len(record)):  # rows move when tracks die: serials do not
         record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]

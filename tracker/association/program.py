@@ -67,8 +67,7 @@ def rules_row(recipe: Recipe) -> Float64:
     row[at.R_LOOK_SCORE], row[at.R_LOOK_HIDDEN] = look.score, look.overlap
     row[at.R_SAMPLES], row[at.R_NOVELTY] = look.samples, look.novelty
     row[at.R_BOX_DETECTION] = recipe.box == "detection"
-    row[at.R_SHOWN_LOST], row[at.R_COMMON_MOTION] = death.shown_seconds, motion.common
-    row[at.R_SHOWN_HIDDEN], row[at.R_SHOWN_HITS] = death.shown_hidden_seconds, death.shown_hits
+    row[at.R_SHOWN_LOST] = death.shown_seconds
     directed = [stage for stage in recipe.stages if stage.direction > 0]
     row[at.R_DIRECTIONS] = max((2 if stage.direction_of == "corners" else 1 for stage in directed), default=0)
     return row

@@ -52,7 +52,6 @@ class Motion(Part):
         description="variance of a measurement times 1 - score, at least this (GIAOTracker's NSA); null: the same",
     )
     reupdate: bool = Field(False, description="back in sight, run the filter again over the gap (OC-SORT's ORU)")
-    common: bool = Field(False, description="move all tracks by what those that are found moved in common")
     direction_steps: int = Field(3, ge=1, le=5, description="nominal frames over which a heading is taken")
 
 
@@ -140,8 +139,6 @@ class Death(Part):
     shown_seconds: float = Field(
         0.0, ge=0, le=60, description="out of sight, a track is shown at its predicted box for so long"
     )
-    shown_hidden_seconds: float = Field(0.0, ge=0, le=60, description="the same, while a seen track covers it")
-    shown_hits: int = Field(1, ge=1, le=1000, description="matches that a track needs to be shown out of sight")
     duplicate_overlap: Fraction = Field(
         1.0, description="a lost track that a seen one overlaps more than this is the same object: it ends"
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tracker import __version__
-from tracker.cli import convert, demo, doctor, live, mot, reid, track
+from tracker.cli import convert, demo, doctor, explain, live, mot, reid, track
 from tracker.cli import eval as evaluation
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ def _top(
 
 app.command("demo")(demo.demo)
 app.command("track", epilog=track.EPILOG)(track.track)
+app.command("explain", epilog=explain.EPILOG)(explain.explain)
 app.command("live", epilog=live.EPILOG)(live.live)
 app.command("eval", epilog=evaluation.EPILOG)(evaluation.evaluate)
 app.command("convert", epilog=convert.EPILOG)(convert.convert)

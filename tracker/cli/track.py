@@ -85,6 +85,10 @@ def track(
             "tracks.refined.* beside the originals.",
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Write what was thought of every pair, for `reacquire explain`."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Track a video, a camera or a folder of images; write ids, boxes and an annotated video."""
@@ -108,6 +112,7 @@ def track(
         max_frames=max_frames,
         show=show,
         overwrite=overwrite,
+        explain=explain,
         refine=cast("Refinement | None", refine),
     )
     outcome = run_with_progress(job)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import layout as at
+from tracker.association.costs import iou
 from tracker.association.engine import Engine
 from tracker.errors import DataError
 from tracker.live.camera import Camera
@@ -137,19 +138,16 @@ def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: b
     Returns:
         Seconds by which the pause was made shorter.
     """
-    state: dict[str, NDArray[Any]] = dict(engine.state_dict())
     lost_seconds = engine.recipe.death.lost_seconds
     longest = 0.9 * lost_seconds if looks_known else min(MOMENT, 0.5 * lost_seconds)
-    pause = now - float(state["clock"][2])
+    pause = now - float(engine.state_dict()["clock"][2])
     skipped = pause - longest if pause > longest or pause <= 0 else 0.0  # a machine's clock may run back
-    past = range(at.PAST, at.PAST + 5 * at.PASTS, 5)
-    state["clock"] = state["clock"] + skipped
-    state["table"][:, [at.BORN, at.SEEN, *past]] += skipped
-    engine.load_state_dict(state)
+    engine.skip(skipped)
+    state: dict[str, NDArray[Any]] = dict(engine.state_dict())
     if looks_known or detections.embedding is None or not len(detections) or not len(state["table"]):
         return skipped
-    boxes = np.asarray(state["table"][:, at.BOX : at.BOX + 4], np.float64)
-    overlap = iou(boxes, detections.xyxy.astype(np.float64))
+    boxes = state["table"][:, at.BOX : at.BOX + 4]
+    overlap = iou(boxes, detections.xyxy)
     best = overlap.argmax(1)
     mutual = (overlap.argmax(0)[best] == np.arange(len(boxes))) & (overlap.max(1) >= REJOIN_OVERLAP)
     looks, quality = state["looks"], state["quality"]
@@ -158,15 +156,6 @@ def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: b
         quality[mutual, :2] = 1.0
     engine.load_state_dict(state)
     return skipped
-
-
-def iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``(N, M)`` overlap of ``(N, 4)`` and ``(M, 4)`` boxes."""
-    low, high = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
-    both = np.clip(high - low, 0, None).prod(2)
-    area_a, area_b = (a[:, 2:] - a[:, :2]).prod(1), (b[:, 2:] - b[:, :2]).prod(1)
-    result: NDArray[np.float64] = both / np.maximum(area_a[:, None] + area_b - both, 1e-9)
-    return result
 
 
 def _fingerprint(camera: Camera) -> str:

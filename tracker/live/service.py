@@ -15,7 +15,7 @@ from reid.runtime import choose_device
 from tracker.config import PipelineSettings, Settings, load_settings
 from tracker.detection.base import class_ids
 from tracker.errors import ConfigError, ReacquireError
-from tracker.factory import CPU_BATCH, GPU_BATCH, build_detector, build_embedder, load_tracker
+from tracker.factory import batch_size, build_detector, build_embedder, load_tracker
 from tracker.live.camera import Camera, Tracked
 from tracker.live.cameras_file import save_geometry
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
@@ -85,11 +85,10 @@ class LiveService:
             self._outlets.append(self._store)
         self._event_outlets()
         self.cameras: dict[str, Camera] = {c.name: self._camera(c, names) for c in settings.cameras}
-        batch = settings.batch
-        if batch == "auto":
-            batch = CPU_BATCH if self.device == "cpu" else GPU_BATCH
         every = tuple(self.cameras.values())
-        self.scheduler = Scheduler(every, self._perception, batch=batch, deadline=settings.deadline_ms / 1000)
+        self.scheduler = Scheduler(
+            every, self._perception, batch=batch_size(settings.batch, self.device), deadline=settings.deadline_ms / 1000
+        )
         self._stop = threading.Event()
         self._checkpoint_failed = False
         self._threads = [

@@ -93,6 +93,8 @@ def _without_looks(stage: Stage) -> dict[str, Any]:
     content["appearance_gate"] = None
     if stage.cost in ("fused", "least", "adaptive"):
         content["cost"] = "iou_times_score" if stage.times_score else "iou"
+    if stage.cost == "least":
+        content["least_overlap"] = None  # there it is a gate of the looks alone
     if stage.cost == "fused":
         content["gate"] = min(stage.gate / max(1 - stage.weight, 1e-6), 1.0)
     return content

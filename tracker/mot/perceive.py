@@ -119,7 +119,7 @@ class Perceiver:
     def _batch(self) -> int:
         from tracker.factory import batch_size
 
-        return batch_size(self.settings)
+        return batch_size(self.settings.batch, self.settings.device)
 
     def _load_detector(self, sequence: SequenceFolder) -> Detector:
         from tracker.factory import build_detector

@@ -229,6 +229,34 @@ def test_lost_tracks_are_shown_on_request_only():
     assert lost.xyxy[0, 0] > 18  # it moves on
 
 
+def test_shown_for_a_while_after_it_was_lost():
+    engine = load_tracker("bytetrack", overrides=["death.shown_seconds=0.1"])
+    shown = [engine.update(see([at(10 + 5 * t)] if t < 4 else [])) for t in range(9)]
+    assert [tracks.id.tolist() for tracks in shown] == [[1]] * 7 + [[]] * 2  # three frames of 1/30 s
+    assert shown[6].detection.tolist() == [-1]
+    assert shown[6].state.tolist() == [TrackState.LOST]
+    assert shown[6].xyxy[0, 0] > 30  # it moves on
+
+
+@pytest.mark.parametrize("rate", [1, 10, 30, 60])
+def test_seen_since_the_first_frame_is_shown_at_any_rate(rate):
+    engine = load_tracker("sort")
+    assert all(len(engine.update(see([at(10 + t)]), timestamp=t / rate)) == 1 for t in range(6))
+    assert not len(engine.update(see([]), timestamp=6 / rate))
+    assert [len(engine.update(see([at(10 + t)]), timestamp=t / rate)) for t in range(7, 11)] == [0, 0, 1, 1]
+
+
+def test_skipped_time_has_not_been(engine):
+    other = load_tracker(engine.recipe)
+    for t, found in enumerate(scene(30, miss=0.2)):
+        if t == 15:
+            other.skip(1000.0)
+        later = 1000.0 if t >= 15 else 0.0
+        a, b = engine.update(found, timestamp=t / 32), other.update(found, timestamp=t / 32 + later)
+        np.testing.assert_array_equal(a.id, b.id)
+        np.testing.assert_allclose(a.xyxy, b.xyxy, atol=1e-3)
+
+
 def test_appearance_brings_an_id_back_after_a_long_occlusion():
     """Two people vanish together and come back, crossed, 3 s later: only looks can tell them apart."""
     engine = load_tracker("default")

@@ -64,6 +64,18 @@ def test_track_prints_a_summary_people_can_read(clip, tmp_path):
     assert (tmp_path / "runs/track/plaza/run.json").exists()
 
 
+def test_a_run_that_is_explained_can_be_asked(clip, tmp_path):
+    out = tmp_path / "run"
+    options = ["--tracker", "bytetrack", "--max-frames", "60", "--save", "mot", "--explain", "--out", out]
+    assert reacquire("track", clip, *options).returncode == 0
+    said = reacquire("explain", out, "--ended", "1", "--began", "1")
+    assert said.returncode == 0, said.stderr
+    assert "Track 1 was last matched in frame" in said.stdout
+    assert "Track 1 began in frame" in said.stdout
+    assert reacquire("explain", out).returncode == 2
+    assert "no track 999 in the record" in reacquire("explain", out, "--ended", "999").stderr
+
+
 def test_a_recipe_that_looks_needs_an_embedder(clip, tmp_path):
     done = reacquire("track", clip, "--reid", "none", cwd=tmp_path)
     assert done.returncode == 1

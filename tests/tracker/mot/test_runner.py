@@ -35,6 +35,14 @@ def results(folder):
     return {p.name: p.read_bytes() for p in folder.glob("*.txt")}
 
 
+def test_a_gate_of_looks_goes_with_the_looks():
+    """BoT-SORT's least overlap is for pairs by appearance: by motion alone any pair within the gate may match."""
+    assert {stage.least_overlap for stage in load_recipe("botsort").stages} == {0.5, None}
+    bare = motion_only(load_recipe("botsort"))
+    assert {stage.least_overlap for stage in bare.stages} == {None}
+    assert [stage.cost for stage in bare.stages] == ["iou_times_score", "iou", "iou_times_score"]
+
+
 @pytest.mark.parametrize("tracker", ["bytetrack", "botsort"])
 def test_the_same_bytes_as_the_pipeline_over_the_frames(campus, tmp_path, tracker):
     """Botsort looks, and measures the camera's motion: a replay has both from the cache."""

@@ -6,13 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tracker.association.explain import BIRTH, TERMS
-from tracker.errors import DataError
+from tracker.sinks.record import COLUMNS, FILE, read_record
 
-COLUMNS = ("frame", "stage", "track_id", "detection", "cost", "gate", "verdict", "matched")
 MOST_ROWS = 8
 """Comparisons shown of one switch."""
 
@@ -21,7 +18,7 @@ def find_record(result: Path) -> Path | None:
     """The record beside a result: `NAME.explain.parquet`, or `explain.parquet` in the folder of a run."""
     paths = [result.with_name(f"{result.stem}.explain.parquet")]
     if result.stem == "tracks":
-        paths.append(result.with_name("explain.parquet"))
+        paths.append(result.with_name(FILE))
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -36,13 +33,7 @@ class Record:
     """
 
     def __init__(self, path: Path) -> None:
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{path}: not a readable Parquet file: {str(error)[:200]}") from None
-        missing = [name for name in COLUMNS if name not in table.column_names]
-        if missing:
-            raise DataError(f"{path}: no record of a run: column {missing[0]!r} is missing")
+        table = read_record(path)
         self._terms = [name for name in TERMS if name in table.column_names]
         self._column = {name: table[name].to_numpy() for name in (*COLUMNS, *self._terms)}
         order = np.argsort(self._column["frame"], kind="stable")
