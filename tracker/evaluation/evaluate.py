@@ -156,7 +156,7 @@ def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
         truth: a file, a sequence's folder, a folder of sequences, or a folder of `NAME.txt`.
 
     Raises:
-        DataError: no ground truth there; says where it was looked for.
+        DataError: no ground truth there, says where it was looked for; or a sequence called as the total is.
     """
     if truth.is_file():
         named = truth.parent.parent if truth.parent.name == "gt" else truth.parent
@@ -171,6 +171,10 @@ def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
         found = {p.stem: (p, lengths.get(p.stem)) for p in sorted(folder.glob("*.txt"))}
     if not found:
         raise DataError(f"{truth}: no ground truth; looked for gt.txt, gt/gt.txt, */gt/gt.txt and *.txt")
+    if COMBINED in found:
+        raise DataError(
+            f"{truth}: a sequence is called {COMBINED!r}, as the row of all together is: give it another name"
+        )
     return found
 
 

@@ -118,6 +118,13 @@ def test_folders_of_sequences(folders):
     assert scores["combined"].summary()["IDF1"] == pytest.approx(0.6242960579243765, abs=1e-9)
 
 
+def test_a_sequence_called_as_the_total_is_refused(folders):
+    for path in (folders / "gt/TUD-Campus", folders / "pred/TUD-Campus.txt"):
+        path.rename(path.with_name("combined" + path.suffix))
+    with pytest.raises(DataError, match="a sequence is called 'combined'"):
+        evaluate(folders / "gt", folders / "pred")
+
+
 def test_a_missing_sequence_names_the_file(folders):
     (folders / "pred/TUD-Campus.txt").rename(folders / "pred/TUD_Campus.txt")
     with pytest.raises(DataError, match=r"expected TUD-Campus\.txt; did you mean TUD_Campus\.txt"):
