@@ -124,7 +124,7 @@ def contenders(video: str, frames: int, device: str, folder: Path) -> dict[str, 
     path, size = checkpoint(folder)
     common = {"video": video, "frames": frames, "device": device}
     jobs = {
-        "reacquire default (re-ID on)": {"kind": "ours", "tracker": "default"} | common,
+        "reacquire (re-ID on)": {"kind": "ours", "tracker": "reacquire"} | common,
         "reacquire bytetrack": {"kind": "ours", "tracker": "bytetrack"} | common,
     }
     exported = export(path, size) if device == "cpu" else None

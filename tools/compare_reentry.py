@@ -33,7 +33,7 @@ from tracker.evaluation.mot import read_truth
 from tracker.evaluation.sequence import Boxes, match_up
 from tracker.mot.associate import as_result
 
-OURS = ("reacquire", "default")
+OURS = ("reacquire",)
 PEERS = ("deepsort", "botsort", "strongsort", "deepocsort", "bytetrack")
 GAP = 1.0
 """Seconds out of sight after which coming back is a return."""

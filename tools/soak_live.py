@@ -33,7 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=60, help="seconds between lines")
     parser.add_argument("--cameras", type=int, default=4, help="how many play the clip")
     parser.add_argument("--fps", type=float, default=5, help="pictures a second of each")
-    parser.add_argument("--tracker", default="default")
+    parser.add_argument("--tracker", default="reacquire")
     parser.add_argument("--image-size", type=int, help="of the detector")
     parser.add_argument("--record", action="store_true", help="record each camera too")
     parser.add_argument("--file", type=Path, help="a cameras' file instead")

@@ -20,6 +20,9 @@ from tracker.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+DEFAULT_TRACKER = "reacquire"
+"""The recipe that is taken where none is named."""
+
 
 class Settings(BaseModel):
     """Base of all settings: unknown keys are refused, values cannot change afterwards."""
@@ -59,6 +62,12 @@ class PipelineSettings(Settings):
     batch: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
         "auto", description="frames at a time through the networks; live sources always take one"
     )
+
+    @property
+    def embeds(self) -> bool:
+        """Whether looks are compared: the recipe can, and an embedder is named or it cannot do without."""
+        named = self.embedder.weights != "none"
+        return self.tracker.needs_embedding or (self.tracker.uses_embedding and named)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -212,7 +221,7 @@ def load_pipeline_settings(
     else:
         path = find_config("", source)
         content, name, folder = read_yaml(path), str(path), path.parent
-    recipe = content.get("tracker", "default") if tracker is None else tracker
+    recipe = content.get("tracker", DEFAULT_TRACKER) if tracker is None else tracker
     if isinstance(recipe, str | Path):
         beside = folder / recipe  # a recipe's file is looked for beside the file that names it
         found = beside if tracker is None and beside.is_file() else find_config("trackers", recipe)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from reid.runtime import choose_device
-from tracker.config import PipelineSettings, load_pipeline_settings, load_recipe
+from tracker.config import DEFAULT_TRACKER, PipelineSettings, load_pipeline_settings, load_recipe
 from tracker.errors import DataError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ GPU_BATCH, CPU_BATCH = 16, 8
 
 
 def load_tracker(
-    recipe: str | Path | Mapping[str, Any] | Recipe = "default",
+    recipe: str | Path | Mapping[str, Any] | Recipe = DEFAULT_TRACKER,
     *,
     overrides: Iterable[str] = (),
     record: bool = False,
@@ -85,12 +85,12 @@ def build_detector(settings: PipelineSettings) -> Detector:
 
 
 def build_embedder(settings: PipelineSettings) -> Embedder | None:
-    """The embedder that the settings name, or None where the recipe has no use for one.
+    """The embedder that the settings name, or None where it has no use, or can do without and is to.
 
     Raises:
         DataError: the recipe needs appearance, and `embedder.weights` is none.
     """
-    if not settings.tracker.needs_embedding:
+    if not settings.embeds:
         return None
     if settings.embedder.weights == "none":
         raise DataError(

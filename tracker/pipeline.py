@@ -64,7 +64,7 @@ class Associator(Protocol):
     def needs_image(self) -> bool: ...
 
     @property
-    def needs_embedding(self) -> bool: ...
+    def uses_embedding(self) -> bool: ...
 
     @property
     def embedding_score(self) -> float: ...
@@ -115,7 +115,7 @@ class Pipeline:
         detector: finds objects.
         engine: gives them ids. It keeps its state from one `steps` call to the next, so that a source can be
             continued; start a new video with a new engine, or `reset()` it.
-        embedder: needed by recipes that use appearance; not run for others.
+        embedder: for recipes that compare looks; not run for others.
         batch: frames through the networks at a time; a live source always takes one.
         include_lost: also return the predicted boxes of tracks that are out of sight.
     """
@@ -131,7 +131,7 @@ class Pipeline:
     ) -> None:
         self.detector = detector
         self.engine = engine
-        self.embedder = embedder if engine.needs_embedding else None
+        self.embedder = embedder if engine.uses_embedding else None
         self.batch = batch
         self.include_lost = include_lost
         self.timings = Timings()

@@ -21,7 +21,7 @@ def write(tmp_path, text, name="mine.yaml"):
 
 def test_every_shipped_recipe_is_valid_and_bears_its_files_name():
     names = config_names("trackers")
-    assert {"sort", "bytetrack", "deepsort", "default"} <= set(names)
+    assert {"sort", "bytetrack", "deepsort", "reacquire"} <= set(names)
     for name in names:
         recipe = load_recipe(name)
         assert recipe.name == name
@@ -31,7 +31,7 @@ def test_every_shipped_recipe_is_valid_and_bears_its_files_name():
 def test_default_pipeline_is_valid():
     settings = load_pipeline_settings()
     assert settings.detector.weights == "person"
-    assert settings.tracker.name == "default"
+    assert settings.tracker.name == "reacquire"
 
 
 def test_overrides_reach_recipe_and_lists():
@@ -124,3 +124,20 @@ def test_a_recipe_can_be_given_and_changed():
     assert changed.birth.confirm_hits == 1
     assert changed.stages == recipe.stages
     assert load_recipe(recipe) is recipe
+
+
+def test_the_old_name_of_the_default_recipe_is_refused_and_the_new_one_is_named():
+    with pytest.raises(ConfigError, match=r"default: no such file and no shipped settings.*reacquire"):
+        load_tracker("default")
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        ([{"given": "boxes", "tracks": ["lost"], "cost": "embedding", "gate": 0.2}], "stages.0: .*compares appearance"),
+        ([{"given": "boxes", "tracks": ["lost"], "cost": "iou", "gate": 0.2}], "every stage is for frames without"),
+    ],
+)
+def test_stages_for_frames_without_embeddings(stages, problem):
+    with pytest.raises(ConfigError, match=problem):
+        load_recipe({"stages": stages})

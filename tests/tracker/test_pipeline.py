@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tracker import Detections, Frame, Pipeline, SourceError, load_tracker
+from tracker.config import load_pipeline_settings
 from tracker.pipeline import Timings
 
 D = 8
@@ -68,10 +69,23 @@ def test_batches_are_as_asked_and_live_sources_go_one_by_one():
 
 def test_the_embedder_runs_only_for_recipes_that_look():
     looks, ignored = SameLook(), SameLook()
-    list(Pipeline(OneBox(), load_tracker("default"), looks, batch=4).steps(Moving(8)))
+    list(Pipeline(OneBox(), load_tracker("reacquire"), looks, batch=4).steps(Moving(8)))
     list(Pipeline(OneBox(), load_tracker("bytetrack"), ignored, batch=4).steps(Moving(8)))
     assert looks.calls == 2
     assert ignored.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("tracker", "weights", "embeds"),
+    [
+        ("reacquire", "default", True),
+        ("reacquire", "none", False),
+        ("sort", "default", False),
+        ("deepsort", "none", True),
+    ],
+)
+def test_looks_are_taken_where_the_recipe_can_use_them_and_an_embedder_is_named(tracker, weights, embeds):
+    assert load_pipeline_settings("default", [f"embedder.weights={weights}"], tracker=tracker).embeds == embeds
 
 
 def test_stream_gives_frames_and_tracks():

@@ -28,7 +28,7 @@ def test_a_run_leaves_its_files_and_a_record(clip, tmp_path):
     assert record["status"] == "done"
     assert record["frames"] == 15
     assert record["identities"] == len(outcome.census.lives) > 0
-    assert record["settings"]["tracker"]["name"] == "default"
+    assert record["settings"]["tracker"]["name"] == "reacquire"
     assert len(record["detector"]["sha256"]) == len(record["embedder"]["sha256"]) == 64
     assert record["versions"]["numpy"]
     assert record["source"]["size"] == [768, 576]

@@ -41,7 +41,8 @@ class Engine:
 
     Attributes:
         needs_image: `update` wants the frame's picture; without one the camera counts as still.
-        needs_embedding: detections must have embeddings.
+        uses_embedding: it compares looks where the detections of a frame have embeddings.
+        needs_embedding: they must have them.
         embedding_score: those with a lower score may have zeros instead.
     """
 
@@ -50,9 +51,11 @@ class Engine:
         self.needs_image = camera is not None
         self._camera = camera
         self._recording = record
+        self.uses_embedding = recipe.uses_embedding
         self.needs_embedding = recipe.needs_embedding
         self.embedding_score = recipe.embedding_score
-        self._stages, self._rules = compile_recipe(recipe)
+        self._seeing = compile_recipe(recipe, looks=True)
+        self._blind = self._seeing if self.needs_embedding else compile_recipe(recipe, looks=False)
         self.reset()
 
     def reset(self) -> None:
@@ -102,8 +105,9 @@ class Engine:
         moved = STILL
         if self._camera is not None and image is not None:
             moved = self._camera.estimate(image, xyxy)
+        stages, rules = self._blind if detections.embedding is None else self._seeing
         self._count, self._serial, self._next_id, tracks, pairs = step(
-            self._table, self._count, self._looks, self._quality, self._stages, self._rules, clock, self._serial,
+            self._table, self._count, self._looks, self._quality, stages, rules, clock, self._serial,
             self._next_id, xyxy, score, _ready(detections.class_id), embedding, moved, moved is not STILL,
             include_lost, self._recording,
         )  # fmt: skip
@@ -184,14 +188,15 @@ class Engine:
         old = self._table, self._looks, self._quality
         self._table, self._looks, self._quality = self._room(max(LEAST_ROOM, 2 * tracks), dimension)
         if n:
-            self._table[:n], self._looks[:n], self._quality[:n] = (array[:n] for array in old)
+            self._table[:n], self._quality[:n] = old[0][:n], old[2][:n]
+            self._looks[:n, :, : old[1].shape[2]] = old[1][:n]  # without dimensions until the first embedding comes
 
     def _embedding(self, detections: Detections) -> Float32:
-        """``(N, D)``; without rows where the recipe does not compare appearance."""
-        if not self.needs_embedding:
+        """``(N, D)``; without rows where there are none, or the recipe does not compare appearance."""
+        if not self.uses_embedding:
             return BLIND[:0]
         if detections.embedding is None:
-            if len(detections):
+            if len(detections) and self.needs_embedding:
                 raise DataError(
                     f"the recipe {self.recipe.name!r} compares appearance, but the detections have no embedding: "
                     "fill them with detections.with_embedding(load_embedder().embed(image, detections.xyxy)), "
@@ -199,7 +204,7 @@ class Engine:
                 )
             return np.zeros((0, self._looks.shape[2]), np.float32)
         dimension, before = detections.embedding.shape[1], self._looks.shape[2]
-        if self._count and dimension != before:
+        if self._count and before and dimension != before:
             if not len(detections):
                 return np.zeros((0, before), np.float32)
             raise DataError(f"embeddings have {dimension} dimensions, those before had {before}")

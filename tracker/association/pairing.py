@@ -271,7 +271,7 @@ class Scene(NamedTuple):
 
 @compiled
 def collect(
-    number: int, stage: Float64, rules: Float64, rows: Index, boxes: Float64, scene: Scene, free: Flags,
+    stage: Float64, rules: Float64, rows: Index, boxes: Float64, scene: Scene, free: Flags,
     recording: bool, record: Float64, recorded: int,
 ) -> tuple[Index, Index, Float64, Float64, Float64, int]:  # fmt: skip
     """All pairs within their gates.
@@ -305,7 +305,7 @@ def collect(
                 scene.embedding[j], scene.now, terms,
             )  # fmt: skip
             if recording:
-                record = write(record, recorded, terms, number, row, j, verdict, stage[at.S_GATE])
+                record = write(record, recorded, terms, stage, row, j, verdict)
                 recorded += 1
             if verdict == at.OUTBID:
                 if edges == room:
@@ -319,7 +319,7 @@ def collect(
 
 @compiled
 def write(
-    record: Float64, recorded: int, terms: Float64, number: int, row: int, detection: int, verdict: int, gate: float
+    record: Float64, recorded: int, terms: Float64, stage: Float64, row: int, detection: int, verdict: int
 ) -> Float64:
     """Put down what was thought of a pair; the record grows as it must."""
     if recorded == len(record):
@@ -327,20 +327,24 @@ def write(
         longer[:recorded] = record
         record = longer
     record[recorded] = terms
-    record[recorded, at.E_STAGE], record[recorded, at.E_ROW], record[recorded, at.E_GATE] = number, row, gate
-    record[recorded, at.E_DETECTION], record[recorded, at.E_VERDICT] = detection, verdict
+    record[recorded, at.E_STAGE], record[recorded, at.E_GATE] = stage[at.S_NUMBER], stage[at.S_GATE]
+    record[recorded, at.E_ROW], record[recorded, at.E_DETECTION], record[recorded, at.E_VERDICT] = (
+        row,
+        detection,
+        verdict,
+    )
     return record
 
 
 @compiled
 def pair_group(
-    number: int, stage: Float64, rules: Float64, rows: Index, boxes: Float64, scene: Scene, matched: Index, free: Flags,
+    stage: Float64, rules: Float64, rows: Index, boxes: Float64, scene: Scene, matched: Index, free: Flags,
     recording: bool, record: Float64, recorded: int,
 ) -> tuple[Float64, int]:  # fmt: skip
     """One stage on the tracks `rows`; fills `matched` and `free`, returns the record and its length."""
     begin, columns = recorded, len(scene.xyxy)
     first, column, cost, look, record, recorded = collect(
-        number, stage, rules, rows, boxes, scene, free, recording, record, recorded
+        stage, rules, rows, boxes, scene, free, recording, record, recorded
     )
     if stage[at.S_MODE] == at.ADAPTIVE:
         adapt(stage, first, column, look, cost, columns)
@@ -411,8 +415,7 @@ def associate(
     left = xyxy[:, 0][order]
     scene = Scene(table, looks, xyxy, score, class_id, embedding, order, left, widest, tallest, now)
     open_ = np.ones(count, np.bool_)
-    for number in range(len(stages)):
-        stage = stages[number]
+    for stage in stages:
         rows = rows_for(stage, table, n, matched, now)
         free = open_ & (score >= stage[at.S_LOW]) & ((score < stage[at.S_HIGH]) | (stage[at.S_HIGH] >= 1))
         boxes = observed if stage[at.S_AGAINST] > 0 else predicted
@@ -424,7 +427,7 @@ def associate(
                 while end < len(rows) and table[rows[end], at.SEEN] == table[rows[start], at.SEEN]:
                     end += 1
             record, recorded = pair_group(
-                number, stage, rules, rows[start:end], boxes, scene, matched, free, recording, record, recorded
+                stage, rules, rows[start:end], boxes, scene, matched, free, recording, record, recorded
             )
             start = end
         for row in rows:

@@ -62,8 +62,7 @@ def rules_row(recipe: Recipe) -> Float64:
     row[at.R_AT_ONCE], row[at.R_BIRTH_OVERLAP] = birth.at_once_in_first_frame, birth.overlap
     row[at.R_KEEP], row[at.R_SHOWN_AFTER] = birth.keep_seconds, birth.shown_after
     row[at.R_LOST], row[at.R_DUPLICATE] = death.lost_seconds, death.duplicate_overlap
-    row[at.R_LOOKS], row[at.R_MOMENTUM] = recipe.needs_embedding, look.momentum
-    row[at.R_MOMENTUM_BY_SCORE] = look.momentum_by_score
+    row[at.R_MOMENTUM], row[at.R_MOMENTUM_BY_SCORE] = look.momentum, look.momentum_by_score
     row[at.R_LOOK_SCORE], row[at.R_LOOK_HIDDEN] = look.score, look.overlap
     row[at.R_SAMPLES], row[at.R_NOVELTY] = look.samples, look.novelty
     row[at.R_BOX_DETECTION] = recipe.box == "detection"
@@ -73,6 +72,11 @@ def rules_row(recipe: Recipe) -> Float64:
     return row
 
 
-def compile_recipe(recipe: Recipe) -> tuple[Float64, Float64]:
-    """Stages ``(S, S_WIDTH)`` and rules ``(R_WIDTH,)``."""
-    return np.stack([stage_row(stage) for stage in recipe.stages]), rules_row(recipe)
+def compile_recipe(recipe: Recipe, *, looks: bool) -> tuple[Float64, Float64]:
+    """Stages ``(S, S_WIDTH)`` and rules ``(R_WIDTH,)`` for frames whose detections have embeddings, or have none."""
+    stages = recipe.stages_given(looks=looks)
+    rows = np.stack([stage_row(stage) for _, stage in stages])
+    rows[:, at.S_NUMBER] = [number for number, _ in stages]
+    rules = rules_row(recipe)
+    rules[at.R_LOOKS] = looks and recipe.uses_embedding
+    return rows, rules

@@ -70,6 +70,9 @@ class Chosen(Part):
 class Stage(Part):
     """One round of association: some tracks against some detections that no earlier stage has used."""
 
+    given: Literal["any", "looks", "boxes"] = Field(
+        "any", description="in which frames: in all, in those whose detections have embeddings, in those without"
+    )
     tracks: tuple[StateName, ...] = Field(min_length=1)
     detections: Chosen = Chosen()
     cost: CostName = "iou"
@@ -117,6 +120,12 @@ class Stage(Part):
     def needs_embedding(self) -> bool:
         """Whether it compares appearance."""
         return self.cost in ("embedding", "fused", "least", "adaptive") or self.appearance_gate is not None
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.given == "boxes" and self.needs_embedding:
+            raise ValueError("a stage for frames without embeddings compares appearance")
+        return self
 
 
 class Birth(Part):
@@ -171,7 +180,7 @@ class Recipe(Part):
         "none", description="how it is measured: sparse optical flow, ECC, ORB, or read from `camera_file`"
     )
     camera_file: str | None = Field(None, description="text, a row a frame: its number and the six of a 2×3 affine")
-    stages: tuple[Stage, ...] = Field(min_length=1, max_length=8)
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=12)
     birth: Birth = Birth()
     death: Death = Death()
     appearance: Appearance = Appearance()
@@ -180,14 +189,31 @@ class Recipe(Part):
     box: Literal["filter", "detection"] = Field("filter", description="which box a matched track shows")
 
     @property
+    def uses_embedding(self) -> bool:
+        """Whether embeddings make a difference."""
+        return any(stage.needs_embedding or stage.given != "any" for stage in self.stages)
+
+    @property
     def needs_embedding(self) -> bool:
-        """Whether any stage compares appearance."""
-        return any(stage.needs_embedding for stage in self.stages)
+        """Whether it cannot do without."""
+        blind = self.stages_given(looks=False)
+        return not blind or any(stage.needs_embedding for _, stage in blind)
+
+    def stages_given(self, *, looks: bool) -> list[tuple[int, Stage]]:
+        """The stages of a frame whose detections have embeddings, or have none, with their places in the recipe."""
+        left_out = "boxes" if looks else "looks"
+        return [(i, stage) for i, stage in enumerate(self.stages) if stage.given != left_out]
 
     @model_validator(mode="after")
     def _has_camera_file(self) -> Self:
         if (self.camera_motion == "file") != (self.camera_file is not None):
             raise ValueError("camera_motion: file and camera_file: PATH go together")
+        return self
+
+    @model_validator(mode="after")
+    def _has_stages(self) -> Self:
+        if not self.stages_given(looks=True):
+            raise ValueError("every stage is for frames without embeddings: say `given: any` of them")
         return self
 
     @model_validator(mode="after")

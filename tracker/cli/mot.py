@@ -179,7 +179,7 @@ def cache(
         raise typer.BadParameter(f"{unknown[0]}: expected flow, ecc or orb", param_hint="--camera")
     job = DataSetJob(data=data, sequences=found, settings=settings, cache=folder, jobs=jobs)
     asked = reid not in (None, "none") and not motion_only
-    embed = asked or settings.tracker.needs_embedding
+    embed = asked or settings.embeds
     with ManyProgress({s.name: s.length for s in found}) as progress:
         outcomes, interrupted = cache_all(job, embed=embed, cameras=methods, audience=progress)
     whole = [o.result for o in outcomes.values() if o.result]

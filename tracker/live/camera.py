@@ -238,7 +238,7 @@ class Camera:
             from tracker.detection.base import class_ids
 
             wanted = tuple(class_ids(classes, self._names, "the detector") or ())
-        score = self.engine.embedding_score if self.engine.needs_embedding else None
+        score = self.engine.embedding_score if self.engine.uses_embedding else None
         return Wish(wanted, None if region is None else np.array(region), score)
 
     # What anybody may ask.

@@ -207,7 +207,8 @@ class LiveService:
             settings, outlets = one_more_camera(self._path, name, source), len(self._outlets)
             names = dict(self._perception.class_names)
             _check_classes(settings.zones, settings.lines, names)
-            if settings.tracker.needs_embedding and not self._perception.embeds:
+            wanted = PipelineSettings(embedder=self.settings.embedder, tracker=settings.tracker)
+            if wanted.embeds and not self._perception.embeds:
                 recipe = settings.tracker.name
                 raise ConfigError(f"{name}: the recipe {recipe!r} compares looks, but no camera of the file's does")
             camera = self._camera(settings, names)
@@ -321,7 +322,7 @@ def _networks(settings: LiveSettings) -> tuple[Detector, Embedder | None]:
     if classes is not None and detector_settings.classes is None:
         detector_settings = detector_settings.model_copy(update={"classes": classes})
     recipes = [camera.tracker for camera in settings.cameras]
-    looking = next((recipe for recipe in recipes if recipe.needs_embedding), recipes[0])
+    looking = max(recipes, key=lambda recipe: (recipe.needs_embedding, recipe.uses_embedding))
     pipeline = PipelineSettings(
         detector=detector_settings, embedder=settings.embedder, tracker=looking, device=settings.device
     )

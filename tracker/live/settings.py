@@ -11,7 +11,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 
 from tracker.association.recipe import Recipe
-from tracker.config import DetectorSettings, EmbedderSettings, Settings, find_config, load_settings, read_yaml
+from tracker.config import (
+    DEFAULT_TRACKER,
+    DetectorSettings,
+    EmbedderSettings,
+    Settings,
+    find_config,
+    load_settings,
+    read_yaml,
+)
 from tracker.errors import ConfigError
 from tracker.live.status import EventKind
 from tracker.live.web.settings import WebSettings
@@ -243,7 +251,7 @@ def _checked(content: dict[str, Any], path: Path) -> LiveSettings:
 def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: Path, index: int) -> dict[str, Any]:
     """A camera with the defaults under it, its recipe read, and its file found beside the cameras' file."""
     whole = {**defaults, **camera}
-    recipe = whole.get("tracker", "default")
+    recipe = whole.get("tracker", DEFAULT_TRACKER)
     if isinstance(recipe, str):
         beside = path.parent / recipe
         try:

@@ -32,7 +32,8 @@ def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[
     Raises:
         ConfigError: the recipe compares looks of detections that were not embedded.
     """
-    if recipe.needs_embedding and recipe.embedding_score < seen.embedded_from:
+    looks = recipe.needs_embedding or seen.embedding is not None
+    if looks and recipe.embedding_score < seen.embedded_from:
         raise ConfigError(
             f"the recipe {recipe.name!r} compares looks from score {recipe.embedding_score:g} up, embedded are those "
             f"from {seen.embedded_from:g} up"
@@ -74,13 +75,14 @@ def as_result(tracks: Iterator[Tracks]) -> Boxes:
 def motion_only(recipe: Recipe) -> Recipe:
     """A recipe without what needs frames: appearance, and the camera's motion.
 
-    Stages by appearance alone are dropped; of a mix of overlap and looks the overlap is left, with the gate that
-    looks exactly alike would have met.
+    Stages by appearance alone, and those for frames with embeddings, are dropped; of a mix of overlap and looks the
+    overlap is left, with the gate that looks exactly alike would have met.
 
     Raises:
         ConfigError: nothing is left of it.
     """
-    stages = [_without_looks(stage) for stage in recipe.stages if stage.cost != "embedding"]
+    blind = [stage for _, stage in recipe.stages_given(looks=False)]
+    stages = [_without_looks(stage) for stage in blind if stage.cost != "embedding"]
     if not stages:
         raise ConfigError(f"the recipe {recipe.name!r} matches by appearance alone: nothing is left without it")
     content = recipe.model_dump(mode="json", exclude_unset=True)
@@ -90,7 +92,7 @@ def motion_only(recipe: Recipe) -> Recipe:
 
 def _without_looks(stage: Stage) -> dict[str, Any]:
     content = stage.model_dump(mode="json", exclude_unset=True)
-    content["appearance_gate"] = None
+    content |= {"appearance_gate": None, "given": "any"}
     if stage.cost in ("fused", "least", "adaptive"):
         content["cost"] = "iou_times_score" if stage.times_score else "iou"
     if stage.cost == "least":

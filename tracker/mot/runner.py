@@ -248,7 +248,7 @@ def track_all(job: DataSetJob, audience: Audience) -> DataSetOutcome:
     started = time.perf_counter()
     kept = job.cache or Path(tempfile.mkdtemp(prefix="seen.", dir=folder))
     recipe = job.settings.tracker
-    look = Look(job.settings, kept, recipe.needs_embedding, cameras_of(recipe), job.fill)
+    look = Look(job.settings, kept, job.settings.embeds, cameras_of(recipe), job.fill)
     try:
         with interruptible() as stopped:
             outcomes = do_all(
@@ -292,7 +292,7 @@ def cache_all(
 def useful_jobs(settings: PipelineSettings, sequences: list[SequenceFolder], fill: bool) -> int:
     """Processes that pay: one for a GPU and for little work, else one a core."""
     recipe = settings.tracker
-    networks = fill and (settings.detector.weights != "public" or recipe.needs_embedding or cameras_of(recipe))
+    networks = fill and (settings.detector.weights != "public" or settings.embeds or cameras_of(recipe))
     if networks and choose_device(settings.device) != "cpu":
         return 1
     if not networks and sum(s.length for s in sequences) < SMALL:

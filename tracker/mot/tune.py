@@ -353,9 +353,7 @@ def tune(job: TuneJob, audience: Audience) -> Tuning:
     studies = {fold: Study(fold, tuple(n for n in named if n not in out), tuple(out)) for fold, out in held_out.items()}
     studies[ALL] = Study(ALL, tuple(named), ())
     scratch = job.storage.parent / "truth"
-    look = Look(
-        job.settings, job.cache, job.settings.tracker.needs_embedding, cameras_of(job.settings.tracker), fill=False
-    )
+    look = Look(job.settings, job.cache, job.settings.embeds, cameras_of(job.settings.tracker), fill=False)
     search = Search(look, scratch, named, job.space, job.objective, job.trials, job.storage, job.study, job.benchmark)
     _storage(job.storage)  # makes its tables here, before several processes want to
     with interruptible() as stopped:

@@ -259,7 +259,7 @@ def test_skipped_time_has_not_been(engine):
 
 def test_appearance_brings_an_id_back_after_a_long_occlusion():
     """Two people vanish together and come back, crossed, 3 s later: only looks can tell them apart."""
-    engine = load_tracker("default")
+    engine = load_tracker("reacquire")
     for t in range(20):
         before = engine.update(see([at(100 + t), at(160 - t, 105)]), timestamp=t / 10)
     for t in range(20, 50):
@@ -271,7 +271,7 @@ def test_appearance_brings_an_id_back_after_a_long_occlusion():
 
 
 def test_a_stranger_in_the_same_place_gets_a_new_id():
-    engine = load_tracker("default")
+    engine = load_tracker("reacquire")
     for t in range(20):
         engine.update(see([at(100)], people=[0]), timestamp=t / 10)
     for t in range(20, 45):
@@ -290,15 +290,51 @@ def test_box_of_detection_or_filter():
     assert abs(filtered.xyxy[0, 0] - boxes[-1][0]) > 0.1
 
 
-@pytest.mark.parametrize("recipe", ["deepsort", "default"])
+@pytest.mark.parametrize("recipe", ["deepsort", "strongsort"])
 def test_appearance_without_embeddings_says_what_to_do(recipe):
     engine = load_tracker(recipe)
     with pytest.raises(DataError, match=rf"'{recipe}' compares appearance.*with_embedding"):
         engine.update(Detections([at(10)]))
 
 
+def blind(found):
+    """The same detections without looks."""
+    return Detections(found.xyxy, found.score, found.class_id)
+
+
+def test_looks_may_come_and_go_within_a_stream():
+    """A detector alone, then an embedder beside it, then alone again: one person a lane, each with one id."""
+    engine, ids = load_tracker("reacquire"), set()
+    for t, found in enumerate(scene(90, miss=0.1)):
+        found.score[:] = 0.9
+        tracks = engine.update(found if 30 <= t < 60 else blind(found))
+        if len(found) == len(tracks) == 5:
+            ids.add(tuple(tracks.id[np.argsort(tracks.detection)].tolist()))
+    assert len(ids) == 1
+
+
+def test_without_looks_only_the_stages_for_that_decide():
+    engine = load_tracker("reacquire", record=True)
+    for found in scene(20):
+        engine.update(blind(found))
+    stages = {int(name.split(":")[0]) - 1 for name in engine.take_record()["stage"].to_pylist() if name != "birth"}
+    assert stages
+    assert all(engine.recipe.stages[i].given != "looks" for i in stages)
+    assert not any(engine.recipe.stages[i].needs_embedding for i in stages)
+
+
+def test_saved_without_looks_continued_with_them(tmp_path):
+    engine, frames = load_tracker("reacquire"), list(scene(60))
+    for found in frames[:30]:
+        engine.update(blind(found))
+    other = load_tracker("reacquire")
+    other.load_state_dict(engine.state_dict())
+    for found in frames[30:]:
+        same(engine.update(found, include_lost=True), other.update(found, include_lost=True))
+
+
 def test_embeddings_of_another_length_are_refused():
-    engine = load_tracker("default")
+    engine = load_tracker("reacquire")
     engine.update(see([at(10)]))
     with pytest.raises(DataError, match="4 dimensions, those before had 8"):
         engine.update(Detections([at(10)], embedding=np.eye(1, 4)))
@@ -312,16 +348,19 @@ coordinate = st.one_of(
 @pytest.mark.parametrize("recipe", RECIPES)
 @settings(max_examples=25, deadline=None)
 @given(
-    stream=st.lists(st.integers(0, 5).flatmap(lambda n: arrays(np.float32, (n, 5), elements=coordinate)), max_size=6)
+    seeing=st.lists(st.booleans(), min_size=6, max_size=6),
+    stream=st.lists(st.integers(0, 5).flatmap(lambda n: arrays(np.float32, (n, 5), elements=coordinate)), max_size=6),
 )
-def test_hostile_streams(recipe, stream):
+def test_hostile_streams(recipe, seeing, stream):
     """Whatever comes: tracks that are finite and unique, or a clear refusal; never a crash, never corruption."""
     engine = load_tracker(recipe)
-    for rows in stream:
+    for looks, rows in zip(seeing, stream, strict=False):
         with np.errstate(invalid="ignore"):
             rows[:, 4] = np.abs(rows[:, 4]) % 1
             rows[:, [2, 3]] = rows[:, [0, 1]] + np.abs(rows[:, [2, 3]])
         found = Detections(rows[:, :4], rows[:, 4], embedding=np.ones((len(rows), D), np.float32) / np.sqrt(D))
+        if not (looks or engine.needs_embedding):
+            found = blind(found)
         if found.faults():
             with pytest.raises(DataError):
                 engine.update(found)

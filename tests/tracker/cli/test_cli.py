@@ -76,8 +76,8 @@ def test_a_run_that_is_explained_can_be_asked(clip, tmp_path):
     assert "no track 999 in the record" in reacquire("explain", out, "--ended", "999").stderr
 
 
-def test_a_recipe_that_looks_needs_an_embedder(clip, tmp_path):
-    done = reacquire("track", clip, "--reid", "none", cwd=tmp_path)
+def test_a_recipe_that_only_looks_needs_an_embedder(clip, tmp_path):
+    done = reacquire("track", clip, "--reid", "none", "--tracker", "deepsort", cwd=tmp_path)
     assert done.returncode == 1
     assert "needs an embedder" in done.stderr
     assert "--tracker bytetrack" in done.stderr

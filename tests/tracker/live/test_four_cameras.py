@@ -75,7 +75,7 @@ def test_four_cameras_for_two_minutes(clip, tmp_path, caplog):
     need_rtsp_server()
     caplog.set_level("INFO", "reacquire.live")
     late = free_port()
-    load_tracker("default").update(Detections.empty())  # compiled before the clip begins
+    load_tracker("reacquire").update(Detections.empty())  # compiled before the clip begins
     with rtsp_cameras(clip, size=(768, 576)) as start:
         fine, killed, frozen = start(), start(), start()
         common = {"target_fps": RATE, "first_pause": 0.3, "longest_pause": 0.5, "open_seconds": 5, "read_seconds": 3}

@@ -21,7 +21,7 @@ def perceived(clip):
     detector, embedder, score = (
         load_detector("person", image_size=640),
         load_embedder(),
-        load_tracker("default").embedding_score,
+        load_tracker("reacquire").embedding_score,
     )
     found = []
     with av.open(str(clip)) as container:
@@ -34,7 +34,7 @@ def perceived(clip):
 
 def track(perceived, begin=0.0, end=0.0):
     """Tracks by time, with nothing seen from `begin` to `end`."""
-    engine = load_tracker("default")
+    engine = load_tracker("reacquire")
     return {t: engine.update(found, timestamp=t) for t, found in perceived if not begin <= t < end}
 
 

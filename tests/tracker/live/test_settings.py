@@ -29,12 +29,12 @@ def test_defaults_lie_under_each_camera(tmp_path):
         tmp_path,
         {
             "defaults": {"target_fps": 5, "tracker": "bytetrack", "classes": ["person"]},
-            "cameras": [CAMERA, {"name": "yard", "source": 0, "target_fps": 10, "tracker": "default"}],
+            "cameras": [CAMERA, {"name": "yard", "source": 0, "target_fps": 10, "tracker": "reacquire"}],
         },
     )
     gate, yard = settings.cameras
     assert (gate.target_fps, gate.tracker.name, gate.classes) == (5, "bytetrack", ("person",))
-    assert (yard.target_fps, yard.tracker.name, yard.source.get_secret_value()) == (10, "default", "0")
+    assert (yard.target_fps, yard.tracker.name, yard.source.get_secret_value()) == (10, "reacquire", "0")
 
 
 def test_the_environment_fills_in(tmp_path):

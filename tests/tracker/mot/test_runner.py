@@ -154,11 +154,11 @@ def _quiet(stage, done):
     pass
 
 
-@pytest.mark.parametrize("name", ["default", "botsort", "deepocsort", "strongsort"])
+@pytest.mark.parametrize("name", ["reacquire", "botsort", "deepocsort", "strongsort"])
 def test_motion_only_needs_no_frames(name):
     recipe = load_recipe(name)
     bare = motion_only(recipe)
-    assert recipe.needs_embedding
-    assert not bare.needs_embedding
+    assert recipe.uses_embedding
+    assert not bare.uses_embedding
     assert cameras_of(bare) == []
     assert bare.birth == recipe.birth
