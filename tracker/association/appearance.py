@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import layout as at
+from tracker.association.grid import Grid, box_at, touching
 from tracker.compiled import compiled
 
 Float32 = NDArray[np.float32]
@@ -75,24 +76,16 @@ def add_sample(memory: Float32, quality: Float64, rules: Float64, seen: Float32,
 
 
 @compiled
-def hidden_shares(xyxy: Float64) -> Float64:
+def hidden_shares(grid: Grid) -> Float64:
     """How much of every box another in front of it (lower in the picture) covers, at most, in 0–1."""
-    n = len(xyxy)
-    out = np.zeros(n)
-    order = np.argsort(xyxy[:, 0])
-    for a in range(n):
-        i = order[a]
-        for b in range(a + 1, n):
-            j = order[b]
-            if xyxy[j, 0] >= xyxy[i, 2]:
-                break
-            width = min(xyxy[i, 2], xyxy[j, 2]) - xyxy[j, 0]
-            height = min(xyxy[i, 3], xyxy[j, 3]) - max(xyxy[i, 1], xyxy[j, 1])
-            if width <= 0 or height <= 0:
-                continue
-            behind = i if xyxy[j, 3] > xyxy[i, 3] else j
-            if xyxy[j, 3] == xyxy[i, 3]:
-                continue
-            area = max((xyxy[behind, 2] - xyxy[behind, 0]) * (xyxy[behind, 3] - xyxy[behind, 1]), 1e-6)
-            out[behind] = max(out[behind], width * height / area)
+    n = len(grid.boxes)
+    out, found = np.zeros(n), np.empty(n, np.int64)
+    for i in range(n):
+        box = box_at(grid.boxes, i)
+        area = max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
+        for j in found[: touching(grid, box, found)]:
+            other = box_at(grid.boxes, j)
+            if other[3] > box[3]:
+                width, height = min(box[2], other[2]) - max(box[0], other[0]), box[3] - max(box[1], other[1])
+                out[i] = max(out[i], width * height / area)
     return out

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from tracker.association import costs
 from tracker.association import layout as at
 from tracker.association.appearance import hidden_shares, learn_look
-from tracker.association.pairing import associate, box_at, past_at
+from tracker.association.grid import Grid, box_at, make_grid, touching
+from tracker.association.pairing import associate, past_at
 from tracker.association.shift import follow_camera
-from tracker.compiled import compiled
+from tracker.compiled import borrowed, compiled
 from tracker.motion import kalman
 
 Float32 = NDArray[np.float32]
@@ -44,16 +45,16 @@ def predict(table: Float64, n: int, rules: Float64, elapsed: float, camera: Floa
 
 
 @compiled
-def boost(table: Float64, n: int, rules: Float64, xyxy: Float64, score: Float64) -> None:
+def boost(table: Float64, n: int, rules: Float64, grid: Grid, score: Float64) -> None:
     """Raise the score of what lies where a track is expected (BoostTrack's DLO; MVA 2024, section 3.1)."""
     kind = int(rules[at.R_KIND])
+    found = np.empty(len(score), np.int64)
     for row in range(n):
         if table[row, at.STATE] == at.TENTATIVE:
             continue
         box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-        for j in range(len(xyxy)):
-            if xyxy[j, 0] < box[2] and xyxy[j, 2] > box[0] and xyxy[j, 1] < box[3] and xyxy[j, 3] > box[1]:
-                score[j] = max(score[j], rules[at.R_BOOST] * costs.pair_iou(box, box_at(xyxy, j)))
+        for j in found[: touching(grid, box, found)]:
+            score[j] = max(score[j], rules[at.R_BOOST] * costs.pair_iou(box, box_at(grid.boxes, j)))
 
 
 @compiled
@@ -179,17 +180,17 @@ def find_dead(table: Float64, n: int, rules: Float64, matched: Index, now: float
             lost = lost or not dead[row]
     if not lost or rules[at.R_DUPLICATE] >= 1:
         return dead
-    boxes = np.empty((n, 4))
-    for row in range(n):
-        boxes[row] = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+    seen = np.flatnonzero(matched >= 0)
+    boxes = np.empty((len(seen), 4))
+    for i in range(len(seen)):
+        boxes[i] = kalman.corners(kind, table[seen[i], at.BELIEF : at.BELIEF + kalman.SIZE])
+    grid, found = make_grid(boxes, n - len(seen)), np.empty(len(seen), np.int64)
     for row in range(n):
         if matched[row] >= 0 or dead[row] or table[row, at.STATE] != at.LOST:
             continue
-        box = box_at(boxes, row)
-        for other in range(n):
-            if matched[other] < 0 or boxes[other, 0] > box[2] or boxes[other, 2] < box[0]:
-                continue
-            if costs.pair_iou(box, box_at(boxes, other)) > rules[at.R_DUPLICATE]:
+        box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+        for i in found[: touching(grid, box, found)]:
+            if costs.pair_iou(box, box_at(boxes, i)) > rules[at.R_DUPLICATE]:
                 dead[row] = True
                 break
     return dead
@@ -212,9 +213,9 @@ def keep(table: Float64, n: int, looks: Float32, quality: Float64, matched: Inde
 
 
 @compiled
-def newborns(rules: Float64, matched: Index, xyxy: Float64, score: Float64) -> Index:
+def newborns(rules: Float64, matched: Index, grid: Grid, score: Float64) -> Index:
     """Rows of detections that nobody took and that begin a track."""
-    count = len(xyxy)
+    count = len(score)
     free, taken = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     for j in range(count):
         free[j] = score[j] >= rules[at.R_BIRTH_SCORE]
@@ -223,14 +224,13 @@ def newborns(rules: Float64, matched: Index, xyxy: Float64, score: Float64) -> I
             free[j], taken[j] = False, True
     if rules[at.R_BIRTH_OVERLAP] < 1:
         # The surest first; what overlaps a seen track, or a surer newborn, is the same object.
+        found = np.empty(count, np.int64)
         for j in np.argsort(-score, kind="mergesort"):
             if not free[j]:
                 continue
-            box = box_at(xyxy, j)
-            for other in range(count):
-                if not taken[other] or xyxy[other, 0] > box[2] or xyxy[other, 2] < box[0]:
-                    continue
-                if costs.pair_iou(box, box_at(xyxy, other)) > rules[at.R_BIRTH_OVERLAP]:
+            box = box_at(grid.boxes, j)
+            for other in found[: touching(grid, box, found)]:
+                if taken[other] and costs.pair_iou(box, box_at(grid.boxes, other)) > rules[at.R_BIRTH_OVERLAP]:
                     free[j] = False
                     break
             taken[j] = free[j]
@@ -343,22 +343,25 @@ def step(
     Returns:
         How many tracks there are, how many were ever born, the next id, the tracks to show, and the record.
     """
+    table, looks, quality, embedding = borrowed(table), borrowed(looks), borrowed(quality), borrowed(embedding)
+    stages, rules, class_id = borrowed(stages), borrowed(rules), borrowed(class_id)
     start, before, now = clock[0], clock[1], clock[2]
     xyxy, score = xyxy32.astype(np.float64), score32.astype(np.float64)
+    grid = make_grid(xyxy, n)
     hidden = np.zeros(len(xyxy))
     if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
-        hidden = hidden_shares(xyxy)
+        hidden = hidden_shares(grid)
     if now > before:
         predict(table, n, rules, now - before, camera, moved)
     if rules[at.R_BOOST] > 0:
-        boost(table, n, rules, xyxy, score)
-    matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, now, recording)
+        boost(table, n, rules, grid, score)
+    matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, grid, now, recording)
     for e in range(len(record)):  # rows move when tracks die: serials do not
         record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
     next_id = learn(table, n, looks, quality, rules, matched, xyxy, score, embedding, hidden, now, next_id)
     dead = find_dead(table, n, rules, matched, now, before)
     n = keep(table, n, looks, quality, matched, dead)
-    rows = newborns(rules, matched[:n], xyxy, score)
+    rows = newborns(rules, matched[:n], grid, score)
     at_once = rules[at.R_CONFIRM_HITS] <= 1 or (rules[at.R_AT_ONCE] > 0 and now == start)
     next_id = bear(
         table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once

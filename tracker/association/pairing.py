@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from tracker.association import costs
 from tracker.association import layout as at
 from tracker.association.assignment import solve
-from tracker.compiled import compiled
+from tracker.association.grid import Grid, box_at, touching
+from tracker.compiled import borrowed, compiled
 from tracker.motion import kalman
 
 Float32 = NDArray[np.float32]
@@ -19,14 +20,6 @@ Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Column = TypeVar("Column", Float64, Index)
-
-FEW = 2048
-"""Pairs up to which looking at all of them is faster than sorting."""
-
-
-@compiled
-def box_at(boxes: Float64, row: int) -> costs.Box:
-    return boxes[row, 0], boxes[row, 1], boxes[row, 2], boxes[row, 3]
 
 
 @compiled
@@ -254,7 +247,7 @@ def nearest_pairs(first: Index, column: Index, cost: Float64, columns: int, gate
 
 
 class Scene(NamedTuple):
-    """What a frame's stages look at: tracks, detections, and these from left to right."""
+    """What a frame's stages look at: tracks, detections, and these by place."""
 
     table: Float64
     looks: Float32
@@ -262,11 +255,10 @@ class Scene(NamedTuple):
     score: Float64
     class_id: Index
     embedding: Float32
-    order: Index  # of detections by their left sides, where there are many
-    left: Float64  # in that order
-    widest: float
-    tallest: float
+    grid: Grid
     now: float
+    found: Index  # room for the detections around a track
+    terms: Float64  # room for the terms of a pair
 
 
 @compiled
@@ -279,30 +271,28 @@ def collect(
     Returns:
         The edges of each row (`first`), of each edge the detection, the cost and the appearance; the record.
     """
-    few = len(rows) * len(scene.order) <= FEW
+    stage, rules, rows, boxes, free = borrowed(stage), borrowed(rules), borrowed(rows), borrowed(boxes), borrowed(free)
+    table, looks, embedding = borrowed(scene.table), borrowed(scene.looks), borrowed(scene.embedding)
+    xyxy, score, class_id = borrowed(scene.xyxy), borrowed(scene.score), borrowed(scene.class_id)
+    found, terms = borrowed(scene.found), borrowed(scene.terms)
     first = np.empty(len(rows) + 1, np.int64)
     room, edges = 4 * len(rows) + 16, 0
     column, cost, look = np.empty(room, np.int64), np.empty(room), np.empty(room)
-    terms = np.full(at.E_WIDTH, np.nan)
     for i in range(len(rows)):
         row = rows[i]
         first[i] = edges
         box = box_at(boxes, row)
-        margin = candidate_margin(stage, box, scene.widest, scene.tallest, scene.now - scene.table[row, at.SEEN])
-        low, high, top, bottom = box[0] - margin, box[2] + margin, box[1] - margin, box[3] + margin
-        begin = 0 if few or margin == np.inf else np.searchsorted(scene.left, low - scene.widest)
-        for k in range(begin, len(scene.order)):
-            if not few and scene.left[k] > high:
-                break
-            j = scene.order[k]
-            found = box_at(scene.xyxy, j)
-            if not free[j] or found[0] > high or found[2] < low or found[1] > bottom or found[3] < top:
+        margin = candidate_margin(stage, box, scene.grid.widest, scene.grid.tallest, scene.now - table[row, at.SEEN])
+        around = box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
+        for k in range(touching(scene.grid, around, found)):
+            j = found[k]
+            if not free[j]:
                 continue
             if recording:
                 terms[:] = np.nan
             verdict = judge(
-                stage, rules, scene.table[row], box, scene.looks[row], found, scene.score[j], scene.class_id[j],
-                scene.embedding[j], scene.now, terms,
+                stage, rules, table[row], box, looks[row], box_at(xyxy, j), score[j], class_id[j], embedding[j],
+                scene.now, terms,
             )  # fmt: skip
             if recording:
                 record = write(record, recorded, terms, stage, row, j, verdict)
@@ -397,6 +387,7 @@ def associate(
     score: Float64,
     class_id: Index,
     embedding: Float32,
+    grid: Grid,
     now: float,
     recording: bool,
 ) -> tuple[Index, Float64]:
@@ -410,10 +401,8 @@ def associate(
     for row in range(n):
         box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
         predicted[row, 0], predicted[row, 1], predicted[row, 2], predicted[row, 3] = box
-    order = np.arange(count) if n * count <= FEW else np.argsort(xyxy[:, 0])
-    widest, tallest = (xyxy[:, 2] - xyxy[:, 0]).max(), (xyxy[:, 3] - xyxy[:, 1]).max()
-    left = xyxy[:, 0][order]
-    scene = Scene(table, looks, xyxy, score, class_id, embedding, order, left, widest, tallest, now)
+    found, terms = np.empty(count, np.int64), np.full(at.E_WIDTH, np.nan)
+    scene = Scene(table, looks, xyxy, score, class_id, embedding, grid, now, found, terms)
     open_ = np.ones(count, np.bool_)
     for stage in stages:
         rows = rows_for(stage, table, n, matched, now)
