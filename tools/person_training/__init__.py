@@ -1,0 +1,1 @@
+"""Training of the bundled person detector with pictures, augmentation and loss on one device."""
