@@ -18,10 +18,16 @@ class Views(NamedTuple):
     """``(N,)`` share of the resolution that is left; 1 for all of it."""
     colour: Tensor
     """``(N, 3)`` factors of brightness, contrast and saturation."""
+    tint: Tensor
+    """``(N, 3)`` a factor for red, green and blue."""
+    gamma: Tensor
+    """``(N,)`` exponents."""
+    grey: Tensor
+    """``(N, 4)`` top, bottom, left and right of what loses its colour, in pixels; nothing where bottom is top."""
     erased: Tensor
-    """``(N, H, W)`` where noise goes."""
+    """``(N, 4)`` likewise of where noise goes."""
     noise: Tensor
-    """``(N, 3, H, W)`` in 0–1."""
+    """``(N, 3, H, W)`` in 0–1, on the device of the crops."""
 
     def part(self, rows: slice) -> Views:
         """Of some of the crops."""
@@ -38,7 +44,12 @@ class Augment:
         colour: largest change of brightness, contrast and saturation, as a share.
         erase: probability of a rectangle of noise (Zhong et al., AAAI 2020, random erasing).
         coarse: probability of a loss of resolution, as of somebody far away.
-        generator: where randomness comes from.
+        tint: largest change of each of red, green and blue, as a share: cameras differ in their white balance.
+        gamma: largest change of the exponent of brightness, as a share.
+        grey: probability of a rectangle without colour (Gong et al. 2021, arXiv:2101.08533, local greyscale
+            patches), which takes the whole crop one time in eight.
+        generator: where randomness comes from, on the CPU.
+        device: of the crops; the noise is drawn there, by a generator with the same seed.
     """
 
     def __init__(
@@ -50,10 +61,18 @@ class Augment:
         colour: float = 0.25,
         erase: float = 0.5,
         coarse: float = 0.3,
+        tint: float = 0.0,
+        gamma: float = 0.0,
+        grey: float = 0.0,
         generator: torch.Generator | None = None,
+        device: str = "cpu",
     ) -> None:
         self.flip, self.shift, self.zoom, self.colour = flip, shift, zoom, colour
-        self.erase, self.coarse, self.generator = erase, coarse, generator
+        self.erase, self.coarse, self.tint, self.gamma, self.grey = erase, coarse, tint, gamma, grey
+        self.generator, self.device = generator, torch.device(device)
+        self._noise = generator
+        if generator is not None and self.device.type != "cpu":
+            self._noise = torch.Generator(self.device).manual_seed(generator.initial_seed())
 
     def __call__(self, batch: Tensor) -> Tensor:
         """``(N, 3, H, W)`` float in 0–1, to the same."""
@@ -71,22 +90,35 @@ class Augment:
         left = 0.3 + 0.5 * self._uniform(1)
         coarse = torch.where(self._uniform(n) < self.coarse, left, 1.0)
         colour = 1 + self.colour * (2 * self._uniform(n, 3) - 1)
-        noise = self._uniform(n, 3, *size) if self.erase else torch.zeros(n, 1, 1, 1).expand(n, 3, *size)
-        return Views(move, coarse, colour, self._rectangles(n, size), noise)
+        # Noise is by far the most: it is drawn where it is needed.
+        noise = (
+            torch.rand(n, 3, *size, generator=self._noise, device=self.device)
+            if self.erase
+            else torch.zeros((), device=self.device).expand(n, 3, *size)
+        )
+        erased = self._rectangles(n, size, self.erase)
+        # Drawn last, and only where they are wanted: what was drawn before them stays as it was.
+        still = torch.ones(n)
+        tint = 1 + self.tint * (2 * self._uniform(n, 3) - 1) if self.tint else still[:, None].expand(n, 3)
+        gamma = torch.exp(self.gamma * (2 * self._uniform(n) - 1)) if self.gamma else still
+        grey = self._grey(n, size) if self.grey else torch.zeros(n, 4)
+        return Views(move, coarse, colour, tint, gamma, grey, erased, noise)
 
-    def _rectangles(self, n: int, size: tuple[int, int]) -> Tensor:
-        """``(N, H, W)``: a rectangle of 2 to 30 % of the area in some crops."""
+    def _rectangles(self, n: int, size: tuple[int, int], probability: float) -> Tensor:
+        """``(N, 4)``: 2 to 30 % of the area in some crops, nothing in others."""
         height, width = size
         area, ratio = 0.02 + 0.28 * self._uniform(n), torch.exp(1.2 * (2 * self._uniform(n) - 1))
         h = (area * ratio * height * width).sqrt().clamp(1, height)
         w = (area / ratio * height * width).sqrt().clamp(1, width)
         top, left = self._uniform(n) * (height - h), self._uniform(n) * (width - w)
-        rows, columns = torch.arange(height)[None], torch.arange(width)[None]
-        return (
-            ((rows >= top[:, None]) & (rows < (top + h)[:, None]))[:, :, None]
-            & ((columns >= left[:, None]) & (columns < (left + w)[:, None]))[:, None]
-            & (self._uniform(n) < self.erase)[:, None, None]
-        )
+        there = self._uniform(n) < probability
+        return torch.stack([top, torch.where(there, top + h, top), left, left + w], 1)
+
+    def _grey(self, n: int, size: tuple[int, int]) -> Tensor:
+        """``(N, 4)``: such a rectangle, or the whole crop."""
+        patch = self._rectangles(n, size, self.grey)
+        whole = (patch[:, 1] > patch[:, 0]) & (self._uniform(n) < 1 / 8)
+        return torch.where(whole[:, None], torch.tensor([0.0, size[0], 0.0, size[1]]), patch)
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator)
@@ -94,16 +126,30 @@ class Augment:
 
 def apply(batch: Tensor, views: Views) -> Tensor:
     """``(N, 3, H, W)`` float in 0–1, seen so."""
-    move, coarse, colour, erased, noise = (field.to(batch.device) for field in views)
+    move, _, colour, tint, gamma, grey, erased, noise = (field.to(batch.device) for field in views)
     grid = functional.affine_grid(move, list(batch.shape), align_corners=False)
     x = functional.grid_sample(batch, grid, padding_mode="border", align_corners=False)
-    x = _coloured(_coarsened(x, views.coarse, coarse), colour)
-    return torch.where(erased[:, None], noise, x).clamp_(0, 1)
+    x = _coloured(_coarsened(x, views.coarse), colour)
+    # What was drawn is looked at where it lies, on the CPU: nobody waits for the device.
+    if (views.tint != 1).any() or (views.gamma != 1).any():
+        x = (x * tint[:, :, None, None]).clamp(1e-4, 1).pow(gamma[:, None, None, None])
+    if (views.grey[:, 1] > views.grey[:, 0]).any():
+        x = torch.where(_inside(grey, batch), x.mean(1, keepdim=True), x)
+    return torch.where(_inside(erased, batch), noise, x).clamp_(0, 1)
 
 
-def _coarsened(x: Tensor, on_cpu: Tensor, coarse: Tensor) -> Tensor:
-    for factor in on_cpu[on_cpu < 1].unique().tolist():
-        chosen = torch.nonzero(coarse == factor).flatten()
+def _inside(box: Tensor, batch: Tensor) -> Tensor:
+    """``(N, 1, H, W)``: the pixels between top and bottom, left and right."""
+    rows = torch.arange(batch.shape[2], device=batch.device)[None]
+    columns = torch.arange(batch.shape[3], device=batch.device)[None]
+    top, bottom, left, right = box[:, :, None].unbind(1)
+    tall, wide = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
+    return tall[:, None, :, None] & wide[:, None, None, :]
+
+
+def _coarsened(x: Tensor, coarse: Tensor) -> Tensor:
+    for factor in coarse[coarse < 1].unique().tolist():
+        chosen = torch.nonzero(coarse == factor).flatten().to(x.device)
         height, width = x.shape[2:]
         small = functional.interpolate(
             x[chosen],

@@ -53,21 +53,27 @@ class CropStore:
         paths: N files.
         size: height and width.
         memory: bytes that they may take.
+        device: of torch, where they are wanted; crops that fit are held there.
     """
 
-    def __init__(self, paths: Sequence[Path], size: tuple[int, int], *, memory: float) -> None:
-        self.paths, self.size = paths, size
+    def __init__(
+        self, paths: Sequence[Path], size: tuple[int, int], *, memory: float, device: str | torch.device = "cpu"
+    ) -> None:
+        self.paths, self.size, self.device = paths, size, torch.device(device)
         fits = 3 * len(paths) * size[0] * size[1] <= memory
-        self.held = read_crops(paths, size) if fits else None
+        self.held = read_crops(paths, size).to(self.device) if fits else None
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Tensor:
         """``(len(rows), 3, H, W)`` uint8 RGB."""
         if self.held is not None:
-            return self.held[torch.from_numpy(rows)]
-        return read_crops([self.paths[i] for i in rows], self.size)
+            return self.held[torch.from_numpy(rows).to(self.device)]
+        return read_crops([self.paths[i] for i in rows], self.size).to(self.device)
 
     def batches(self, rows: Iterable[NDArray[np.int64]], *, ahead: int = 2) -> Iterator[Tensor]:
         """The crops of each of several rows, read while the ones before are worked on."""
+        if self.held is not None and self.device.type != "cpu":
+            yield from map(self.__getitem__, rows)  # a device works on its own while the next are asked for
+            return
         with ThreadPoolExecutor(1) as pool:
             waiting: deque[Future[Tensor]] = deque()
             for part in rows:

@@ -37,7 +37,25 @@ class CropSet:
     def first(self, identities: int) -> CropSet:
         """The crops of the so many smallest identities; junk and distractors, below 1, stay."""
         known = np.unique(self.identity[self.identity > 0])[:identities]
-        rows = np.flatnonzero(np.isin(self.identity, known) | (self.identity < 1))
+        return self._of(np.isin(self.identity, known) | (self.identity < 1))
+
+    def without(self, identities: int) -> CropSet:
+        """The crops of all but the so many smallest identities; junk and distractors, below 1, stay."""
+        known = np.unique(self.identity[self.identity > 0])[identities:]
+        return self._of(np.isin(self.identity, known) | (self.identity < 1))
+
+    def per_camera(self, crops: int) -> CropSet:
+        """The first so many crops of every identity by every camera: queries, where a data set has none of its own."""
+        pairs = np.stack([self.identity, self.camera], 1)
+        _, group = np.unique(pairs, axis=0, return_inverse=True)
+        order = np.argsort(group, kind="stable")
+        starts = np.searchsorted(group[order], np.arange(len(order)))
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order)) - starts[group[order]]
+        return self._of(place < crops)
+
+    def _of(self, chosen: NDArray[np.bool_]) -> CropSet:
+        rows = np.flatnonzero(chosen)
         return CropSet(tuple(self.paths[i] for i in rows), self.identity[rows], self.camera[rows])
 
 

@@ -22,6 +22,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "resnet50": ResNet50,
     "resnet50_ibn_a": lambda: ResNet50(ibn=True),
     "slimnet": SlimNet,
+    "slimnet_ibn": lambda: SlimNet(ibn=True),
     "slimnet_x0_5": lambda: SlimNet((16, 32, 64, 96)),
 }
 Pooling = Literal["average", "gem"]

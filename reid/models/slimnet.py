@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from reid.models.osnet import conv_norm
+from reid.models.resnet import InstanceBatchNorm
 
 
 class SqueezeExcite(nn.Module):
@@ -30,9 +31,11 @@ class SqueezeExcite(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, *, ibn: bool = False) -> None:
         super().__init__()
         self.first = conv_norm(inputs, outputs, 3, stride)
+        if ibn:
+            self.first[1] = InstanceBatchNorm(outputs)
         self.second = conv_norm(outputs, outputs, 3, relu=False)
         self.attend = SqueezeExcite(outputs)
         same = inputs == outputs and stride == 1
@@ -43,16 +46,29 @@ class BasicBlock(nn.Module):
 
 
 class SlimNet(nn.Module):
-    """``(N, 3, H, W)`` to ``(N, C, H/16, W/16)``."""
+    """``(N, 3, H, W)`` to ``(N, C, H/16, W/16)``.
 
-    def __init__(self, widths: Sequence[int] = (32, 64, 128, 192), depths: Sequence[int] = (1, 2, 2, 2)) -> None:
+    Args:
+        widths: channels of the four stages.
+        depths: blocks of each.
+        ibn: half of the channels of every block's first convolution, but for the last stage, are normalised by
+            instance: what tells cameras apart, light and colour, is taken out early (Pan et al., ECCV 2018, IBN-a).
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (32, 64, 128, 192),
+        depths: Sequence[int] = (1, 2, 2, 2),
+        *,
+        ibn: bool = False,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = [conv_norm(3, widths[0], 3, 2)]
         inputs = widths[0]
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             stride = 2 if stage < 3 else 1
             for block in range(depth):
-                layers.append(BasicBlock(inputs, width, stride if block == 0 else 1))
+                layers.append(BasicBlock(inputs, width, stride if block == 0 else 1, ibn=ibn and stage < 3))
                 inputs = width
         self.layers = nn.Sequential(*layers)
         self.channels = inputs

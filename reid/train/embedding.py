@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,16 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def normalised(crops: Tensor) -> Tensor:
     """``(N, 3, H, W)`` RGB in 0–1, as the networks want it."""
-    mean = torch.tensor(MEAN, device=crops.device)[:, None, None]
-    std = torch.tensor(STD, device=crops.device)[:, None, None]
+    mean, std = _colours(crops.device)
     return ((crops - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _colours(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, each ``(3, 1, 1)``; sent to a device once."""
+    with torch.inference_mode(False):
+        mean, std = torch.tensor([MEAN, STD], device=device)[:, :, None, None]
+    return mean, std
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +29,10 @@ from reid.train.log import Log, spoken
 from reid.train.objective import Features, Objective, precision
 from reid.train.page import write_page
 from reid.train.plan import Plan
+from reid.train.schedule import Schedule
 from reid.train.settings import TrainSettings, read
 from reid.train.validation import Validation, validate, validate_on_training
+from reid.weights_file import Preprocessing, save_weights
 
 
 class _Forward(nn.Module):
@@ -45,6 +47,18 @@ class _Forward(nn.Module):
         classifier = self.network.classifier
         needed = classifier is not None and classifier.weight.requires_grad
         return (raw, normal, classifier(normal)) if needed and classifier is not None else (raw, normal)
+
+
+class _Tensors(NamedTuple):
+    """Of a network: what is averaged, and what is counted."""
+
+    numbers: list[Tensor]
+    counts: list[Tensor]
+
+
+def _tensors(network: nn.Module) -> _Tensors:
+    state = network.state_dict().values()
+    return _Tensors([t for t in state if t.is_floating_point()], [t for t in state if not t.is_floating_point()])
 
 
 class Trainer:
@@ -76,13 +90,16 @@ class Trainer:
     ) -> None:
         self.settings, self.out, self.device = settings, out, device
         first = distributed.rank() == 0  # one process speaks for all
+        self._clock = time.monotonic()
         self.report: Callable[[str], None] = report if first else lambda _: None
         self.progress: Callable[[float], None] = progress if first else lambda _: None
         out.mkdir(parents=True, exist_ok=True)
         if settings.threads:
             torch.set_num_threads(settings.threads)
         if device.startswith("cuda"):
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+            torch.backends.cudnn.benchmark = not settings.deterministic
         torch.manual_seed(settings.seed)
         self.data = together([read(d, "train") for d in settings.train])
         self.validation = self._validation_sets()
@@ -98,8 +115,11 @@ class Trainer:
         )
         self.half = precision(settings.amp, device)
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=self.half == torch.float16)
-        self.epoch = self.updates = 0
+        self.schedule = Schedule(settings)
+        self.updates = 0
+        self._learning, self._averaged = _tensors(self.network), _tensors(self.average)
         self._store: CropStore | None = None
+        self._validation_stores: tuple[CropStore, CropStore] | None = None
         self.log = Log(out, tensorboard=settings.tensorboard and distributed.rank() == 0)
         self.health = Health(settings)
         self._resume()
@@ -150,7 +170,7 @@ class Trainer:
             {"params": [p for p in weights if p.ndim > 1], "weight_decay": self.settings.decay},
             {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=self.settings.rate)
+        return torch.optim.AdamW(groups, lr=self.settings.rate, fused=self.device.startswith("cuda"))
 
     @property
     def checkpoint(self) -> Path:
@@ -164,6 +184,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "epoch": self.epoch,
+            "schedule": self.schedule.state(),
             "updates": self.updates,
             "scaler": self.scaler.state_dict(),
             "health": self.health.standing,
@@ -189,7 +210,8 @@ class Trainer:
             raise TrainingError(
                 f"{self.checkpoint}: a checkpoint of other settings or data; train into another folder ({error})"
             ) from error
-        self.epoch, self.updates = state["epoch"], state["updates"]
+        self.updates = state["updates"]
+        self.schedule.restore(state["epoch"], state.get("schedule", {}))
         self.scaler.load_state_dict(state.get("scaler") or self.scaler.state_dict())
         self.health.standing = state.get("health", 0)
         if self.centres is not None:
@@ -209,40 +231,34 @@ class Trainer:
         """The training crops at a size; the last size is kept."""
         if self._store is None or self._store.size != size:
             self._store = None
-            self._store = CropStore(self.data.paths, size, memory=self.settings.memory_gb * 1e9)
+            memory = self.settings.memory_gb * 1e9
+            self._store = CropStore(self.data.paths, size, memory=memory, device=self.device)
         return self._store
 
-    def rate_at(self, progress: float) -> float:
-        """Linear warm-up, then half a cosine down to one percent."""
-        warmup = self.settings.warmup_epochs / self.settings.epochs
-        if progress < warmup:
-            return self.settings.rate * max(progress / warmup, 0.01)
-        part = min((progress - warmup) / max(1 - warmup, 1e-9), 1.0)
-        return self.settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
-
-    def work_at(self, epoch: int, within: float = 0.0) -> float:
-        """Share of all work that is done, 0–1; an epoch costs as many pixels as its crops have."""
-        costs = [math.prod(stage.size) for stage in self.settings.stages for _ in range(stage.epochs)]
-        done = sum(costs[:epoch]) + (within * costs[epoch] if epoch < len(costs) else 0.0)
-        return done / sum(costs)
+    @property
+    def epoch(self) -> int:
+        """Epochs that are done."""
+        return self.schedule.epoch
 
     def run(self) -> EmbeddingNetwork:
         """Train to the end; the averaged network."""
-        while self.epoch < self.settings.epochs:
+        while not self.schedule.done:
             self.run_epoch()
         self.log.close()
         return self.average
 
     def run_epoch(self) -> None:
         """One epoch with all that follows it: judging, log, page, checkpoint."""
-        started = time.monotonic()
         row = self._train_epoch()
-        self.epoch += 1
+        now = time.monotonic()
+        seconds, self._clock = now - self._clock, now
+        # By the clock the processes must agree on it: the first one's counts.
+        self.schedule.walked(distributed.from_first(seconds))
         if distributed.rank() == 0:
             validation = self._validate() if self._is_time() else None
             if validation and validation.ranking is not None:
                 row |= {"rank1": float(validation.ranking.cmc[0]), "mAP": validation.ranking.mean_ap}
-            row |= {"epoch": self.epoch, "seconds": time.monotonic() - started}
+            row |= {"epoch": self.epoch, "seconds": seconds}
             for warning in self.health.seen(row):
                 self.report(warning)
             # The log first: lines beyond the checkpoint are dropped when a killed training goes on.
@@ -250,19 +266,20 @@ class Trainer:
             self._save()
             if validation:
                 write_page(self.out / "page.html", self.settings, self.log.rows, validation)
-            self.report(spoken(row, self.settings.epochs))
+            self.report(spoken(row, self.schedule.expected))
         distributed.wait()
 
     def _is_time(self) -> bool:
-        return self.epoch == self.settings.epochs or self.epoch % self.settings.evaluate_every == 0
+        return self.schedule.done or self.epoch % self.settings.evaluate_every == 0
 
     def _train_epoch(self) -> dict[str, float]:
         s = self.settings
         # All randomness depends on seed and epoch alone: a resumed run sees what it would have seen.
         seed = s.seed * 100_003 + self.epoch
         torch.manual_seed(seed)
-        augment = Augment(generator=torch.Generator().manual_seed(seed), **s.augment.model_dump())
-        store = self.crops(s.size_at(self.epoch))
+        generator = torch.Generator().manual_seed(seed)
+        augment = Augment(generator=generator, device=self.device, **s.augment.model_dump())
+        store = self.crops(self.schedule.size)
         batches = self.plan.batches(self.epoch, self._embed_all)
         mine = [batch.rows[distributed.part(len(batch.rows))] for batch in batches]
         self.network.train()
@@ -270,13 +287,13 @@ class Trainer:
         for number, (batch, crops) in enumerate(zip(batches, store.batches(mine), strict=True)):
             within = number / len(batches)
             for group in self.optimizer.param_groups:
-                group["lr"] = self.rate_at((self.epoch + within) / s.epochs)
+                group["lr"] = self.schedule.rate(within)
             views = augment.draw(len(batch.rows), store.size).part(distributed.part(len(batch.rows)))
             seen = apply(crops.to(self.device).float() / 255, views)
             labels = self.labels[torch.from_numpy(batch.rows)].to(self.device)
             for name, value in self._step(seen, labels, batch.triplets).items():
                 totals[name] = totals.get(name, 0.0) + value / len(batches)
-            self.progress(self.work_at(self.epoch, (number + 1) / len(batches)))
+            self.progress(self.schedule.work((number + 1) / len(batches)))
         return totals
 
     def _step(self, crops: Tensor, labels: Tensor, triplets: Triplets | None = None) -> dict[str, float]:
@@ -311,21 +328,39 @@ class Trainer:
     def _update_average(self) -> None:
         self.updates += 1
         decay = min(self.settings.ema_decay, (1 + self.updates) / (10 + self.updates))
-        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if mean.dtype.is_floating_point:
-                mean.lerp_(value.to(mean.dtype), 1 - decay)
-            else:
-                mean.copy_(value)
+        torch._foreach_lerp_(self._averaged.numbers, self._learning.numbers, 1 - decay)
+        torch._foreach_copy_(self._averaged.counts, self._learning.counts)
 
     def _embed_all(self) -> NDArray[np.float32]:
         """All training crops through the averaged network."""
-        store = self.crops(self.settings.size_at(self.epoch))
+        store = self.crops(self.schedule.size)
         pieces = np.array_split(np.arange(len(self.data)), math.ceil(len(self.data) / 1024))
         return np.concatenate([embed_crops(self.average, c, device=self.device) for c in store.batches(pieces)])
 
     def _validate(self) -> Validation:
-        size = self.settings.size_at(max(self.epoch - 1, 0))
+        size = self.schedule.seen
         if self.validation is None:
             return validate_on_training(self.average, self.data, size, device=self.device, seed=self.settings.seed)
         query, gallery = self.validation
-        return validate(self.average, query, gallery, size, device=self.device)
+        if self._validation_stores is None or self._validation_stores[0].size != size:
+            memory = self.settings.memory_gb * 1e9 / 4
+            first, second = (CropStore(crops.paths, size, memory=memory) for crops in self.validation)
+            self._validation_stores = first, second
+        return validate(self.average, query, gallery, self._validation_stores, device=self.device)
+
+    def write_weights(self, path: Path, about: dict[str, str]) -> None:
+        """The averaged network as it is now, without a threshold.
+
+        Args:
+            path: of the `.safetensors` file.
+            about: facts to note in it.
+        """
+        save_weights(
+            path,
+            self.average,
+            backbone=self.settings.backbone,
+            pooling=self.settings.pooling,
+            preprocessing=Preprocessing(self.schedule.seen),
+            threshold=None,
+            about=about | {"trained": f"{self.epoch} of {self.schedule.expected} epochs"},
+        )

@@ -34,7 +34,9 @@ def write_page(path: Path, settings: TrainSettings, rows: Sequence[dict[str, flo
     """
     last = rows[-1]
     facts = {
-        "epoch": f"{last['epoch']:.0f} of {settings.epochs}",
+        "epoch": f"{last['epoch']:.0f} of {settings.epochs}"
+        if settings.minutes is None
+        else f"{last['epoch']:.0f}, of {settings.minutes:g} minutes",
         "network": f"{settings.backbone}, {settings.dimension} dimensions",
         "learning": f"{settings.mining}, margin {settings.margin}, P×K = {settings.identities}×{settings.images}",
         "time": f"{sum(r.get('seconds', 0.0) for r in rows) / 60:.1f} minutes",

@@ -27,6 +27,8 @@ class DataSet(Strict):
     path: str
     split: Split | None = Field(None, description="of a published data set's own folders; by its role if not given")
     identities: int | None = Field(None, ge=2, description="only the first so many")
+    without: int | None = Field(None, ge=1, description="all but the first so many identities")
+    per_camera: int | None = Field(None, ge=1, description="the first so many crops of an identity by each camera")
     every: int | None = Field(None, ge=1, description="of MOT sequences: an identity's crop in every so many frames")
     visibility: float | None = Field(None, ge=0, le=1, description="of MOT sequences: least visible share of a box")
 
@@ -47,6 +49,9 @@ class Augmentation(Strict):
     colour: float = Field(0.25, ge=0, lt=1, description="largest change of brightness, contrast and saturation")
     erase: float = Field(0.5, ge=0, le=1, description="probability of a rectangle of noise (random erasing)")
     coarse: float = Field(0.3, ge=0, le=1, description="probability of a loss of resolution")
+    tint: float = Field(0.0, ge=0, lt=1, description="largest change of each of red, green and blue")
+    gamma: float = Field(0.0, ge=0, lt=1, description="largest change of the exponent of brightness")
+    grey: float = Field(0.0, ge=0, le=1, description="probability of a rectangle, or now and then all, without colour")
 
 
 class TrainSettings(Strict):
@@ -94,6 +99,10 @@ class TrainSettings(Strict):
     warmup_epochs: float = Field(3, ge=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     clip: float = Field(5.0, gt=0)
+    minutes: float | None = Field(
+        None, gt=0, description="end in this time; the stages' epochs then say their shares of it"
+    )
+    deterministic: bool = Field(True, description="on a GPU: the same weights every time, at some cost of speed")
     amp: Literal["auto", "off", "bf16", "fp16"] = Field("auto", description="half precision where it is faster")
     seed: int = 1
     evaluate_every: int = Field(5, ge=1)
@@ -141,4 +150,8 @@ def read(data: DataSet, role: Split | None = None) -> CropSet:
     given = {name: getattr(data, name) for name in ("split", "every", "visibility")}
     options = {name: value for name, value in given.items() if value is not None}
     crops = read_set(data.format, data.path, role, **options)
-    return crops if data.identities is None else crops.first(data.identities)
+    if data.without is not None:
+        crops = crops.without(data.without)
+    if data.identities is not None:
+        crops = crops.first(data.identities)
+    return crops if data.per_camera is None else crops.per_camera(data.per_camera)

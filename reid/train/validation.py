@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.data.crops import read_crops
+from reid.data.crops import CropStore, read_crops
 from reid.data.cropset import CropSet
 from reid.evaluate import Ranking, evaluate_ranking
 from reid.models import EmbeddingNetwork
@@ -37,10 +37,13 @@ class Validation:
 
 
 def validate(
-    network: EmbeddingNetwork, query: CropSet, gallery: CropSet, size: tuple[int, int], *, device: str
+    network: EmbeddingNetwork, query: CropSet, gallery: CropSet, stores: tuple[CropStore, CropStore], *, device: str
 ) -> Validation:
-    """Ranks of a query in a gallery, and the distances between the two."""
-    q, g = (embed_crops(network, read_crops(s.paths, size), device=device) for s in (query, gallery))
+    """Ranks of a query in a gallery, whose crops lie in two stores, and the distances between the two."""
+    q, g = (
+        embed_crops(network, store[np.arange(len(crops))], device=device)
+        for store, crops in zip(stores, (query, gallery), strict=True)
+    )
     ranking = evaluate_ranking(q, g, query.identity, gallery.identity, query.camera, gallery.camera)
     known = [s.identity > 0 for s in (query, gallery)]
     same_camera = (query.camera[:, None] == gallery.camera[None]) & (query.camera[:, None] >= 0)

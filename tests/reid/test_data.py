@@ -349,6 +349,50 @@ def test_colour_and_resolution_change():
     assert detail[1] < 0.6 * detail[0]
 
 
+def test_tint_changes_the_channels_apart_and_gamma_the_middle():
+    batch, tinted = views(tint=0.3)
+    factor = (tinted.clamp(1e-3, 0.999) / batch).flatten(2).median(2).values
+    assert (factor.amax(1) / factor.amin(1)).max() > 1.2
+    assert factor.min() > 0.69
+    assert factor.max() < 1.31
+    batch, bent = views(gamma=0.5)
+    exponent = (bent.log() / batch.clamp(1e-4, 1).log())[:, :, 4:20].flatten(1).median(1).values
+    assert exponent.min() > 0.6
+    assert exponent.max() < 1.66
+    assert exponent.max() - exponent.min() > 0.5
+
+
+def test_grey_patches_have_no_colour_and_now_and_then_all_has_none():
+    batch, seen = views(grey=1.0)
+    changed = ((seen - batch).abs() > 1e-4).any(1)
+    grey = (seen.amax(1) - seen.amin(1)) < 1e-4
+    assert (grey | ~changed).all()
+    share = grey.float().mean((1, 2))
+    assert (share > 0).all()
+    assert 1 <= int((share == 1).sum()) < 20
+    assert share[share < 1].max() < 0.4
+
+
+def test_new_changes_leave_what_was_drawn_before_them_as_it_was():
+    size = (32, 16)
+    plain, more = (
+        Augment(**options, generator=torch.Generator().manual_seed(3)).draw(12, size)
+        for options in ({}, {"tint": 0.2, "gamma": 0.2, "grey": 0.5})
+    )
+    for name in ("move", "coarse", "colour", "erased", "noise"):
+        assert torch.equal(getattr(plain, name), getattr(more, name))
+
+
+def test_queries_and_held_out_identities_of_a_set_without_them(tmp_path):
+    names = [f"{identity:04d}_c{camera}_{n}.png" for identity in (3, 5, 9) for camera in (1, 2) for n in range(3)]
+    made(tmp_path, *names)
+    whole = market1501(tmp_path)
+    assert set(whole.first(1).identity) == {3}
+    assert set(whole.without(1).identity) == {5, 9}
+    queries = whole.without(1).per_camera(2)
+    assert [p.name for p in queries.paths] == [n for n in names if n[:4] != "0003" and n[-5] != "2"]
+
+
 def test_augmentation_keeps_shape_range_and_seed():
     batch = torch.rand(12, 3, 32, 16)
     first, again = (Augment(generator=torch.Generator().manual_seed(3))(batch.clone()) for _ in range(2))

@@ -192,3 +192,15 @@ def test_without_a_network_it_is_said_how_to_go_on(monkeypatch):
 def test_backbones_without_pretrained_weights_say_so(settings_for, tmp_path):
     with pytest.raises(ConfigError, match="no pretrained weights for slimnet_x0_5; take resnet50"):
         Trainer(settings_for(init="pretrained"), tmp_path)
+
+
+def test_instance_normalisation_takes_light_and_colour_out_of_half_the_channels():
+    torch.manual_seed(0)
+    network = create_model("slimnet_ibn")
+    mixed = [m for m in network.modules() if isinstance(m, InstanceBatchNorm)]
+    assert [m.IN.num_features for m in mixed] == [16, 32, 32, 64, 64]  # none in the last stage
+    norm, x = mixed[0].eval(), torch.randn(4, 32, 8, 4)
+    bright = x.clone()
+    bright[0] = 3 * x[0] + 5
+    torch.testing.assert_close(norm(bright)[:, :16], norm(x)[:, :16], atol=1e-3, rtol=1e-3)
+    assert (norm(bright)[0, 16:] - norm(x)[0, 16:]).abs().max() > 1

@@ -212,7 +212,7 @@ def test_half_precision_is_chosen_for_the_machine(monkeypatch):
 
 def test_the_rate_warms_up_and_falls(settings_for, tmp_path):
     trainer = Trainer(settings_for(rate=1.0), tmp_path)
-    rates = [trainer.rate_at(p) for p in np.linspace(0, 1, 101)]
+    rates = [trainer.schedule.rate_at(p) for p in np.linspace(0, 1, 101)]
     assert rates[25] == pytest.approx(1.0)  # one of four epochs
     assert all(b > a for a, b in itertools.pairwise(rates[1:26]))
     assert all(b < a for a, b in itertools.pairwise(rates[25:]))
@@ -237,11 +237,13 @@ def test_a_loss_that_is_no_number_stops_the_training(settings_for, tmp_path):
 def test_progress_is_a_share_of_the_work(settings_for, tmp_path):
     seen = []
     trainer = Trainer(settings_for(query=None, gallery=None), tmp_path, progress=seen.append)
+    trainer.run_epoch()
+    trainer.run_epoch()
+    # The larger pictures of the second stage take the greater part.
+    assert trainer.schedule.work() == pytest.approx(32 * 16 / (32 * 16 + 48 * 24))
     trainer.run()
     assert seen == sorted(seen)
     assert seen[-1] == pytest.approx(1)
-    # The larger pictures of the second stage take the greater part.
-    assert trainer.work_at(2) == pytest.approx(32 * 16 / (32 * 16 + 48 * 24))
 
 
 def test_collapse_is_told(settings_for, tmp_path):

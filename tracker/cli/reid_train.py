@@ -89,6 +89,10 @@ def train(
             "--init", metavar="FILE|default|pretrained", help="Weights to begin with, instead of the settings' own."
         ),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0.1, metavar="M", help="End in this time; the settings' epochs are then shares."),
+    ] = None,
 ) -> None:
     """Train a network with triplets; run it again to go on where it stopped.
 
@@ -100,8 +104,8 @@ def train(
     from tracker.config import load_settings
 
     settings = load_settings(TrainSettings, config)
-    if init is not None:
-        settings = settings.model_copy(update={"init": init})
+    given = {"init": init, "minutes": minutes}
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     with distributed.launched(choose_device(device)) as here, TrainProgress() as progress:
         trainer = Trainer(settings, out, device=here, report=progress.report, progress=progress)
         trainer.run()
@@ -113,19 +117,11 @@ def _finish(trainer: Trainer, config: Path, report: Callable[[str], None]) -> No
     """Write the averaged network's weights, judge them, and note the threshold in them."""
     from reid import load_embedder
     from reid.judge import judge
-    from reid.weights_file import Preprocessing, save_weights, with_threshold
+    from reid.weights_file import with_threshold
     from tracker.cli.reid_judge import print_judgements
 
-    settings, path = trainer.settings, trainer.out / "weights.safetensors"
-    save_weights(
-        path,
-        trainer.average,
-        backbone=settings.backbone,
-        pooling=settings.pooling,
-        preprocessing=Preprocessing(settings.size_at(settings.epochs - 1)),
-        threshold=None,
-        about={"trained": f"{settings.epochs} epochs of {config.name}"},
-    )
+    path = trainer.out / "weights.safetensors"
+    trainer.write_weights(path, {"recipe": config.name})
     if trainer.validation is not None:
         judgement = judge(load_embedder(path, device=trainer.device), *trainer.validation)
         with_threshold(path, round(judgement.threshold, 3))
