@@ -37,7 +37,7 @@ def settings_of(name: str, args: argparse.Namespace) -> tuple[TrainSettings, dic
     """A candidate's settings, and what the file says of it besides."""
     content = yaml.safe_load(args.config.read_text())
     values = content["common"] | content["candidates"][name]
-    besides = {key: values.pop(key, default) for key, default in (("keep", False), ("time", 1.0))}
+    besides = {key: values.pop(key, default) for key, default in (("keep", False), ("time", (0.0, 1.0)))}
     for role in ("train", "query", "gallery"):
         sets = values[role] if role == "train" else [values[role]]
         placed = [data | {"path": str(DATA / data["path"])} for data in sets]
@@ -52,7 +52,9 @@ def settings_of(name: str, args: argparse.Namespace) -> tuple[TrainSettings, dic
 def train(name: str, args: argparse.Namespace) -> None:
     """One candidate, to the end of its time."""
     settings, besides = settings_of(name, args)
-    left = max(besides["time"] * 60 * args.minutes - (time.time() - args.started) - RESERVE, 1.0)
+    begin, end = (args.started + share * 60 * args.minutes for share in besides["time"])
+    time.sleep(max(begin - time.time(), 0.0))
+    left = max(end - time.time() - RESERVE, 1.0)
     settings = settings.model_copy(update={"minutes": left / 60})
     trainer = Trainer(settings, args.work / name, device=args.device, report=lambda line: print(line, flush=True))
     print(f"{len(trainer.data)} crops, {left:.0f} s, half precision {trainer.half}", flush=True)
@@ -110,7 +112,7 @@ def train_all(names: list[str], args: argparse.Namespace) -> bool:
                 process.kill()
                 process.wait()
         results["candidates"] = {n: figures(n, args) | {"exit": running[n].poll()} for n in names}
-        results["elapsed"] = time.time() - args.started
+        results |= {"elapsed": time.time() - args.started, "over": over or late}
         write(results, args.out / "reid-results.json")
         if over or late:
             return all(process.wait() == 0 for process in running.values())

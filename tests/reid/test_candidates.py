@@ -24,7 +24,10 @@ def test_candidates_train_side_by_side_within_their_time(crops, root, tmp_path):
         "evaluate_every": 2,
         "threads": 1,
     }
-    config = {"common": common, "candidates": {"a": {"keep": True}, "wrong": {"margin": "none"}, "b": {"time": 0.8}}}
+    config = {
+        "common": common,
+        "candidates": {"a": {"keep": True}, "wrong": {"margin": "none"}, "b": {"time": [0.2, 0.8]}},
+    }
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     started = time.monotonic()
     done = subprocess.run(
@@ -39,7 +42,9 @@ def test_candidates_train_side_by_side_within_their_time(crops, root, tmp_path):
     )
     assert time.monotonic() - started < 60
     assert done.returncode == 0, done.stderr[-2000:]
-    results = json.loads((tmp_path / "out/reid-results.json").read_text())["candidates"]
+    written = json.loads((tmp_path / "out/reid-results.json").read_text())
+    assert written["over"]
+    results = written["candidates"]
     assert set(results) == {"a", "b"}
     for candidate in results.values():
         assert candidate["exit"] == 0
