@@ -1,7 +1,7 @@
 """Cut-out people pasted into pictures on the fly (Dwibedi et al., ICCV 2017; Ghiasi et al., CVPR 2021).
 
-Whoever is hidden by what is pasted loses the label. Now and then the silhouette is pasted with no person in it, so that
-a detector cannot take the edge of a paste for a person.
+Whoever is hidden by what is pasted loses the label. Now and then a silhouette is pasted upside down with no person in
+it, so that a detector cannot take the edge of a paste for a person.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch.nn.functional import grid_sample
 
 from person_training.compose import normal, uniform
 from person_training.device import constant, upload
-from person_training.gallery import CELLS, CUTOUT, Cutouts
+from person_training.gallery import CELLS, CUTOUT, GREY, Cutouts
 
 LEAST_VISIBLE = 0.35
 """Share of a person that must be seen, else the label goes."""
-DECOYS = 0.15
-"""Share of pastes whose silhouette holds no person."""
+DECOYS = 0.1
+"""Share of pastes whose silhouette, upside down, holds no person but a piece of the picture."""
 PLACES = 8
-"""Places tried for each; the one that covers the least of those in the picture is taken."""
+"""Places tried for each; the one that covers the least of those in the picture, and lies in one, is taken."""
 LEAST_HEIGHT = 14.0
 """Of a pasted person, pixels."""
 
@@ -72,7 +72,7 @@ def paste(
         return image, boxes, known
     device = image.device
     active = upload(np.arange(most) < counts[:, None], device)
-    placed = _place(boxes, known, cutouts, active, image.shape[-1], generator)
+    placed = _place(image, boxes, known, cutouts, active, generator)
     points, weight = _points(boxes, placed, cutouts, image.shape[-1])
     hidden = torch.zeros_like(weight, dtype=torch.bool)
     for slot in range(most):
@@ -90,8 +90,9 @@ def paste(
 
 
 def _place(
-    boxes: Tensor, known: Tensor, cutouts: Cutouts, active: Tensor, side: int, generator: torch.Generator
+    image: Tensor, boxes: Tensor, known: Tensor, cutouts: Cutouts, active: Tensor, generator: torch.Generator
 ) -> Placed:
+    side = image.shape[-1]
     batch, most = active.shape
     number = torch.randint(len(cutouts), (batch, most), generator=generator, device=generator.device)
     typical = torch.exp(uniform(generator, math.log(0.035 * side), math.log(0.6 * side), batch, 1))
@@ -108,6 +109,7 @@ def _place(
     shared = (high - low).clamp(min=0).prod(-1)
     area = (boxes[..., 2:] - boxes[..., :2]).prod(-1).clamp(min=1)
     covered = (shared / area[:, None, None] * known[:, None, None]).sum(-1)
+    covered += _beyond(image, (places[..., :2] + places[..., 2:]) / 2)
     best = covered.argmin(-1)[..., None, None].expand(-1, -1, 1, 4)
     return Placed(
         number,
@@ -116,6 +118,14 @@ def _place(
         uniform(generator, 0, 1, batch, most) < DECOYS,
         uniform(generator, 0, 0.8, batch, most),
     )
+
+
+def _beyond(image: Tensor, points: Tensor) -> Tensor:
+    """1 where a point lies in the even grey beyond the pictures, else 0: nobody should stand there."""
+    at = points.long().clamp(0, image.shape[-1] - 1)
+    index = (at[..., 1] * image.shape[-1] + at[..., 0]).flatten(1)
+    colour = image.flatten(2).gather(2, index[:, None].expand(-1, 3, -1))
+    return ((colour - GREY).abs() < 0.5).all(1).view(points.shape[:-1]).float()
 
 
 def _pasted(image: Tensor, placed: Placed, rows: Tensor, slot: int, cutouts: Cutouts) -> Tensor:
@@ -128,6 +138,7 @@ def _pasted(image: Tensor, placed: Placed, rows: Tensor, slot: int, cutouts: Cut
     at = torch.arange(side, device=image.device) + 0.5
     source = (at - box[:, :2, None]) * per_pixel
     source[:, 0] = torch.where(placed.flipped[rows, slot, None], size[:, :1] - source[:, 0], source[:, 0])
+    source[:, 1] = torch.where(placed.decoy[rows, slot, None], size[:, 1:] - source[:, 1], source[:, 1])
     source = torch.where(small[:, None, None], source / 2, source)
     canvas = constant((CUTOUT[1] - 1, CUTOUT[0] - 1), image.device)[:, None]
     unit = (source - 0.5) * 2 / canvas - 1
@@ -167,7 +178,8 @@ def _covers(points: Tensor, placed: Placed, slot: int, cutouts: Cutouts) -> Tens
     unit = (points - box[..., :2]) / (box[..., 2:] - box[..., :2])
     x = torch.where(placed.flipped[:, slot, None, None], 1 - unit[..., 0], unit[..., 0])
     rows, columns = CELLS
-    row = (unit[..., 1] * rows).floor().long().clamp(0, rows - 1)
+    y = torch.where(placed.decoy[:, slot, None, None], 1 - unit[..., 1], unit[..., 1])
+    row = (y * rows).floor().long().clamp(0, rows - 1)
     column = (x * columns).floor().long().clamp(0, columns - 1)
     cells = cutouts.cells[placed.number[:, slot]].flatten(1)
     filled = cells.gather(1, (row * columns + column).flatten(1)).view_as(x)
