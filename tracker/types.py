@@ -7,7 +7,7 @@ All are structures of arrays for one frame. Units are pixels, seconds, 0-based f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Self, TypeAlias
 
@@ -190,6 +190,13 @@ class Detections:
         )
 
 
+COLUMNS: dict[str, tuple[int | slice, type]] = {
+    "id": (0, np.int64), "xyxy": (slice(1, 5), np.float32), "score": (5, np.float32), "class_id": (6, np.int64),
+    "detection": (7, np.int64), "state": (8, np.uint8),
+}  # fmt: skip
+"""Where each column of `Tracks` lies in the rows that the engine makes."""
+
+
 @dataclass(slots=True, eq=False, init=False)
 class Tracks:
     """Where the tracked objects are in one frame, one row a track.
@@ -209,6 +216,7 @@ class Tracks:
     class_id: Int64
     detection: Int64
     state: NDArray[np.uint8]
+    _rows: NDArray[np.float64] = field(repr=False)
 
     def __init__(
         self,
@@ -233,20 +241,19 @@ class Tracks:
         return cls(id=[], xyxy=[], score=[], class_id=[], detection=[], state=[])
 
     @classmethod
-    def unchecked(
-        cls,
-        track_id: Int64,
-        xyxy: Float32,
-        score: Float32,
-        class_id: Int64,
-        detection: Int64,
-        state: NDArray[np.uint8],
-    ) -> Self:
-        """From arrays that are right by construction: the per-frame path pays for no checks."""
+    def from_rows(cls, rows: NDArray[np.float64]) -> Self:
+        """From ``(M, 9)`` rows that are right by construction; columns are cut when they are first asked for."""
         self = cls.__new__(cls)
-        self.id, self.xyxy, self.score = track_id, xyxy, score
-        self.class_id, self.detection, self.state = class_id, detection, state
+        self._rows = rows
         return self
+
+    def __getattr__(self, name: str) -> NDArray[Any]:
+        if name not in COLUMNS:
+            raise AttributeError(f"Tracks has no attribute {name!r}")
+        where, dtype = COLUMNS[name]
+        column: NDArray[Any] = self._rows[:, where].astype(dtype)
+        setattr(self, name, column)
+        return column
 
     def __len__(self) -> int:
         return len(self.id)

@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -115,15 +118,29 @@ class TestTracks:
             Tracks([1], [BOX], [0.5, 0.5], [0], [0], [1])
 
     @given(st.integers(0, 5))
-    def test_unchecked_equals_checked(self, n):
-        columns = (
-            np.arange(n),
-            np.zeros((n, 4), np.float32),
-            np.zeros(n, np.float32),
-            np.zeros(n, np.int64),
-            np.full(n, -1),
-            np.ones(n, np.uint8),
+    def test_columns_cut_from_rows_are_as_given(self, n):
+        random = np.random.default_rng(n)
+        ids, box = np.arange(n) + 2**40, random.uniform(-1e6, 1e6, (n, 4)).astype(np.float32)
+        score, state = random.random(n).astype(np.float32), random.integers(0, 3, n)
+        rows = np.column_stack(
+            [ids, box.astype(np.float64), score.astype(np.float64), ids % 7, np.arange(n) - 1, state]
         )
-        checked, unchecked = Tracks(*columns), Tracks.unchecked(*columns)
+        given, cut = Tracks(ids, box, score, ids % 7, np.arange(n) - 1, state), Tracks.from_rows(rows)
+        assert len(cut) == n
         for name in ("id", "xyxy", "score", "class_id", "detection", "state"):
-            np.testing.assert_array_equal(getattr(checked, name), getattr(unchecked, name))
+            mine = getattr(cut, name)
+            np.testing.assert_array_equal(getattr(given, name), mine)
+            assert mine.dtype == getattr(given, name).dtype
+            assert mine is getattr(cut, name)
+        with pytest.raises(AttributeError, match="colour"):
+            cut.colour  # noqa: B018
+
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda tracks: pickle.loads(pickle.dumps(tracks))])
+    def test_tracks_can_be_copied_and_pickled(self, copied):
+        columns = [[1]], [[0, 1, 2, 3]], [[0.5]], [[0]], [[4]], [[1]]
+        for tracks in (
+            Tracks([1], [BOX], [0.5], [0], [4], [1]),
+            Tracks.from_rows(np.column_stack(columns).astype(float)),
+        ):
+            again = copied(tracks)
+            assert (again.id.tolist(), again.detection.tolist(), again.xyxy.shape) == ([1], [4], (1, 4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from tracker.association import layout as at
 from tracker.association.explain import Record
-from tracker.association.lifecycle import first_fault, step
+from tracker.association.lifecycle import step
 from tracker.association.program import compile_recipe
 from tracker.association.recipe import Recipe
 from tracker.errors import DataError
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-BLIND = np.zeros((1, 0), np.float32)
+BLIND = np.zeros((2**40, 0), np.float32)
+"""The embeddings of detections that have none, however many."""
 LEAST_ROOM = 64
+NEXT = math.nan
+"""The time of a frame that comes a nominal step after the last."""
 
 
 class Engine:
@@ -60,10 +64,10 @@ class Engine:
 
     def reset(self) -> None:
         """Forget everything; ids begin at 1 again."""
-        self._count = self._serial = 0
-        self._next_id = 1
-        self._clock: Float64 | None = None
-        self._table, self._looks, self._quality = self._room(LEAST_ROOM, 0)
+        self._ledger = np.zeros(at.L_WIDTH)
+        self._ledger[[at.L_FIRST, at.L_NOW]] = np.nan
+        self._ledger[at.L_NEXT_ID] = 1
+        self._make_room(0, 0)
         self._record = Record()
         if self._camera is not None:
             self._camera.reset()
@@ -93,28 +97,44 @@ class Engine:
             DataError: a row with NaN, negative size or a score outside 0–1; a frame out of order; no
                 embeddings for a recipe that compares them.
         """
-        xyxy, score = _ready(detections.xyxy), _ready(detections.score)
-        embedding = self._embedding(detections)
-        if first_fault(xyxy, score, embedding) >= 0:
-            detections.validate()
-        clock = self._clock_at(timestamp)
-        if self._count + len(xyxy) > len(self._table) or embedding.shape[1] != self._looks.shape[2]:
-            self._make_room(self._count + len(xyxy), embedding.shape[1])
-        if not len(embedding):
-            embedding = np.zeros((max(len(xyxy), 1), embedding.shape[1]), np.float32)
-        moved = STILL
+        now = NEXT if timestamp is None else _seconds(timestamp)
+        embedding = self._embedding(detections) if self.uses_embedding else BLIND
         if self._camera is not None and image is not None:
-            moved = self._camera.estimate(image, xyxy)
+            self._follow(self._camera, image, detections, now)
+        xyxy, score, class_id = _ready(detections.xyxy), _ready(detections.score), _ready(detections.class_id)
         stages, rules = self._blind if detections.embedding is None else self._seeing
-        self._count, self._serial, self._next_id, tracks, pairs = step(
-            self._table, self._count, self._looks, self._quality, stages, rules, clock, self._serial,
-            self._next_id, xyxy, score, _ready(detections.class_id), embedding, moved, moved is not STILL,
-            include_lost, self._recording,
-        )  # fmt: skip
-        if self._recording:
-            self._record.add(clock[2], pairs, self._table[: self._count], xyxy, score)
-        self._clock = clock
-        return Tracks.unchecked(*tracks)
+        while True:
+            fault, shown, pairs = step(
+                self._ledger, self._table, self._looks, self._quality, stages, rules, self._out, xyxy, score, class_id,
+                embedding, now, include_lost, self._recording,
+            )  # fmt: skip
+            if not fault:
+                break
+            self._mend(fault, detections, embedding, now)
+        if pairs is not None:
+            self._record.add(float(self._ledger[at.L_NOW]), pairs, self._table[: self._count], xyxy, score)
+        return Tracks.from_rows(self._out[:shown].copy())
+
+    def _follow(self, camera: CameraMotion, image: NDArray[np.uint8], detections: Detections, now: float) -> None:
+        """Note how the camera moved, once it is sure that the frame will be taken."""
+        detections.validate()
+        self._check_order(now)
+        moved = camera.estimate(image, detections.xyxy)
+        if moved is not STILL:
+            self._ledger[at.L_MOVED] = 1
+            self._ledger[at.L_CAMERA :] = moved.ravel()
+
+    def _mend(self, fault: int, detections: Detections, embedding: Float32, now: float) -> None:
+        """Make room where that is what a frame lacks; refuse it otherwise."""
+        if fault == at.NO_ROOM:
+            self._make_room(self._count + len(detections), max(embedding.shape[1], self._looks.shape[2]))
+        self._check_order(now)
+        detections.validate()
+
+    def _check_order(self, now: float) -> None:
+        before = self._ledger[at.L_NOW]
+        if now <= before:
+            raise DataError(f"frame out of order: timestamp {now} s after {before} s")
 
     def take_record(self) -> pa.Table:
         """What was thought of every pair since the last call, a row a pair; see `tracker.association.explain`.
@@ -128,22 +148,22 @@ class Engine:
 
     def skip(self, seconds: float) -> None:
         """Let so much time not have been, as after a pause in which nobody looked."""
-        if self._clock is not None:
-            self._clock += seconds
-            past = range(at.PAST, at.PAST + 5 * at.PASTS, 5)
-            self._table[: self._count, [at.BORN, at.SEEN, *past]] += seconds
+        self._ledger[[at.L_FIRST, at.L_NOW]] += seconds
+        past = range(at.PAST, at.PAST + 5 * at.PASTS, 5)
+        self._table[: self._count, [at.BORN, at.SEEN, *past]] += seconds
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Everything that the next frame depends on, as plain arrays for `np.savez`."""
         n = self._count
-        return {
-            "next_id": np.array([self._next_id]),
-            "serial": np.array([self._serial]),
-            "clock": np.full(3, np.nan) if self._clock is None else self._clock.copy(),
+        state: dict[str, NDArray[np.generic]] = {
+            "ledger": self._ledger.copy(),
             "table": self._table[:n].copy(),
             "looks": self._looks[:n].copy(),
             "quality": self._quality[:n].copy(),
-        } | ({} if self._camera is None else {f"camera.{k}": v for k, v in self._camera.state_dict().items()})
+        }
+        return state | (
+            {} if self._camera is None else {f"camera.{k}": v for k, v in self._camera.state_dict().items()}
+        )
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue, to the bit, where `state_dict` was taken.
@@ -154,21 +174,18 @@ class Engine:
         missing = [name for name in self.state_dict() if name not in state]
         if missing:
             raise DataError(f"the saved state has no {', '.join(missing)}: it is of another version")
-        table, looks, quality = (np.asarray(state[name]) for name in ("table", "looks", "quality"))
-        expected = (len(table), at.WIDTH), (len(table), self._slots), (len(table), self._slots)
-        if (table.shape, looks.shape[:2], quality.shape) != expected:
+        ledger, table, looks, quality = (np.asarray(state[name]) for name in ("ledger", "table", "looks", "quality"))
+        shapes = ledger.shape, table.shape, looks.shape[:2], quality.shape
+        n = len(table)
+        expected = (at.L_WIDTH,), (n, at.WIDTH), (n, self._slots), (n, self._slots)
+        if shapes != expected:
             raise DataError(
-                f"the saved state's arrays have shapes {table.shape}, {looks.shape} and {quality.shape}, expected "
-                f"{expected}: it is of another version or recipe"
+                f"the saved state's arrays have shapes {shapes}, expected {expected}: "
+                "it is of another version or recipe"
             )
-        clock = np.asarray(state["clock"], np.float64)
-        self._clock = None if np.isnan(clock[0]) else clock.copy()
-        self._next_id, self._serial = int(state["next_id"][0]), int(state["serial"][0])
-        self._count = 0
-        self._make_room(len(table), looks.shape[2])
-        self._count = len(table)
-        self._table[: self._count], self._looks[: self._count] = table, looks
-        self._quality[: self._count] = quality
+        self._ledger[at.L_TRACKS] = 0
+        self._make_room(n, looks.shape[2])
+        self._ledger[:], self._table[:n], self._looks[:n], self._quality[:n] = ledger, table, looks, quality
         if self._camera is not None:
             self._camera.load_state_dict({k[7:]: state[k] for k in self.state_dict() if k.startswith("camera.")})
 
@@ -177,24 +194,26 @@ class Engine:
         """Embeddings a track keeps: its mean and its samples."""
         return 1 + self.recipe.appearance.samples
 
-    def _room(self, tracks: int, dimension: int) -> tuple[Float64, Float32, Float64]:
-        """Empty arrays for so many tracks."""
-        looks = np.zeros((tracks, self._slots, dimension), np.float32)
-        return np.zeros((tracks, at.WIDTH)), looks, np.zeros((tracks, self._slots))
+    @property
+    def _count(self) -> int:
+        """Tracks there are."""
+        return int(self._ledger[at.L_TRACKS])
 
     def _make_room(self, tracks: int, dimension: int) -> None:
         """Room for twice as many tracks, with those there are."""
-        n = self._count
-        old = self._table, self._looks, self._quality
-        self._table, self._looks, self._quality = self._room(max(LEAST_ROOM, 2 * tracks), dimension)
+        n, room = self._count, max(LEAST_ROOM, 2 * tracks)
+        table, quality = np.zeros((room, at.WIDTH)), np.zeros((room, self._slots))
+        looks = np.zeros((room, self._slots, dimension), np.float32)
         if n:
-            self._table[:n], self._quality[:n] = old[0][:n], old[2][:n]
-            self._looks[:n, :, : old[1].shape[2]] = old[1][:n]  # without dimensions until the first embedding comes
+            table[:n], quality[:n] = self._table[:n], self._quality[:n]
+            looks[:n, :, : self._looks.shape[2]] = self._looks[:n]  # no dimensions until the first embedding comes
+        self._table: Float64 = table
+        self._looks: Float32 = looks
+        self._quality: Float64 = quality
+        self._out = np.empty((room, at.O_WIDTH))
 
     def _embedding(self, detections: Detections) -> Float32:
-        """``(N, D)``; without rows where there are none, or the recipe does not compare appearance."""
-        if not self.uses_embedding:
-            return BLIND[:0]
+        """``(N, D)``, for recipes that compare appearance."""
         if detections.embedding is None:
             if len(detections) and self.needs_embedding:
                 raise DataError(
@@ -202,28 +221,19 @@ class Engine:
                     "fill them with detections.with_embedding(load_embedder().embed(image, detections.xyxy)), "
                     "or take a recipe that uses motion alone"
                 )
-            return np.zeros((0, self._looks.shape[2]), np.float32)
+            return BLIND
         dimension, before = detections.embedding.shape[1], self._looks.shape[2]
-        if self._count and before and dimension != before:
-            if not len(detections):
-                return np.zeros((0, before), np.float32)
+        if len(detections) and self._count and before and dimension != before:
             raise DataError(f"embeddings have {dimension} dimensions, those before had {before}")
         return _ready(detections.embedding)
 
-    def _clock_at(self, timestamp: float | None) -> Float64:
-        """Seconds of the first frame, of the last and of this one."""
-        if self._clock is None:
-            now = 0.0 if timestamp is None else float(timestamp)
-            if not np.isfinite(now):
-                raise DataError(f"frame with timestamp {timestamp}: expected finite seconds")
-            return np.array([now, now, now])
-        start, _, before = self._clock.tolist()
-        now = before + 1 / self.recipe.frame_rate if timestamp is None else float(timestamp)
-        if not np.isfinite(now):
-            raise DataError(f"frame with timestamp {timestamp}: expected finite seconds")
-        if now <= before:
-            raise DataError(f"frame out of order: timestamp {timestamp} s after {before} s")
-        return np.array([start, before, now])
+
+def _seconds(timestamp: float) -> float:
+    """A timestamp that can be one."""
+    now = float(timestamp)
+    if not math.isfinite(now):
+        raise DataError(f"frame with timestamp {timestamp}: expected finite seconds")
+    return now
 
 
 def _ready(array: NDArray[Any]) -> NDArray[Any]:

@@ -34,6 +34,15 @@ WIDTH = PAST + 5 * PASTS
 
 TENTATIVE, CONFIRMED, LOST = 0, 1, 2  # of `TrackState`
 
+# What an engine keeps beside the table.
+L_FIRST, L_NOW = range(2)  # seconds of the first frame and of the last; NaN before any
+L_TRACKS, L_BORN, L_NEXT_ID = range(2, 5)  # tracks there are, how many were ever born, the next id
+L_MOVED, L_CAMERA = 5, 6  # whether the camera moved towards the next frame; 6: how, as an affine
+L_WIDTH = L_CAMERA + 6
+
+# Columns of what is shown.
+O_ID, O_BOX, O_SCORE, O_CLASS, O_DETECTION, O_STATE, O_WIDTH = 0, 1, 5, 6, 7, 8, 9
+
 # Columns of a stage.
 (
     S_TRACKS, S_LOW, S_HIGH, S_OVERLAP, S_BUFFER, S_TIMES_SCORE, S_MODE, S_WEIGHT, S_GATE, S_LEAST_OVERLAP, S_LOOK_GATE,
@@ -62,3 +71,5 @@ VERDICTS = (
     "out of reach", "another size",
 )  # fmt: skip
 OUTBID, MATCHED, BEYOND_GATE, OTHER_CLASS, LITTLE_OVERLAP, UNLIKE, IMPROBABLE, OUT_OF_REACH, OTHER_SIZE = range(9)
+
+DONE, BAD_ROW, BAD_TIME, NO_ROOM = range(4)  # how a frame went

@@ -20,15 +20,15 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Shown = tuple[Index, Float32, Float32, Index, Index, NDArray[np.uint8]]
 
 
 @compiled
-def predict(table: Float64, n: int, rules: Float64, elapsed: float, camera: Float64, moved: bool) -> None:
+def predict(table: Float64, n: int, rules: Float64, elapsed: float, ledger: Float64) -> None:
     """Move every track to the new frame's time, and as the camera moved."""
     kind, steps = int(rules[at.R_KIND]), elapsed / rules[at.R_NOMINAL]
     p, v = rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE]
     fade = math.exp(-elapsed / rules[at.R_COAST])
+    moved, camera = ledger[at.L_MOVED] > 0, ledger[at.L_CAMERA : at.L_CAMERA + 6].reshape(2, 3)
     for row in range(n):
         belief = table[row, at.BELIEF : at.BELIEF + kalman.SIZE]
         if moved:
@@ -273,9 +273,9 @@ def bear(
 @compiled
 def report(
     table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, score: Float32, start: float, now: float,
-    include_lost: bool,
-) -> Shown:  # fmt: skip
-    """The tracks to show, by id: id, box, score, class, detection, state."""
+    include_lost: bool, out: Float64,
+) -> int:  # fmt: skip
+    """Write the tracks to show to `out`, by id; returns how many."""
     rows = np.empty(n, np.int64)
     m = 0
     kind = int(rules[at.R_KIND])
@@ -295,64 +295,82 @@ def report(
                 k -= 1
             rows[k] = row
             m += 1
-    ids, boxes, scores = np.empty(m, np.int64), np.empty((m, 4), np.float32), np.empty(m, np.float32)
-    classes, detections, states = np.empty(m, np.int64), np.empty(m, np.int64), np.empty(m, np.uint8)
     for i in range(m):
-        row = rows[i]
-        ids[i], classes[i] = int(table[row, at.ID]), int(table[row, at.CLASS])
-        scores[i] = score[matched[row]] if matched[row] >= 0 else table[row, at.SCORE]
-        detections[i], states[i] = matched[row], int(table[row, at.STATE])
-        if rules[at.R_BOX_DETECTION] > 0 and matched[row] >= 0:
-            for k in range(4):
-                boxes[i, k] = xyxy[matched[row], k]
+        row, j = rows[i], matched[rows[i]]
+        seen = j >= 0
+        if seen and rules[at.R_BOX_DETECTION] > 0:
+            box = box_at(xyxy, j)
         else:
             box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-            for k in range(4):
-                boxes[i, k] = box[k]
-    return ids, boxes, scores, classes, detections, states
+        out[i, at.O_ID], out[i, at.O_CLASS], out[i, at.O_STATE] = (
+            table[row, at.ID],
+            table[row, at.CLASS],
+            table[row, at.STATE],
+        )
+        out[i, at.O_BOX], out[i, at.O_BOX + 1], out[i, at.O_BOX + 2], out[i, at.O_BOX + 3] = box
+        out[i, at.O_SCORE], out[i, at.O_DETECTION] = score[j] if seen else table[row, at.SCORE], j
+    return m
 
 
 @compiled
-def first_fault(xyxy: Float32, score: Float32, embedding: Float32) -> int:
-    """The first row that no tracker can use, -1 for none."""
+def fault_of(
+    ledger: Float64, room: int, dimension: int, xyxy: Float32, score: Float32, embedding: Float32, now: float
+) -> int:
+    """Why a frame cannot be taken; `DONE` when it can."""
     for j in range(len(xyxy)):
         width, height = xyxy[j, 2] - xyxy[j, 0], xyxy[j, 3] - xyxy[j, 1]
         if not (width >= 0 and height >= 0 and 0 <= score[j] <= 1):
-            return j
+            return at.BAD_ROW
         if not (math.isfinite(width) and math.isfinite(height)):
-            return j
-        total = np.float32(0)
+            return at.BAD_ROW
+        bad = False
         for i in range(embedding.shape[1]):
-            total += abs(embedding[j, i])
-        if not math.isfinite(total):
-            return j
-    return -1
+            bad |= embedding[j, i] - embedding[j, i] != 0  # NaN and infinities
+        if bad:
+            return at.BAD_ROW
+    if now <= ledger[at.L_NOW]:
+        return at.BAD_TIME
+    if int(ledger[at.L_TRACKS]) + len(xyxy) > room or (len(xyxy) and dimension < embedding.shape[1]):
+        return at.NO_ROOM
+    return at.DONE
 
 
 @compiled
 def step(
-    table: Float64, n: int, looks: Float32, quality: Float64, stages: Float64, rules: Float64, clock: Float64,
-    serial: int, next_id: int, xyxy32: Float32, score32: Float32, class_id: Index, embedding: Float32,
-    camera: Float64, moved: bool, include_lost: bool, recording: bool,
-) -> tuple[int, int, int, Shown, Float64]:  # fmt: skip
-    """One frame. `table`, `looks` and `quality` have room for a newborn a detection, and change in place.
+    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stages: Float64, rules: Float64, out: Float64,
+    xyxy32: Float32, score32: Float32, class_id: Index, embedding: Float32, now: float, include_lost: bool,
+    recording: bool,
+) -> tuple[int, int, Float64 | None]:  # fmt: skip
+    """One frame. `ledger`, `table`, `looks` and `quality` change in place; nothing does when the frame is refused.
 
     Args:
-        clock: ``(3,)`` seconds: of the first frame, of the one before, of this.
+        out: room for what is shown.
+        now: seconds; NaN for a nominal step after the last frame.
 
     Returns:
-        How many tracks there are, how many were ever born, the next id, the tracks to show, and the record.
+        How it went, how many rows of `out` are to be shown, and the record, if there is to be one.
     """
-    table, looks, quality, embedding = borrowed(table), borrowed(looks), borrowed(quality), borrowed(embedding)
-    stages, rules, class_id = borrowed(stages), borrowed(rules), borrowed(class_id)
-    start, before, now = clock[0], clock[1], clock[2]
+    ledger, table, looks, quality, out = (
+        borrowed(ledger), borrowed(table), borrowed(looks), borrowed(quality), borrowed(out),
+    )  # fmt: skip
+    stages, rules, class_id, embedding = borrowed(stages), borrowed(rules), borrowed(class_id), borrowed(embedding)
+    fault = fault_of(ledger, len(table), looks.shape[2], xyxy32, score32, embedding, now)
+    if fault != at.DONE:
+        return fault, 0, None
+    first = math.isnan(ledger[at.L_NOW])
+    if math.isnan(now):
+        now = 0.0 if first else ledger[at.L_NOW] + rules[at.R_NOMINAL]
+    if first:
+        ledger[at.L_FIRST] = ledger[at.L_NOW] = now
+    start, before, n = ledger[at.L_FIRST], ledger[at.L_NOW], int(ledger[at.L_TRACKS])
+    serial, next_id = int(ledger[at.L_BORN]), int(ledger[at.L_NEXT_ID])
     xyxy, score = xyxy32.astype(np.float64), score32.astype(np.float64)
     grid = make_grid(xyxy, n)
     hidden = np.zeros(len(xyxy))
     if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
         hidden = hidden_shares(grid)
     if now > before:
-        predict(table, n, rules, now - before, camera, moved)
+        predict(table, n, rules, now - before, ledger)
     if rules[at.R_BOOST] > 0:
         boost(table, n, rules, grid, score)
     matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, grid, now, recording)
@@ -368,5 +386,7 @@ def step(
     )
     matched = np.concatenate((matched[:n], rows))
     n, serial = n + len(rows), serial + len(rows)
-    shown = report(table, n, rules, matched, xyxy, score32, start, now, include_lost)
-    return n, serial, next_id, shown, record
+    ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
+    ledger[at.L_TRACKS], ledger[at.L_BORN], ledger[at.L_NEXT_ID] = n, serial, next_id
+    shown = report(table, n, rules, matched, xyxy, score32, start, now, include_lost, out)
+    return at.DONE, shown, record if recording else None

@@ -239,4 +239,4 @@ def _scaled(tracks: Tracks, scale: float) -> Tracks:
     if scale == 1:
         return tracks
     boxes = tracks.xyxy * np.float32(scale)
-    return Tracks.unchecked(tracks.id, boxes, tracks.score, tracks.class_id, tracks.detection, tracks.state)
+    return Tracks(tracks.id, boxes, tracks.score, tracks.class_id, tracks.detection, tracks.state)
