@@ -156,7 +156,9 @@ class Engine:
         """Everything that the next frame depends on, as plain arrays for `np.savez`."""
         n = self._count
         state: dict[str, NDArray[np.generic]] = {
-            "ledger": self._ledger.copy(),
+            "clock": self._ledger[[at.L_FIRST, at.L_NOW]],
+            "next_id": self._ledger[[at.L_NEXT_ID]].astype(np.int64),
+            "serial": self._ledger[[at.L_BORN]].astype(np.int64),
             "table": self._table[:n].copy(),
             "looks": self._looks[:n].copy(),
             "quality": self._quality[:n].copy(),
@@ -174,10 +176,10 @@ class Engine:
         missing = [name for name in self.state_dict() if name not in state]
         if missing:
             raise DataError(f"the saved state has no {', '.join(missing)}: it is of another version")
-        ledger, table, looks, quality = (np.asarray(state[name]) for name in ("ledger", "table", "looks", "quality"))
-        shapes = ledger.shape, table.shape, looks.shape[:2], quality.shape
+        clock, table, looks, quality = (np.asarray(state[name]) for name in ("clock", "table", "looks", "quality"))
         n = len(table)
-        expected = (at.L_WIDTH,), (n, at.WIDTH), (n, self._slots), (n, self._slots)
+        shapes = clock.shape, table.shape, looks.shape[:2], quality.shape
+        expected = (2,), (n, at.WIDTH), (n, self._slots), (n, self._slots)
         if shapes != expected:
             raise DataError(
                 f"the saved state's arrays have shapes {shapes}, expected {expected}: "
@@ -185,7 +187,9 @@ class Engine:
             )
         self._ledger[at.L_TRACKS] = 0
         self._make_room(n, looks.shape[2])
-        self._ledger[:], self._table[:n], self._looks[:n], self._quality[:n] = ledger, table, looks, quality
+        self._ledger[[at.L_FIRST, at.L_NOW]] = clock
+        self._ledger[[at.L_NEXT_ID, at.L_BORN, at.L_TRACKS]] = state["next_id"][0], state["serial"][0], n
+        self._table[:n], self._looks[:n], self._quality[:n] = table, looks, quality
         if self._camera is not None:
             self._camera.load_state_dict({k[7:]: state[k] for k in self.state_dict() if k.startswith("camera.")})
 

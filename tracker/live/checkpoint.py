@@ -140,7 +140,7 @@ def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: b
     """
     lost_seconds = engine.recipe.death.lost_seconds
     longest = 0.9 * lost_seconds if looks_known else min(MOMENT, 0.5 * lost_seconds)
-    pause = now - float(engine.state_dict()["clock"][2])
+    pause = now - float(engine.state_dict()["clock"][-1])
     skipped = pause - longest if pause > longest or pause <= 0 else 0.0  # a machine's clock may run back
     engine.skip(skipped)
     state: dict[str, NDArray[Any]] = dict(engine.state_dict())
