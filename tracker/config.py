@@ -230,10 +230,24 @@ def load_pipeline_settings(
     return load_settings(PipelineSettings, content, overrides, name=name)
 
 
+WORDS = {
+    "tuple_type": "expected a list",
+    "model_type": "expected keys and values",
+    "model_attributes_type": "expected keys and values",
+    "dict_type": "expected keys and values",
+}
+"""What pydantic says of types, as somebody who writes YAML knows them."""
+SECRET = frozenset({"token", "password", "password_hash"})
+"""Keys whose values no error shows."""
+
+
 def explain(error: ValidationError, model: type[BaseModel], name: str, overrides: Iterable[str] = ()) -> str:
     """A validation error in words: file, key, expected, got, nearest key."""
     lines = []
-    for detail in error.errors():
+    details = error.errors()
+    for detail in details:
+        if detail["type"] == "too_short" and any(_lies_in(other["loc"], detail["loc"]) for other in details):
+            continue  # a list seems too short where what is in it is wrong
         keys = [str(part) for part in detail["loc"]]
         dotted = ".".join(keys) or "(top level)"
         overridden = any(dotted == o.split("=")[0].strip() for o in overrides)
@@ -246,10 +260,21 @@ def explain(error: ValidationError, model: type[BaseModel], name: str, overrides
         elif detail["type"] == "missing":
             lines.append(f"{where}: missing")
         else:
-            got = repr(detail["input"])
-            got = got if len(got) <= 60 else got[:57] + "…"
-            lines.append(f"{where}: {_lower_first(detail['msg'])}, got {got}")
+            wanted = WORDS.get(detail["type"]) or _lower_first(detail["msg"])
+            lines.append(f"{where}: {wanted}{_got(detail['input'], keys)}")
     return "\n".join(dict.fromkeys(lines))
+
+
+def _got(value: object, keys: list[str]) -> str:
+    """What was there, unless it is, or may hold, a secret."""
+    if isinstance(value, Mapping) or SECRET.intersection(keys):
+        return ""
+    shown = repr(value)
+    return f", got {shown if len(shown) <= 60 else shown[:57] + '…'}"
+
+
+def _lies_in(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 def _lower_first(message: str) -> str:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,18 @@ import numpy as np
 
 from tracker.association.engine import Engine
 from tracker.live.events import EventLog
-from tracker.live.geometry import Geometry, Happening
+from tracker.live.geometry import DIRECTIONS, Geometry, Happening
 from tracker.live.meters import Latency, Rate
 from tracker.live.perception import Wish
 from tracker.live.presence import Presence
 from tracker.live.settings import CameraSettings, Line, Zone
-from tracker.live.status import CameraStatus, Shot, Sighting
+from tracker.live.status import CameraStatus, EventKind, Shot, Sighting
 from tracker.sources.live import LiveSource, Taken
 from tracker.types import Detections, Frame, Tracks
 
 log = logging.getLogger("reacquire.live")
+CLOCK_SET = 1.0
+"""Seconds by which the machine's clock must have been set before anybody cares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ def open_camera(settings: CameraSettings, origin: float, notify: Callable[[], No
         return NetworkStream(source, transport=settings.transport, **timeouts, **options)
     if source.isdigit() and not Path(source).exists():
         return Webcam(int(source), **options)
+    if source.startswith("/dev/") and not Path(source).is_file():
+        return Webcam(source, **options)
     return PlayedFile(Path(source), loop=settings.loop, **options)
 
 
@@ -69,7 +73,8 @@ class Camera:
         engine: its tracker, its own.
         class_names: names of the detector's class ids.
         events: where what happens is told.
-        origin: what this moment counts as on the camera's clock: unix seconds.
+        origin: what this moment counts as on the camera's clock: unix seconds. It runs evenly, whatever becomes of
+            the machine's; what is told and written has the machine's time.
         notify: called when there is a new picture to take.
         outlets: take every tracked picture, at once.
     """
@@ -106,6 +111,8 @@ class Camera:
         self._arrived = 0
         self._came = time.monotonic()
         self.progress = 0.0
+        self._zero = time.monotonic() - origin
+        self._behind = 0.0  # seconds that are to be added for the machine's time
 
     # What the scheduler does with it.
 
@@ -153,6 +160,8 @@ class Camera:
             image = taken.image if self.engine.needs_image else None
             tracks = self.engine.update(detections, timestamp=taken.timestamp, image=image)
             self._follow(frame, tracks)
+        if self._behind:
+            frame = Frame(frame.image, frame.index, frame.timestamp + self._behind, frame.source)
         for outlet in self._outlets:
             outlet(Tracked(self.name, frame, detections, tracks))
         self._latency.add(time.monotonic() - taken.arrival)
@@ -165,18 +174,19 @@ class Camera:
         if arrived > self._arrived:
             self._rate_in.add(arrived - self._arrived)
             self._arrived = arrived
+        now = time.monotonic() - self._zero
+        behind = time.time() - now
+        self._behind = behind if abs(behind) > CLOCK_SET else 0.0
         if self.source.connection.state != "live":
             with self.lock:
-                self._leave(time.time(), "the camera is lost")
+                self._leave(now, "the camera is lost")
 
     def _follow(self, frame: Frame, tracks: Tracks) -> None:
         now = frame.timestamp
         names = [self._class_name(c) for c in tracks.class_id.tolist()]
         entered = self.presence.update(tracks, names, now)
         for track_id in entered:
-            self._events.add(
-                "entered", self.name, track=track_id, class_name=self.presence.here[track_id].class_name, when=now
-            )
+            self._say("entered", track_id, self.presence.here[track_id].class_name, now)
         for happening in self._geometry.update(tracks, frame.size, now):
             self._tell(happening, now)
         self._leave(now)
@@ -190,10 +200,11 @@ class Camera:
         for happening in self._geometry.forget(np.fromiter(left, np.int64), now):
             self._tell(happening, now)
         for track_id, life in left.items():
-            data: dict[str, Any] = {"last_seen": round(life.last, 3), "seconds": round(life.last - life.first, 2)}
+            last, stay = life.last + self._behind, life.last - life.first
+            data: dict[str, Any] = {"last_seen": round(last, 3), "seconds": round(stay, 2)}
             if why is not None:
                 data["reason"] = why
-            self._events.add("left", self.name, track=track_id, class_name=life.class_name, when=now, data=data)
+            self._say("left", track_id, life.class_name, now, data)
 
     def _tell(self, happening: Happening, now: float) -> None:
         name = self._class_name(happening.class_id)
@@ -201,9 +212,13 @@ class Camera:
             directions = self.crossings.setdefault(happening.data["line"], {})
             classes = directions.setdefault(happening.data["direction"], {})
             classes[name] = classes.get(name, 0) + 1
-        self._events.add(
-            happening.kind, self.name, track=happening.track, class_name=name, when=now, data=happening.data
-        )
+        self._say(happening.kind, happening.track, name, now, happening.data)
+
+    def _say(
+        self, kind: EventKind, track: int, class_name: str, now: float, data: Mapping[str, Any] | None = None
+    ) -> None:
+        when = now + self._behind
+        self._events.add(kind, self.name, track=track, class_name=class_name, when=when, data=data)
 
     def _show(self, taken: Taken, tracks: Tracks) -> None:
         with self._shown:
@@ -228,6 +243,11 @@ class Camera:
             self._events.add("camera_lost", self.name, data={"reason": connection.reason})
         self._notify()
 
+    def _crossings(self, line: str) -> dict[str, dict[str, int]]:
+        """Of a line, by direction and class."""
+        known = self.crossings.get(line, {})
+        return {way: dict(known.get(way, {})) for way in DIRECTIONS}
+
     def _class_name(self, class_id: int) -> str:
         return self._names.get(class_id, str(class_id))
 
@@ -250,7 +270,8 @@ class Camera:
         live = connection.state == "live"
         with self.lock:
             zones = self._geometry.occupants()
-            counts, crossings = dict(self.presence.counts), _copy(self.crossings)
+            counts = dict(self.presence.counts)
+            crossings = {line.name: self._crossings(line.name) for line in self.settings.lines}
         return CameraStatus(
             name=self.name,
             state=connection.state,
@@ -284,13 +305,15 @@ class Camera:
 
     def identities(self, limit: int) -> list[Sighting]:
         """The last seen identities, newest first."""
-        return self.presence.sightings(limit)
+        seen, behind = self.presence.sightings(limit), self._behind
+        return [replace(one, first=one.first + behind, last=one.last + behind) for one in seen] if behind else seen
 
     def set_geometry(self, zones: Sequence[Zone], lines: Sequence[Line]) -> None:
-        """Watch these from now on; who is in a new zone already enters it."""
+        """Watch these from now on; who is in a new zone already enters it, who is in an old one stays in it."""
         with self.lock:
             self.settings = self.settings.model_copy(update={"zones": tuple(zones), "lines": tuple(lines)})
-            self._geometry = Geometry(zones, lines, self._names)
+            before, self._geometry = self._geometry, Geometry(zones, lines, self._names)
+            self._geometry.take_over(before)
 
 
 def forget_tracks(engine: Engine) -> None:
@@ -299,7 +322,3 @@ def forget_tracks(engine: Engine) -> None:
     for name in ("table", "looks", "quality"):
         state[name] = state[name][:0]
     engine.load_state_dict(state)
-
-
-def _copy(counts: dict[str, dict[str, dict[str, int]]]) -> dict[str, dict[str, dict[str, int]]]:
-    return {line: {way: dict(classes) for way, classes in ways.items()} for line, ways in counts.items()}

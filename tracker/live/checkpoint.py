@@ -28,16 +28,20 @@ from tracker.sinks.base import writing
 from tracker.types import Detections
 
 log = logging.getLogger("reacquire.live")
-FORMAT = 1
+FORMAT = 2
 MOMENT = 0.3
 """Seconds that a pause counts as where looks are not known."""
 REJOIN_OVERLAP = 0.3
+UNSAVED_IDS, UNSAVED_EVENTS = 100, 1000
+"""After a crash so many numbers are passed over: they may have been given after the last checkpoint."""
 
 
-def save_checkpoint(path: Path, cameras: Sequence[Camera], events: EventLog, *, keep_appearance: bool) -> None:
+def save_checkpoint(
+    path: Path, cameras: Sequence[Camera], events: EventLog, *, keep_appearance: bool, final: bool = False
+) -> None:
     """Write the state of all cameras; the file is whole at any moment, and only its owner may read it.
 
-    What tracks look like is personal data: it is written only if asked for.
+    What tracks look like is personal data: it is written only if asked for. `final`: no number is given afterwards.
 
     Raises:
         ReacquireError: it cannot be written; the one before stays.
@@ -64,7 +68,7 @@ def save_checkpoint(path: Path, cameras: Sequence[Camera], events: EventLog, *, 
                 name: array for name, array in state.items() if not name.startswith("camera.")
             }  # parts of pictures
         arrays |= {f"{i}/{name}": array for name, array in state.items()}
-    about |= {"next_event": events.next_number, "time": time.time()}
+    about |= {"next_event": events.next_number, "time": time.time(), "final": final}
     temporary = path.with_suffix(".partial")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +93,8 @@ def restore_checkpoint(path: Path, cameras: Sequence[Camera], events: EventLog, 
             arrays = {name: file[name] for name in file.files if name != "about"}
         if about["format"] != FORMAT:
             raise DataError(f"of another version ({about['format']})")
-        events.continue_at(about["next_event"])
+        passed_over = 0 if about["final"] else 1
+        events.continue_at(about["next_event"] + passed_over * UNSAVED_EVENTS)
         age = time.time() - about["time"]
         fresh = 0 <= age <= settings.valid_seconds
         taken_up = 0
@@ -98,6 +103,7 @@ def restore_checkpoint(path: Path, cameras: Sequence[Camera], events: EventLog, 
             camera = by_name.get(saved["name"])
             if camera is not None:
                 state = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith(f"{i}/")}
+                state["next_id"] = state["next_id"] + passed_over * UNSAVED_IDS
                 taken_up += _restore(camera, saved, state, fresh)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         aside = path.with_suffix(".damaged")

@@ -21,6 +21,8 @@ BAND = 0.04
 """Half width of the band, in box heights."""
 LEAST_BAND = 1.0
 """And in pixels."""
+DIRECTIONS = ("a_to_b", "b_to_a")
+"""Of a crossing: from the left of the line to its right, and back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,27 @@ class Geometry:
         self.zones, self.lines, self._names = tuple(zones), tuple(lines), class_names
         self._ids = np.empty(0, np.int64)
         self._class = np.empty(0, np.int64)
+        self._foot = np.empty((0, 2))
         self._anchor = np.empty((0, len(lines), 2))
         self._inside = np.empty((0, len(zones)), bool)
         self._entered = np.empty((0, len(zones)))
         self._dwelt = np.empty((0, len(zones)), bool)
+
+    def take_over(self, before: Geometry) -> None:
+        """Go on with the tracks of `before`; in zones and lines that are in both nothing happens anew."""
+        self._ids, self._class, self._foot = before._ids, before._class, before._foot
+        count, zones = len(self._ids), len(self.zones)
+        self._anchor = np.repeat(self._foot[:, None], len(self.lines), axis=1)
+        self._inside, self._dwelt = np.zeros((count, zones), bool), np.zeros((count, zones), bool)
+        self._entered = np.zeros((count, zones))
+        for i, line in enumerate(self.lines):
+            if line in before.lines:
+                self._anchor[:, i] = before._anchor[:, before.lines.index(line)]
+        for i, zone in enumerate(self.zones):
+            if zone in before.zones:
+                at = before.zones.index(zone)
+                self._inside[:, i], self._dwelt[:, i] = before._inside[:, at], before._dwelt[:, at]
+                self._entered[:, i] = before._entered[:, at]
 
     def update(self, tracks: Tracks, size: tuple[int, int], now: float) -> list[Happening]:
         """Take one frame's tracks, in a picture of `size` (px), at `now` (s); what happened."""
@@ -131,6 +150,7 @@ class Geometry:
         if n:
             self._ids = np.concatenate([self._ids, tracks.id[new]])
             self._class = np.concatenate([self._class, tracks.class_id[new]])
+            self._foot = np.concatenate([self._foot, foot[new]])
             anchor = np.repeat(foot[new][:, None], len(self.lines), axis=1)
             self._anchor = np.concatenate([self._anchor, anchor])
             zones = len(self.zones)
@@ -138,7 +158,9 @@ class Geometry:
             self._entered = np.concatenate([self._entered, np.full((n, zones), now)])
             self._dwelt = np.concatenate([self._dwelt, np.zeros((n, zones), bool)])
         order = np.argsort(self._ids)
-        return order[np.searchsorted(self._ids, tracks.id, sorter=order)], new
+        rows = order[np.searchsorted(self._ids, tracks.id, sorter=order)]
+        self._foot[rows] = foot
+        return rows, new
 
     def _line(
         self, i: int, tracks: Tracks, foot: Float, rows: NDArray[np.intp], band: Float, size: tuple[int, int]
@@ -155,7 +177,7 @@ class Geometry:
                 "line_crossed",
                 int(tracks.id[row]),
                 int(tracks.class_id[row]),
-                {"line": line.name, "direction": "a_to_b" if crossed[row] > 0 else "b_to_a"},
+                {"line": line.name, "direction": DIRECTIONS[int(crossed[row] < 0)]},
             )
             for row in counted
         ]
@@ -214,5 +236,6 @@ class Geometry:
         return self._names.get(class_id, str(class_id))
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
-        self._ids, self._class, self._anchor = self._ids[kept], self._class[kept], self._anchor[kept]
+        self._ids, self._class = self._ids[kept], self._class[kept]
+        self._foot, self._anchor = self._foot[kept], self._anchor[kept]
         self._inside, self._entered, self._dwelt = self._inside[kept], self._entered[kept], self._dwelt[kept]

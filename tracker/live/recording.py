@@ -30,7 +30,7 @@ WAITING = 32
 """Pictures that may wait for the encoder."""
 LONGEST_GAP = 30.0
 """Seconds without pictures after which a new segment begins."""
-CHECK_SECONDS = 5.0
+CHECK_SECONDS, SWEEP_SECONDS = 5.0, 600.0
 KEY_SECONDS = 2.0
 BLUR_SECONDS = 1.0
 """A box is blurred so long after it was seen last: detectors miss frames."""
@@ -55,7 +55,7 @@ class Recorder(Outlet[Tracked]):
         self._people = people
         self._segment: _Segment | None = None
         self._blurred: deque[tuple[float, NDArray[np.float32]]] = deque()
-        self._checked = -CHECK_SECONDS
+        self._checked, self._swept = -CHECK_SECONDS, -SWEEP_SECONDS
 
     def status(self) -> str:
         """What it does, in words."""
@@ -78,6 +78,10 @@ class Recorder(Outlet[Tracked]):
             self._abandon()
             full = getattr(error, "errno", None) in (28, 122)  # ENOSPC, EDQUOT
             raise ReacquireError("the disk is full" if full else f"cannot be written: {error}") from error
+
+    def idle(self) -> None:
+        if time.monotonic() - self._swept > SWEEP_SECONDS:  # also where a lost camera begins no segment
+            self._make_room()
 
     def finish(self) -> None:
         self._close()
@@ -114,7 +118,9 @@ class Recorder(Outlet[Tracked]):
 
     def _make_room(self) -> None:
         """Delete segments that are too old, and the oldest ones of those that are too many."""
+        self._swept = time.monotonic()
         paths = sorted(self._folder.glob("*/*.mp4"), key=lambda path: path.stat().st_mtime)
+        paths = [path for path in paths if self._segment is None or path != self._segment.path]
         sizes = {path: path.stat().st_size for path in paths}
         total = sum(sizes.values())
         for path in paths:
@@ -158,6 +164,7 @@ class _Segment:
     """One file."""
 
     def __init__(self, path: Path, first: Frame) -> None:
+        self.path = path
         self._size, self._began, self._last = first.size, first.timestamp, -1.0
         self._key = -KEY_SECONDS
         self.annotator = Annotator(first.size, 10)
@@ -175,7 +182,7 @@ class _Segment:
     def takes(self, frame: Frame, longest: float) -> bool:
         """Whether a frame belongs to this segment."""
         age = frame.timestamp - self._began
-        return frame.size == self._size and age < longest and age - self._last < LONGEST_GAP
+        return frame.size == self._size and self._last < age < longest and age - self._last < LONGEST_GAP
 
     def write(self, image: Image, timestamp: float) -> None:
         """Encode one picture."""

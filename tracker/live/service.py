@@ -20,6 +20,7 @@ from tracker.live.camera import Camera, Tracked
 from tracker.live.cameras_file import save_geometry
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
 from tracker.live.events import EventLog
+from tracker.live.folder import FolderLock
 from tracker.live.outputs import EventsFile, Mqtt, Webhook
 from tracker.live.perception import Perception
 from tracker.live.recording import Recorder
@@ -95,12 +96,18 @@ class LiveService:
             threading.Thread(target=self._serve, name="networks", daemon=True),
             threading.Thread(target=self._keep_checkpoints, name="checkpoint", daemon=True),
         ]
+        self._lock = FolderLock(settings.folder)
         self._changing = threading.Lock()
         self._added: set[str] = set()
         self.failure: str | None = None
 
     def start(self) -> None:
-        """Take up the last state, and begin."""
+        """Take up the last state, and begin.
+
+        Raises:
+            ReacquireError: another service writes into the folder, or nobody can.
+        """
+        self._lock.take()
         self._warm_up()
         if self.settings.checkpoint is not None:
             cameras = tuple(self.cameras.values())
@@ -131,7 +138,7 @@ class LiveService:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(end - time.monotonic() - 1.0, 0.1))
-        self._save_checkpoint()
+        self._save_checkpoint(final=True)
         self.events.wake()
         for outlet in self._outlets:
             outlet.stop()
@@ -139,6 +146,7 @@ class LiveService:
             outlet.join(max(end - time.monotonic(), 0.1))
         for camera in self.cameras.values():
             camera.source.close(patience=max(min(end - time.monotonic(), 0.3), 0.02))
+        self._lock.release()
 
     def __enter__(self) -> LiveService:
         self.start()
@@ -283,13 +291,14 @@ class LiveService:
             while not self._stop.wait(self.settings.checkpoint.every_seconds):
                 self._save_checkpoint()
 
-    def _save_checkpoint(self) -> None:
+    def _save_checkpoint(self, *, final: bool = False) -> None:
         settings = self.settings.checkpoint
         if settings is None:
             return
         try:
             cameras = tuple(self.cameras.values())
-            save_checkpoint(self._checkpoint, cameras, self.events, keep_appearance=settings.keep_appearance)
+            keep = settings.keep_appearance
+            save_checkpoint(self._checkpoint, cameras, self.events, keep_appearance=keep, final=final)
         except ReacquireError as error:
             if not self._checkpoint_failed:
                 log.warning("checkpoint: %s; tried again, tracking goes on", error)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
 from tracker.association.recipe import Recipe
 from tracker.config import (
@@ -28,8 +28,26 @@ from tracker.redact import redact
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Fraction, Fraction]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=200)]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^\w[\w .-]*$")]
 Classes = tuple[str, ...] | None
+
+
+def _as_text(value: Any) -> Any:
+    """A number that stands where a text should: `name: 12`, `source: 0`."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _is_a_name(value: str) -> str:
+    if re.fullmatch(r"\w[\w .-]*", value) is None:
+        raise ValueError("a name has letters, digits, spaces, dots and hyphens, and begins with a letter or digit")
+    return value
+
+
+def _list(value: Any) -> Any:
+    """A key with nothing behind it is an empty list: its items may all have been commented out."""
+    return () if value is None else value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=64), BeforeValidator(_as_text), AfterValidator(_is_a_name)]
 NETWORK = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 
 
@@ -65,7 +83,9 @@ class CameraSettings(Settings):
     """One camera. `defaults` of the file are laid under each."""
 
     name: Name
-    source: SecretStr = Field(description="rtsp://, http://, a webcam's number, or a file that is played in real time")
+    source: Annotated[SecretStr, BeforeValidator(_as_text)] = Field(
+        description="rtsp://, http://, a webcam's number or device, or a file that is played in real time"
+    )
     transport: Literal["tcp", "udp"] = Field("tcp", description="of RTSP")
     loop: bool = Field(True, description="a file begins again at its end")
     tracker: Recipe
@@ -74,19 +94,14 @@ class CameraSettings(Settings):
         None, description="pictures a second at most; all that come when absent"
     )
     region: Polygon | None = Field(None, description="only objects that stand in it are tracked")
-    zones: tuple[Zone, ...] = ()
-    lines: tuple[Line, ...] = ()
+    zones: Annotated[tuple[Zone, ...], BeforeValidator(_list)] = ()
+    lines: Annotated[tuple[Line, ...], BeforeValidator(_list)] = ()
     frozen_seconds: float = Field(20, ge=0, description="a picture that stands still so long is a loss; 0: never")
     open_seconds: float = Field(10, gt=0, le=120, description="time-out of connecting")
     read_seconds: float = Field(10, gt=0, le=120, description="time-out of the next picture")
     first_pause: float = Field(0.5, gt=0, le=60, description="seconds before the first new attempt; then doubled")
     longest_pause: float = Field(30, gt=0, le=3600, description="what that pause may grow to")
     record: RecordSettings | None = None
-
-    @field_validator("source", mode="before")
-    @classmethod
-    def _as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     @field_validator("source")
     @classmethod
@@ -170,7 +185,9 @@ class LiveSettings(Settings):
         "auto", description="pictures through the networks at a time"
     )
     deadline_ms: float = Field(20, ge=0, le=1000, description="what a batch waits for the pictures of other cameras")
-    folder: Path = Field(Path("runs/live"), description="where everything is written")
+    folder: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
+        Path("runs/live"), description="where everything is written"
+    )
     events: EventsFileSettings | None = EventsFileSettings()
     webhook: WebhookSettings | None = None
     mqtt: MqttSettings | None = None
@@ -261,13 +278,21 @@ def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: 
         load_settings(Recipe, found)  # so that an error in it names its own file
         whole["tracker"] = read_yaml(found)
     source = whole.get("source")
-    if isinstance(source, str) and "://" not in source and not Path(source).exists():
-        beside = path.parent / source
-        if not source.isdigit() and beside.is_file():
-            whole["source"] = str(beside)
-        elif not source.isdigit():
-            raise ConfigError(f"{path}: cameras.{index}.source: {source}: no such file, and not an address")
+    if isinstance(source, str) and source.strip() and "://" not in source and not source.isdigit():
+        whole["source"] = str(_found(source, path, f"{path}: cameras.{index}.source: {source}"))
     return whole
+
+
+def _found(source: str, path: Path, where: str) -> Path:
+    """A video, or a webcam's device; looked for here, and beside the cameras' file."""
+    for candidate in (Path(source).expanduser(), path.parent / source):
+        if candidate.is_dir():
+            raise ConfigError(f"{where}: a folder, not a video")
+        if candidate.exists():
+            return candidate
+    if source.startswith("/dev/"):  # a webcam that is not plugged in yet
+        return Path(source)
+    raise ConfigError(f"{where}: no such file, and not an address, which begins with rtsp:// or http://")
 
 
 def _with_environment(value: Any, environment: Mapping[str, str], where: str) -> Any:

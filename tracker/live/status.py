@@ -54,7 +54,7 @@ class CameraStatus:
         tracks: objects in view now.
         counts: distinct ids so far, by class.
         recording: what recording does, in words ("on", "stopped: the disk is full"); None where it is off.
-        lines: crossings so far: by line, direction ("a_to_b", "b_to_a") and class.
+        lines: crossings so far of each line: by direction ("a_to_b", "b_to_a") and class.
         zones: objects in each zone now, by class.
     """
 

@@ -123,11 +123,11 @@ def sampled(frame: VideoFrame) -> NDArray[np.uint8]:
 
 
 class Webcam(LiveSource):
-    """A camera of this machine, by its number."""
+    """A camera of this machine, by its number, or its device (`/dev/v4l/by-id/…` stays when others are plugged in)."""
 
     kind = "webcam"
 
-    def __init__(self, number: int, *, name: str | None = None, **options: object) -> None:
+    def __init__(self, number: int | str, *, name: str | None = None, **options: object) -> None:
         self._number = number
         super().__init__(name or f"webcam {number}", **options)  # type: ignore[arg-type]
 

@@ -137,6 +137,25 @@ def test_many_tracks_are_the_same_as_each_alone():
     assert len(together) > 20
 
 
+def test_a_change_leaves_alone_what_is_in_both():
+    stays, goes = Zone(name="stays", polygon=SQUARE, dwell=1.0), Zone(name="goes", polygon=SQUARE)
+    line = Line(name="l", points=((0.45, 0), (0.45, 1)))
+    before = Geometry((goes, stays), (line,), NAMES)
+    assert len(walk(before, [{1: (0.42, 0.6), 2: (0.9, 0.9)}] * 5)) == 2
+    after = Geometry(
+        (stays, Zone(name="new", polygon=SQUARE)), (Line(name="m", points=((0.8, 0), (0.8, 1))), line), NAMES
+    )
+    after.take_over(before)
+    steps = [{1: (0.42, 0.6), 2: (0.9, 0.9)}, {1: (0.5, 0.6), 2: (0.7, 0.9)}, *[{1: (0.5, 0.6)}] * 10]
+    happened = [(kind, track, data.get("zone") or data["line"]) for _, kind, track, data in walk(after, steps)]
+    assert sorted(happened) == [
+        ("line_crossed", 1, "l"),
+        ("line_crossed", 2, "m"),
+        ("zone_dwell", 1, "stays"),
+        ("zone_entered", 1, "new"),
+    ]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_nothing_to_watch_costs_nothing(count):
     assert walk(Geometry((), (), NAMES), [dict.fromkeys(range(1, 1 + count), (0.5, 0.5))] * 2) == []

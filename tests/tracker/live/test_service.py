@@ -1,6 +1,7 @@
 """The service with a detector that costs nothing: fairness, events, checkpoints, recordings, tables."""
 
 import logging
+import os
 import time
 
 import av
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from servers import until
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, ReacquireError
 from tracker.live.cameras_file import save_geometry
 from tracker.live.recording import Recorder, pixelated
 from tracker.live.service import LiveService
@@ -132,8 +133,11 @@ def test_zones_and_lines_are_told_and_changed_at_once(make, film, tmp_path):
         until(lambda: wanted <= set(kinds(service)), 10, "all kinds of events")
         status = service.cameras["c0"].status()
         crossed = [e for e in service.recent_events(1000) if e.kind == "line_crossed"]
+        service.set_geometry("c0", [zone], [])
+        assert service.cameras["c0"].status().lines == {}  # a line that is gone is shown no more
+        service.set_geometry("c0", [zone], [line])
     assert {e.data["direction"] for e in crossed[:2]} == {"a_to_b", "b_to_a"}
-    assert sum(n["person"] for n in status.lines["middle"].values()) >= 1
+    assert sum(n.get("person", 0) for n in status.lines["middle"].values()) >= 1
     assert status.counts == {"person": 1}
     assert status.zones["right"] in ({}, {"person": 1})
     assert "# the only one" in path.read_text()
@@ -164,6 +168,59 @@ def test_ids_are_never_given_twice_even_after_long(make):
     with make({}, checkpoint={"valid_seconds": 0}) as service:
         shot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
     assert shot.tracks.id.tolist() == [2]
+
+
+def test_nor_after_a_crash_between_two_checkpoints(make, tmp_path):
+    """What was given since the last one is not known: so many are passed over."""
+    settings = {"checkpoint": {"every_seconds": 3600, "valid_seconds": 0}}
+    with make({}, **settings) as service:
+        until(lambda: service.cameras["c0"].status().counts, 5, "a track")
+        service._save_checkpoint()
+        crashed = (tmp_path / "out/checkpoint.npz").read_bytes()
+    (tmp_path / "out/checkpoint.npz").write_bytes(crashed)
+    with make({}, **settings) as service:
+        shot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
+        assert service.recent_events(1)[0].number > 1000
+    assert shot.tracks.id.tolist() == [102]
+
+
+def test_two_services_never_share_a_folder(make, tmp_path):
+    with make({}), pytest.raises(ReacquireError, match="another `reacquire live` writes there"):
+        make({}).start()
+    with make({}):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReacquireError, match="cannot be written"):
+        make({}, folder=tmp_path / "file/out").start()
+
+
+def test_a_clock_that_is_set_changes_what_is_told_and_nothing_else(make, tmp_path, monkeypatch):
+    """As on a machine without a clock of its own, which asks the network some time after its start."""
+    early = time.time() - 1e8
+    began = time.monotonic()
+    shift = {"seconds": 0.0}
+    monkeypatch.setattr("time.time", lambda: early + time.monotonic() - began + shift["seconds"])
+    with make({"target_fps": 10, "record": {"min_free_gb": 0}}) as service:
+        camera = service.cameras["c0"]
+        until(lambda: camera.latest() and len(camera.latest().tracks), 5, "a track")
+        time.sleep(1)
+        shift["seconds"] = 1e8
+        time.sleep(1.5)
+        assert kinds(service) == ["entered"]
+        shift["seconds"] -= 3600  # and back, when another server is asked
+        time.sleep(1)
+        service.set_geometry("c0", [{"name": "all", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}], [])
+        until(lambda: "zone_entered" in kinds(service), 5, "told")
+        told = service.recent_events(1)[0]
+        seen = camera.identities(1)[0].last
+        ids = camera.latest().tracks.id.tolist()
+    now = early + time.monotonic() - began + shift["seconds"]
+    assert abs(told.time - now) < 5
+    assert abs(seen - now) < 5
+    assert ids == [1]
+    tables = [pq.read_table(path)["timestamp"].to_pylist() for path in (tmp_path / "out/tracks/c0").glob("*.parquet")]
+    assert max(map(max, tables)) - min(map(min, tables)) > 9e7
+    assert len(list((tmp_path / "out/recordings/c0").glob("*/*.mp4"))) == 3
 
 
 def test_a_damaged_checkpoint_is_put_aside(make, tmp_path, caplog):
@@ -235,6 +292,21 @@ def test_old_segments_make_room(tmp_path):
         recorder.handle(tracked(image, [], 1e9 + i))
     recorder.finish()
     assert 1 <= len(list((tmp_path / "recordings/c").glob("*/*.mp4"))) <= 2
+
+
+def test_old_segments_go_though_the_camera_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.live.recording.SWEEP_SECONDS", 0.1)
+    folder = tmp_path / "recordings/c/2020-01-01"
+    folder.mkdir(parents=True)
+    for name, age in (("old", 8), ("new", 6)):
+        path = folder / f"{name}.mp4"
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - age * 86400,) * 2)
+    recorder = Recorder(tmp_path, "c", RecordSettings(keep_days=7), frozenset({0}))
+    recorder.start()
+    until(lambda: [path.name for path in folder.iterdir()] == ["new.mp4"], 5, "the old one is deleted")
+    recorder.stop()
+    recorder.join(5)
 
 
 def test_blurred_people_cannot_be_made_out(tmp_path):

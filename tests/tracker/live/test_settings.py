@@ -4,8 +4,10 @@ import pytest
 import yaml
 
 from tracker.errors import ConfigError
+from tracker.live.camera import open_camera
 from tracker.live.cameras_file import BACKUPS, save_geometry, with_items
 from tracker.live.settings import load_live_settings, single_source
+from tracker.sources.stream import Webcam
 
 CAMERA = {"name": "gate", "source": "rtsp://admin:s3cret@10.0.0.2/ch1"}
 
@@ -61,6 +63,11 @@ def test_the_environment_fills_in(tmp_path):
         ({"zones": [{"name": "z", "polygon": [[0, 0], [1, 1]]}]}, r"cameras\.0\.zones\.0\.polygon: .*at least 3"),
         ({"zones": [{"name": "z", "polygon": [[0, 0], [100, 0], [1, 1]]}]}, r"zones\.0\.polygon\.1\.0: .*less than"),
         ({"lines": [{"name": "l", "points": [[0, 0], [1, 1]]}] * 2}, r"the line 'l' is there twice"),
+        ({"name": "a/b"}, r"cameras\.0\.name: a name has letters, digits, spaces, dots and hyphens"),
+        ({"source": "10.0.0.2:554/s3cret@x"}, r"cameras\.0\.source: .*begins with rtsp:// or http://"),
+        ({"source": "/"}, r"cameras\.0\.source: /: a folder, not a video"),
+        ({"record": True}, r"cameras\.0\.record: expected keys and values, got True$"),
+        ({"classes": "person"}, r"cameras\.0\.classes: expected a list, got 'person'$"),
         ({"record": {"blurr": True}}, r"cameras\.0\.record\.blurr: unknown key; did you mean 'blur'"),
     ],
 )
@@ -76,7 +83,8 @@ def test_mistakes_are_named_and_passwords_are_not(tmp_path, change, message):
     [
         ({"cameras": []}, "cameras: .*at least 1"),
         ({"cameras": [CAMERA, CAMERA]}, "the camera 'gate' is there twice"),
-        ({"cameras": {"gate": CAMERA}}, "cameras"),
+        ({"cameras": {"gate": CAMERA}}, "cameras: expected a list$"),
+        ({"web": {"token": 12345}, "cameras": [CAMERA]}, r"web\.token: expected a valid string$"),
         ({"camera": [CAMERA]}, "camera: unknown key; did you mean 'cameras'"),
         ({"cameras": [CAMERA], "defaults": 3}, "defaults: expected keys of a camera"),
         ({"cameras": [CAMERA], "mqtt": {"host": "h", "topic": "a/#"}}, "mqtt.topic"),
@@ -88,6 +96,18 @@ def test_mistakes_of_the_whole_file(tmp_path, content, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load(tmp_path, content)
     assert "s3cret" not in str(caught.value)
+
+
+def test_what_is_easily_written_otherwise_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "film.mp4").write_bytes(b"x")
+    (tmp_path / "cameras").mkdir()
+    text = "cameras:\n- {name: 12, source: ~/film.mp4, zones: , lines: }\n- {name: desk, source: /dev/video7}\n"
+    settings = load(tmp_path / "cameras", text + "folder: ~/out\n")
+    assert settings.folder == tmp_path / "out"
+    assert [camera.name for camera in settings.cameras] == ["12", "desk"]
+    assert settings.cameras[0].source.get_secret_value() == str(tmp_path / "film.mp4")
+    assert isinstance(open_camera(settings.cameras[1], 0.0, lambda: None), Webcam)
 
 
 def test_one_source_needs_no_file(clip):

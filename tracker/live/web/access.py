@@ -62,6 +62,10 @@ class Access:
         name = request.cookies.get(COOKIE)
         return name is not None and self.sessions.holds(name)
 
+    def still(self, request: Request) -> bool:
+        """Whether who was let in may go on: a token stays, a login ends."""
+        return not self._settings.locked or _bearer(request) is not None or self.logged_in(request)
+
     async def log_in(self, request: Request) -> tuple[int, float, str | None]:
         """Try the form's password, or token: status, seconds to wait, and the new session's name."""
         address = _address(request)

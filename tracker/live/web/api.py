@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -230,17 +231,23 @@ async def event_stream(
     """Server-sent events: `event` as they happen (those after a number first), `status` once a second."""
     resumed = request.headers.get("last-event-id", "")
     start = int(resumed) if resumed.isascii() and resumed.isdigit() and len(resumed) < 19 else after
-    return Stream(server_sent(shared.feed.listen(start, camera)), "text/event-stream", shared.listening)
+    news = server_sent(shared.feed.listen(start, camera))
+    return Stream(news, "text/event-stream", shared.listening, partial(shared.access.still, request))
 
 
 @router.get("/api/stream", tags=["pictures"], response_class=Response, responses=FULL | MJPEG)
-async def stream(shared: Shared, size: Size = Size.GRID) -> Response:
+async def stream(request: Request, shared: Shared, size: Size = Size.GRID) -> Response:
     """Pictures of all cameras over one connection, each part with `X-Camera`: browsers allow only six connections."""
-    return Stream(multipart(shared.gallery.watch(list(shared.view.cameras), size)), MULTIPART, shared.watching)
+    return _moving(list(shared.view.cameras), size, request, shared)
 
 
 @router.get("/api/cameras/{name}/stream", tags=["pictures"], response_class=Response, responses=FULL | MISSING | MJPEG)
-async def camera_stream(shared: Shared, name: CameraName, size: Size = Size.LARGE) -> Response:
+async def camera_stream(request: Request, shared: Shared, name: CameraName, size: Size = Size.LARGE) -> Response:
     """Motion JPEG of one camera, as most home automation takes it."""
     shared.camera(name)
-    return Stream(multipart(shared.gallery.watch([name], size)), MULTIPART, shared.watching)
+    return _moving([name], size, request, shared)
+
+
+def _moving(names: list[str], size: Size, request: Request, shared: Shared) -> Response:
+    pictures = multipart(shared.gallery.watch(names, size))
+    return Stream(pictures, MULTIPART, shared.watching, partial(shared.access.still, request))

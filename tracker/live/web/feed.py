@@ -80,7 +80,10 @@ class Feed:
                 if self._status is not None and self._status is not status:
                     status = self._status
                     yield status
-                for where, news in list(self._events):
+                events = list(self._events)
+                if events and last > (events[-1][1].number or 0):
+                    last = 0  # it listened to a service that numbered otherwise: before a restart without a checkpoint
+                for where, news in events:
                     if news.number is not None and news.number > last:
                         last = news.number
                         if camera in (None, where):

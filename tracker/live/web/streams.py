@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from urllib.parse import quote
 
@@ -34,12 +34,15 @@ class Stream(Response):
         content: its pieces; closed in any case.
         media_type: of it.
         places: one is taken while it lasts; without a free one the answer is 503.
+        allowed: whether the reader may go on; asked before each piece, since a login ends.
     """
 
-    def __init__(self, content: AsyncGenerator[bytes], media_type: str, places: Places) -> None:
+    def __init__(
+        self, content: AsyncGenerator[bytes], media_type: str, places: Places, allowed: Callable[[], bool]
+    ) -> None:
         super().__init__(media_type=media_type, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._content, self._places = content, places
+        self._content, self._places, self._allowed = content, places, allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._places.taken >= self._places.most:
@@ -60,6 +63,8 @@ class Stream(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         async with aclosing(self._content):
             async for piece in self._content:
+                if not self._allowed():
+                    break
                 async with asyncio.timeout(PATIENCE):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

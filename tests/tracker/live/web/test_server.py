@@ -221,6 +221,33 @@ def test_events_come_as_they_happen_and_are_resumed(live, running):
     assert b"line_crossed" not in found
 
 
+def test_streams_end_with_the_login(live, running):
+    live.run()
+    page = running(live, token="a-token-of-more-than-twenty")
+    sessions = page._context.access.sessions
+    name = sessions.begin()
+    cookie = f"Host: localhost\r\nCookie: reacquire_session={name}\r\n".encode()
+    requests = [STREAM.replace(b"Host: localhost\r\n", cookie)]
+    requests.append(requests[0].replace(b"cameras/door", b"events"))
+    viewers = [connect(page, request) for request in requests]
+    for viewer in viewers:
+        assert b"200 OK" in viewer.recv(1000)
+    sessions.end(name)
+    wait_for(lambda: page._context.watching.taken == page._context.listening.taken == 0)
+    for viewer in viewers:
+        viewer.close()
+
+
+def test_who_listened_before_a_restart_without_a_checkpoint_hears_all(live, running):
+    """Events are numbered from 1 again; the browser asks for those after the last one that it saw."""
+    page = running(live)
+    sock = connect(page, b"GET /api/events/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: 500\r\n\r\n")
+    read_until(sock, b"event: status")
+    live.happen("entered", "door", 1)
+    assert b'"kind":"entered"' in read_until(sock, b'"entered"')
+    sock.close()
+
+
 def test_a_slow_viewer_slows_nobody(live, running, monkeypatch):
     """One who reads nothing: the tracking goes on at its pace, others see everything, and memory stays."""
     monkeypatch.setattr(streams, "PATIENCE", 1.0)

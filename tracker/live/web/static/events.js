@@ -56,7 +56,7 @@ export function showOnly(name) {
 }
 
 export function add(event, quiet = false) {
-  if (events.some((other) => other.number === event.number)) return;
+  if (events.some((other) => other.number === event.number && other.time === event.time)) return;
   events.unshift(event);
   events.length = Math.min(events.length, MOST * 3);
   if (!wanted(event)) return;
