@@ -74,8 +74,8 @@ def live(
     server = None
     with interruptible(service.ask_to_stop):
         try:
-            service.start()
             server = _serve_page(service, settings) if page else None
+            service.start()
             service.wait(seconds)
         finally:
             if server is not None:

@@ -28,7 +28,7 @@ from tracker.sinks.base import writing
 from tracker.types import Detections
 
 log = logging.getLogger("reacquire.live")
-FORMAT = 2
+FORMAT = 1
 MOMENT = 0.3
 """Seconds that a pause counts as where looks are not known."""
 REJOIN_OVERLAP = 0.3
@@ -93,7 +93,7 @@ def restore_checkpoint(path: Path, cameras: Sequence[Camera], events: EventLog, 
             arrays = {name: file[name] for name in file.files if name != "about"}
         if about["format"] != FORMAT:
             raise DataError(f"of another version ({about['format']})")
-        passed_over = 0 if about["final"] else 1
+        passed_over = 0 if about.get("final") else 1
         events.continue_at(about["next_event"] + passed_over * UNSAVED_EVENTS)
         age = time.time() - about["time"]
         fresh = 0 <= age <= settings.valid_seconds

@@ -90,8 +90,8 @@ class LiveService:
         self.scheduler = Scheduler(
             every, self._perception, batch=batch_size(settings.batch, self.device), deadline=settings.deadline_ms / 1000
         )
-        self._stop = threading.Event()
-        self._checkpoint_failed = False
+        self._stop, self._ready = threading.Event(), threading.Event()
+        self._checkpoint_failed = self._taken_up = False
         self._threads = [
             threading.Thread(target=self._serve, name="networks", daemon=True),
             threading.Thread(target=self._keep_checkpoints, name="checkpoint", daemon=True),
@@ -102,23 +102,23 @@ class LiveService:
         self.failure: str | None = None
 
     def start(self) -> None:
-        """Take up the last state, and begin.
+        """Take up the last state, and begin; returns when all is compiled and cameras are read, or it was told to stop.
 
         Raises:
             ReacquireError: another service writes into the folder, or nobody can.
         """
         self._lock.take()
-        self._warm_up()
         if self.settings.checkpoint is not None:
             cameras = tuple(self.cameras.values())
             said = restore_checkpoint(self._checkpoint, cameras, self.events, self.settings.checkpoint)
             log.info("checkpoint: %s", said)
+        self._taken_up = True
         for outlet in self._outlets:
             outlet.start()
         for thread in self._threads:
             thread.start()
-        for camera in self.cameras.values():
-            camera.source.start()
+        while not (self._ready.wait(0.1) or self._stop.is_set()):
+            pass
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the service stops; whether it did."""
@@ -277,9 +277,14 @@ class LiveService:
 
     def _serve(self) -> None:
         try:
-            self.scheduler.run()
-        except Exception as error:  # noqa: BLE001  # of a network, after many failures: whoever supervises starts anew
-            self.failure = redact(f"the networks failed again and again: {error}")
+            self._warm_up()
+            if not self._stop.is_set():
+                for camera in self.cameras.values():
+                    camera.source.start()
+                self._ready.set()
+                self.scheduler.run()
+        except Exception as error:  # noqa: BLE001  # of a network, at the start or after many failures: whoever supervises starts anew
+            self.failure = redact(f"the networks failed: {error}")
             self._stop.set()
 
     @property
@@ -293,7 +298,7 @@ class LiveService:
 
     def _save_checkpoint(self, *, final: bool = False) -> None:
         settings = self.settings.checkpoint
-        if settings is None:
+        if settings is None or not self._taken_up:  # else what is there would be lost
             return
         try:
             cameras = tuple(self.cameras.values())

@@ -1,10 +1,15 @@
 """`reacquire live` from outside: stops at once, starts again with the same ids, and keeps passwords to itself."""
 
+import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -58,10 +63,35 @@ def silent_camera():
         yield server.getsockname()[1]
 
 
-def start(path, tmp_path, number):
+def start(path, tmp_path, number, **environment):
+    """The command with the page on, and the page's port."""
     log = (tmp_path / f"log{number}").open("w+")
-    process = subprocess.Popen([*COMMAND, str(path), "--no-page"], stderr=log, stdout=log)
-    return process, log
+    process = subprocess.Popen(
+        [*COMMAND, str(path), "--port", "0"], stderr=log, stdout=log, env=os.environ | environment
+    )
+    said = until(
+        lambda: re.search(r"page is at http://127.0.0.1:(\d+)", Path(log.name).read_text()), 120, "the page is on"
+    )
+    return process, log, int(said[1])
+
+
+def watch(port):
+    """Two who watch the pictures, of whom one reads nothing, and one who hears events."""
+    viewers = []
+    for path in ("cameras/gate/stream", "stream", "events/stream"):
+        viewer = socket.create_connection(("127.0.0.1", port), 10)
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        viewer.sendall(f"GET /api/{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        viewers.append(viewer)
+    for viewer in (viewers[0], viewers[2]):
+        threading.Thread(target=drain, args=(viewer,), daemon=True).start()
+    return viewers
+
+
+def drain(viewer):
+    with suppress(OSError):
+        while viewer.recv(65536):
+            pass
 
 
 def stop(process, log):
@@ -88,15 +118,17 @@ def test_sigterm_stops_at_once_and_a_restart_keeps_the_ids(clip, tmp_path, silen
         ]
         path = write(tmp_path / "cameras.yaml", {"cameras": cameras, "folder": str(tmp_path / "out")})
         tables = tmp_path / "out/tracks/gate"
-        process, log = start(path, tmp_path, 1)
+        process, log, port = start(path, tmp_path, 1)
         until(lambda: list(tables.glob("*.parts/*.parquet")) or process.poll() is not None, 240, "it tracks")
+        viewers = watch(port)
         time.sleep(2)
         camera.tell("freeze")  # nobody moves while it is away
         time.sleep(3)
         text = stop(process, log)
         stopped = time.time()
 
-        process, log = start(path, tmp_path, 2)
+        assert viewers[1].recv(100).startswith(b"HTTP/1.1 200")
+        process, log, _ = start(path, tmp_path, 2)
         until(lambda: list(tables.glob("*.parts/*.parquet")) or process.poll() is not None, 60, "it tracks again")
         text += stop(process, log)
     assert "s3cret" not in text
@@ -111,6 +143,15 @@ def test_sigterm_stops_at_once_and_a_restart_keeps_the_ids(clip, tmp_path, silen
     assert len(pairs) >= 4
     assert all(i == j for i, j in pairs)
     assert min(set(after["id"]) - set(before["id"]), default=10**9) > max(before["id"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_sigterm_stops_at_once_while_everything_is_compiled(clip, tmp_path):
+    content = {"cameras": [{"name": "gate", "source": str(clip)}], "folder": str(tmp_path / "out")}
+    path = write(tmp_path / "cameras.yaml", content)
+    process, log, _ = start(path, tmp_path, 1, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    assert "stopped" in stop(process, log)
 
 
 def last_boxes(table):
