@@ -1,7 +1,10 @@
 """The page in a real browser: pictures move, a login is asked for, zones and lines are drawn, crossings are counted."""
 
 import os
+import re
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,16 @@ def test_login_draw_a_zone_and_a_line_and_see_a_crossing_counted(make_live, runn
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url("**/login")
     live.stop()
+
+
+def test_what_was_on_another_day_is_shown_with_the_day(live, running, open_page):
+    live.happen("camera_lost", "yard", reason="long ago")
+    live.events[-1] = replace(live.events[-1], time=time.time() - 3 * 86400)
+    live.happen("camera_back", "yard")
+    page = open_page(running(live).url)
+    old, new = (page.locator(f"#events-list .{kind} time").inner_text() for kind in ("camera_lost", "camera_back"))
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", new)
+    assert re.fullmatch(r"\w+ \w+, \d\d:\d\d:\d\d", old)
 
 
 def test_a_zone_is_moved_changed_and_deleted(live, running, open_page):

@@ -79,7 +79,9 @@ export class CameraView {
   crossings(lines) {
     this.lines.parentElement.hidden = lines.length === 0;
     const side = { a_to_b: "A → B", b_to_a: "B → A" };
-    const words = lines.map((one) => `${one.line}, ${side[one.direction] ?? one.direction}: ${listed(one.counts) || "nobody"}`);
+    const ways = {};
+    lines.forEach((one) => (ways[one.line] ??= []).push(`${side[one.direction] ?? one.direction} ${listed(one.counts) || "nobody"}`));
+    const words = Object.entries(ways).map(([line, both]) => `${line}: ${both.join(" · ")}`);
     if (words.join("\n") !== this.linesShown) {
       this.linesShown = words.join("\n");
       this.lines.replaceChildren(...words.map((text) => h("li", {}, text)));

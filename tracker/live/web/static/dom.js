@@ -20,7 +20,14 @@ export function setText(element, text) {
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
-export const clock = (seconds) => CLOCK.format(new Date(seconds * 1000));
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+// The time of day, in the zone of who looks; with the day where it is not today's.
+export function clock(seconds, now = new Date()) {
+  const moment = new Date(seconds * 1000);
+  const today = moment.toDateString() === now.toDateString();
+  return today ? CLOCK.format(moment) : `${DAY.format(moment)}, ${CLOCK.format(moment)}`;
+}
 
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));

@@ -78,7 +78,7 @@ export class GridView {
     this.stop?.();
     this.cards = new Map(cameras.map((camera) => [camera.name, this.cards.get(camera.name) ?? new Card(camera.name)]));
     this.grid.replaceChildren(...[...this.cards.values()].map((card) => card.element));
-    this.grid.dataset.number = Math.min(cameras.length, 4);
+    this.grid.dataset.number = cameras.length;
     this.stop = cameras.length ? watch("/api/stream?size=grid", (name, jpeg) => this.cards.get(name)?.screen.show(jpeg)) : null;
   }
 

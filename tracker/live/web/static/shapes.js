@@ -8,6 +8,7 @@ export function drawShapes(overlay, [width, height], { shapes, selected, draft, 
   overlay.setAttribute("viewBox", `0 0 ${width} ${height}`);
   const scale = ([x, y]) => [x * width, y * height];
   const parts = shapes.flatMap((shape, index) => one(shape, index, scale, editing, index === selected, inside));
+  parts.filter((part) => part.classList.contains("title")).forEach((part) => keepWithin(part, width, height));
   overlay.replaceChildren(...parts, ...drafted(draft, cursor, scale));
   if (focused?.corner !== undefined) {
     overlay.querySelector(`[data-shape="${focused.shape}"][data-corner="${focused.corner}"]`)?.focus({ preventScroll: true });
@@ -23,6 +24,13 @@ function one(shape, index, scale, editing, selected, inside) {
   const body = s(zone ? "polygon" : "polyline", { points: path(points), class: `shape ${shape.kind}${selected ? " selected" : ""}`, ...common });
   const parts = zone ? [body, title(inside[shape.name] ? `${shape.name} · ${inside[shape.name]}` : shape.name, centre(points), index)] : [s("polyline", { points: path(points), class: "halo", ...common }), body, ...sides(shape, points, index)];
   return editing ? [...parts, ...handles(shape, points, index, selected)] : parts;
+}
+
+// A name at the picture's edge is shown whole.
+function keepWithin(part, width, height) {
+  const half = part.textContent.length * 4.5 + 4;
+  part.setAttribute("x", Math.max(half, Math.min(Number(part.getAttribute("x")), width - half)));
+  part.setAttribute("y", Math.max(10, Math.min(Number(part.getAttribute("y")), height - 10)));
 }
 
 function title(text, [x, y], index, more = "") {
