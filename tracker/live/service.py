@@ -91,7 +91,8 @@ class LiveService:
             every, self._perception, batch=batch_size(settings.batch, self.device), deadline=settings.deadline_ms / 1000
         )
         self._stop, self._ready = threading.Event(), threading.Event()
-        self._checkpoint_failed = self._taken_up = False
+        self._checkpoint_trouble: str | None = None
+        self._taken_up = False
         self._threads = [
             threading.Thread(target=self._serve, name="networks", daemon=True),
             threading.Thread(target=self._keep_checkpoints, name="checkpoint", daemon=True),
@@ -168,11 +169,8 @@ class LiveService:
             batch=self.scheduler.batch_mean,
             gpu_memory=self._gpu_memory(),
             version=__version__,
+            troubles=self._troubles(),
         )
-
-    def troubles(self) -> dict[str, str]:
-        """What is wrong with outlets now, by name."""
-        return {outlet.name: outlet.trouble for outlet in self._outlets if outlet.trouble is not None}
 
     def recent_events(self, limit: int, camera: str | None = None, after: int = 0) -> list[Event]:
         """The last events with a number above `after`, oldest first."""
@@ -305,11 +303,17 @@ class LiveService:
             keep = settings.keep_appearance
             save_checkpoint(self._checkpoint, cameras, self.events, keep_appearance=keep, final=final)
         except ReacquireError as error:
-            if not self._checkpoint_failed:
+            if self._checkpoint_trouble is None:
                 log.warning("checkpoint: %s; tried again, tracking goes on", error)
-            self._checkpoint_failed = True
+            self._checkpoint_trouble = str(error)
         else:
-            self._checkpoint_failed = False
+            self._checkpoint_trouble = None
+
+    def _troubles(self) -> dict[str, str]:
+        """What is wrong with where results go, by name."""
+        found = {outlet.name: outlet.trouble for outlet in self._outlets}
+        found["checkpoint"] = self._checkpoint_trouble
+        return {name: trouble for name, trouble in found.items() if trouble is not None}
 
     def _gpu_memory(self) -> int | None:
         if not self.device.startswith("cuda"):

@@ -143,6 +143,7 @@ class ServiceStatus:
         batch: mean pictures a batch.
         gpu_memory: bytes of GPU memory in use; None without a GPU.
         version: of Reacquire.
+        troubles: what cannot be written or sent now, and why, in words: "webhook", "tracks", "record CAMERA", ….
     """
 
     started: float
@@ -151,6 +152,7 @@ class ServiceStatus:
     batch: float
     gpu_memory: int | None
     version: str
+    troubles: Mapping[str, str] = field(default_factory=dict)
 
 
 Point = tuple[float, float]

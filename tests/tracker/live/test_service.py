@@ -342,6 +342,7 @@ def test_a_full_disk_stops_recording_and_not_tracking(make, monkeypatch):
         until(lambda: camera.status().recording == "on" and camera.latest(), 5, "recording")
         free["bytes"] = 10**6
         until(lambda: "the disk is full" in camera.status().recording, 5, "it stops, and says why")
+        assert "the disk is full" in service.status().troubles["record c0"]
         number = camera.latest().number
         assert camera.wait(number + 5, 5)
         free["bytes"] = 10**12

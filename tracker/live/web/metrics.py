@@ -52,6 +52,10 @@ class Metrics(Collector):
         yield GaugeMetricFamily("reacquire_detector_batch_frames", "Mean frames a batch.", status.batch)
         if status.gpu_memory is not None:
             yield GaugeMetricFamily("reacquire_gpu_memory_bytes", "GPU memory in use.", status.gpu_memory)
+        troubles = GaugeMetricFamily("reacquire_trouble", "1 where results cannot be written or sent.", labels=["what"])
+        for what in status.troubles:
+            troubles.add_metric([what], 1)
+        yield troubles
         streams = GaugeMetricFamily("reacquire_page_streams", "Open streams of the page.", labels=["kind"])
         streams.add_metric(["pictures"], self._watching.taken)
         streams.add_metric(["events"], self._listening.taken)

@@ -172,6 +172,7 @@ class StatusOut(Out):
     detector_fps: float
     batch: float
     gpu_memory: int | None = Field(description="bytes")
+    troubles: dict[str, str] = Field(description="what cannot be written or sent now, and why")
     cameras: list[CameraOut]
 
     @classmethod
@@ -186,6 +187,7 @@ class StatusOut(Out):
             detector_fps=round(status.detector_fps, 2),
             batch=round(status.batch, 2),
             gpu_memory=status.gpu_memory,
+            troubles={name: redact(why) for name, why in status.troubles.items()},
             cameras=[CameraOut.of(camera) for camera in list(view.cameras.values())],
         )
 

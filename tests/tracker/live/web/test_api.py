@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -38,7 +39,9 @@ def assert_problem(answer, status):
 
 def test_status_of_service_and_cameras(live, client):
     page = client(live)
+    live.service = replace(live.service, troubles={"webhook": "http://u:s3cret@h: refused"})
     found = page.get("/api/status").json()
+    assert found["troubles"] == {"webhook": "http://***@h: refused"}
     assert (found["version"], found["detector_fps"], found["gpu_memory"]) == ("0.0.test", 20.0, 123_456)
     door, yard = found["cameras"]
     assert (door["state"], door["fps_in"], door["dropped"], door["counts"]) == ("live", 10.0, 12, {"person": 17})
@@ -333,6 +336,7 @@ def test_health_notices_a_service_that_is_stuck_or_stalled(make_live, client, mo
 
 def test_metrics(live, client):
     page = client(live)
+    live.service = replace(live.service, troubles={"tracks": "the disk is full"})
     answer = page.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     samples = {}
@@ -348,6 +352,7 @@ def test_metrics(live, client):
     assert (samples["reacquire_camera_up", door], samples["reacquire_camera_up", ("camera", "yard")]) == (1, 0)
     assert samples["reacquire_camera_identities_total", door, ("class", "person")] == 17
     assert samples["reacquire_gpu_memory_bytes",] == 123_456
+    assert samples["reacquire_trouble", ("what", "tracks")] == 1
     crossed = ("class", "person"), ("direction", "a_to_b"), ("line", "kerb")
     assert samples["reacquire_line_crossings_total", door, *crossed] == 4
     assert samples["reacquire_zone_objects", door, ("class", "person"), ("zone", "garden")] == 2

@@ -88,6 +88,12 @@ def test_grid_moves_and_says_what_is_lost(make_live, running, open_page):
     live.happen("camera_lost", "yard", reason="connection refused")
     page.locator("#events-list").get_by_text("Camera lost: connection refused").wait_for()
     assert "yard: Camera lost" in page.locator("#announce").inner_text()
+    live.service = replace(live.service, overloaded=True)
+    page.get_by_text("This machine cannot keep up: every camera is tracked at fewer frames a second.").wait_for()
+    live.service = replace(live.service, overloaded=False, troubles={"webhook": "the server answers 500"})
+    page.get_by_text("webhook: the server answers 500").wait_for()
+    live.service = replace(live.service, troubles={})
+    page.wait_for_function("() => document.getElementById('banner').hidden")
     live.stop()
 
 

@@ -40,10 +40,12 @@ function show() {
 function service(now) {
   const live = now.cameras.filter((camera) => camera.state === "live").length;
   setText(byId("service"), `${live} of ${now.cameras.length} live · ${now.detector_fps.toFixed(1)} fps detected`);
+  const words = Object.entries(now.troubles).map(([what, why]) => `${what}: ${why}`);
+  if (now.overloaded) words.unshift("This machine cannot keep up: every camera is tracked at fewer frames a second.");
   const banner = byId("banner");
-  banner.hidden = !now.overloaded;
+  banner.hidden = words.length === 0;
   banner.classList.remove("bad");
-  setText(banner, now.overloaded ? "This machine cannot keep up: every camera is tracked at fewer frames a second." : "");
+  setText(banner, words.join("\n"));
 }
 
 function onStatus(now) {
