@@ -1,21 +1,28 @@
 """The service with a detector that costs nothing: fairness, events, checkpoints, recordings, tables."""
 
+import json
 import logging
 import os
 import time
+from datetime import UTC, datetime
 
 import av
 import cv2
 import numpy as np
+import paho.mqtt.client as mqtt
 import pyarrow.parquet as pq
 import pytest
-from servers import until
+from paho.mqtt.enums import CallbackAPIVersion
+from servers import broker, collector, free_port, serve, until
 
 from tracker.errors import ConfigError, ReacquireError
+from tracker.live.camera import Tracked
 from tracker.live.cameras_file import save_geometry
+from tracker.live.events import as_json
 from tracker.live.recording import Recorder, pixelated
 from tracker.live.service import LiveService
-from tracker.live.settings import LiveSettings, RecordSettings, load_live_settings
+from tracker.live.settings import LiveSettings, RecordSettings, TracksSettings, load_live_settings
+from tracker.live.store import TrackStore
 from tracker.sinks.parquet import ParquetSink
 from tracker.types import Detections, Frame, Tracks
 
@@ -274,8 +281,6 @@ def test_what_is_recorded_plays_and_is_limited(make, tmp_path):
 
 
 def tracked(image, boxes, at):
-    from tracker.live.camera import Tracked
-
     n = len(boxes)
     return Tracked(
         "c",
@@ -383,6 +388,62 @@ def test_parts_of_a_killed_process_are_joined_at_the_next_start(make, tmp_path, 
     with make({}):
         pass
     assert pq.read_table(folder / "2026-01-01T00Z.parquet").num_rows == 1
+
+
+def test_tables_are_of_an_hour_each_and_old_ones_go(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.live.store.SWEEP_SECONDS", 0.1)
+    now = time.time()
+    this_hour = now - now % 3600
+    store = TrackStore(tmp_path, TracksSettings(keep_days=7), {0: "person"})
+    for camera, days in (("c", 8), ("c", 6), ("gone", 8)):  # also of a camera that is no longer in the file
+        path = tmp_path / f"tracks/{camera}/{days} days.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+        os.utime(path, (now - days * 86400,) * 2)
+    store.start()
+    one = Tracks([1], [[0, 0, 1, 1]], [1], [0], [0], [1])
+    for at in (this_hour - 3600, this_hour - 0.1, this_hour, this_hour + 0.1):
+        store.put(Tracked("c", Frame(np.zeros((2, 2, 3), np.uint8), 0, at), Detections.empty(), one))
+    until(lambda: not (tmp_path / "tracks/gone/8 days.parquet").exists(), 5, "the old ones are deleted")
+    store.stop()
+    store.join(5)
+    assert (tmp_path / "tracks/c/6 days.parquet").exists()
+    assert not (tmp_path / "tracks/c/8 days.parquet").exists()
+    hours = sorted((tmp_path / "tracks/c").glob("20*.parquet"))
+    names = [datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%HZ") for at in (this_hour - 3600, this_hour)]
+    assert [path.stem for path in hours] == names
+    assert [pq.read_table(path)["timestamp"].to_pylist() for path in hours] == [
+        [this_hour - 3600, this_hour - 0.1],
+        [this_hour, this_hour + 0.1],
+    ]
+
+
+def test_what_happens_reaches_the_file_the_webhook_and_the_broker(make, tmp_path):
+    """The same events, in the same order; a camera's name may have letters of any kind."""
+    handler, port, heard = collector(), free_port(), []
+    with serve(handler) as server, broker(port):
+        outlets = {
+            "webhook": {"url": f"http://127.0.0.1:{server.server_port}/"},
+            "mqtt": {"host": "127.0.0.1", "port": port},
+        }
+        client = mqtt.Client(CallbackAPIVersion.VERSION2)
+        client.on_message = lambda _, __, message: heard.append((message.topic, json.loads(message.payload)))
+        client.connect("127.0.0.1", port)
+        client.subscribe("reacquire/+/+", qos=1)
+        client.loop_start()
+        line = {"name": "middle", "points": [[0.45, 1.0], [0.45, 0.0]]}
+        with make({"name": "Küche 東京", "target_fps": 25, "lines": [line]}, **outlets) as service:
+            until(lambda: kinds(service).count("line_crossed") >= 2, 20, "crossings")
+            until(lambda: not service.status().troubles, 5, "all is well")
+            time.sleep(1)
+        until(lambda: len(heard) == service.events.next_number - 1, 10, "all are heard")
+        client.loop_stop()
+    told = [as_json(event) for event in service.recent_events(1000)]
+    assert {event["kind"] for event in told} >= {"entered", "line_crossed"}
+    assert [json.loads(line) for line in (tmp_path / "out/events.jsonl").read_text().splitlines()] == told
+    assert [event for body in handler.bodies for event in body["events"]] == told
+    assert [event for _, event in heard] == told
+    assert heard[0][0] == "reacquire/Küche 東京/entered"
 
 
 def test_networks_that_always_fail_end_the_service(make, monkeypatch):
