@@ -198,6 +198,7 @@ class Minutes:
         self.memory, self.threads = 0.0, 0
         self.first = self._before = self._counts()
         self.cameras: list[dict[str, Any]] = []
+        self.gpu: int | None = None
         self.p50s: list[float] = []
         self.p95s: list[float] = []
 
@@ -210,7 +211,7 @@ class Minutes:
     def line(self) -> str:
         """How it is."""
         status, now = self._command.status(), self._counts()
-        self.cameras = status["cameras"]
+        self.cameras, self.gpu = status["cameras"], status["gpu_memory"]
         self.memory = self._command.process.memory_info().rss / 1e6
         self.threads = self._command.process.num_threads()
         self.p50s.append(max(c["latency_p50"] or 0.0 for c in self.cameras))
@@ -235,7 +236,8 @@ class Minutes:
         seconds, cpu, tracked, dropped = (a - b for a, b in zip(now, before, strict=True))
         live = sum(c["state"] == "live" for c in self.cameras)
         return (
-            f"memory {self.memory:5.0f} MB  threads {self.threads:3d}  live {live}/{len(self.cameras)}  "
+            f"memory {self.memory:5.0f} MB{'' if self.gpu is None else f', {self.gpu / 1e6:.0f} MB of the GPU'}  "
+            f"threads {self.threads:3d}  live {live}/{len(self.cameras)}  "
             f"tracked {tracked:6.0f}, {tracked / seconds:5.1f}/s  dropped {dropped:4.0f}  "
             f"reconnects {sum(c['reconnects'] for c in self.cameras):3d}  "
             f"CPU {1e3 * cpu / max(tracked, 1):4.0f} ms a picture, {cpu / seconds:4.2f} cores"
