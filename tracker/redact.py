@@ -8,7 +8,7 @@ MASK = "***"
 _SCHEME = r"[a-z][a-z0-9+.-]*://"
 _SECRET = (
     r"pass(?:word|wd|phrase)?|pwd|psw|token|secret|api_?key|key|auth|signature|sig|credentials?"
-    r"|user(?:name|id)?|usr|login"
+    r"|user(?:name|id)?|usr|login|loginuse|loginpas|jwt"
 )
 _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE), shown)
@@ -19,6 +19,8 @@ _RULES = tuple(
         (r"(%(?:25)*3a(?:%(?:25)*2f){2})[^\s&]*%(?:25)*40", rf"\1{MASK}%40"),
         # user=…&password=…, in a query or, as some cameras have it, in the path.
         (rf"((?:\b|_)(?:\w*[_-])?(?:{_SECRET})=)[^\s&#;\"']+", rf"\1{MASK}"),
+        # The same in one letter.
+        (r"([?&][up]=)[^\s&#;\"']+", rf"\1{MASK}"),
         (r"(authorization:\s*(?:\w+\s+)?)[^\s\"']+", rf"\1{MASK}"),
         # Without a scheme.
         (r"(?<![\w%*./])[^\s/:@\"'*]+:(?!//)[^\s@]+@(?=[\w\[])", f"{MASK}@"),

@@ -47,7 +47,9 @@ def live(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of everything written.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Read the file, say what is in it, and leave.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what is in the file and whether it is right, and leave.")
+    ] = False,
     seconds: Annotated[float | None, typer.Option(min=0.1, metavar="S", help="Stop by itself after so long.")] = None,
     hash_password: Annotated[
         bool,
@@ -62,12 +64,14 @@ def live(
     if not cameras:
         raise typer.BadParameter("which cameras? Give a file of cameras, or one camera's number or address.")
     settings, path = _settings(cameras, host, port, out)
+    from tracker.live.service import LiveService
+    from tracker.session import interruptible
+
     if check:
+        LiveService(settings, path)  # finds weights that are not there, and classes that they do not know
         _tell(settings)
         return
     _log_to_stderr(verbose)
-    from tracker.live.service import LiveService
-    from tracker.session import interruptible
 
     stderr.print("loading … (the first start compiles the tracker, for about a minute)", highlight=False)
     service = LiveService(settings, path)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
 
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
@@ -279,7 +280,8 @@ def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: 
         whole["tracker"] = read_yaml(found)
     source = whole.get("source")
     if isinstance(source, str) and source.strip() and "://" not in source and not source.isdigit():
-        whole["source"] = str(_found(source, path, f"{path}: cameras.{index}.source: {source}"))
+        where = source if path == Path() else f"{path}: cameras.{index}.source: {source}"
+        whole["source"] = str(_found(source, path, where))
     return whole
 
 
@@ -307,6 +309,8 @@ def _with_environment(value: Any, environment: Mapping[str, str], where: str) ->
     def known(match: re.Match[str]) -> str:
         if match[1] not in environment:
             raise ConfigError(f"{where}: ${{{match[1]}}} is not in the environment; set {match[1]}")
-        return environment[match[1]]
+        found = environment[match[1]]
+        of_user = "://" in value[: match.start()] and "@" in value[match.end() :]
+        return quote(found, safe="%") if of_user else found  # a password's / and @ would end the user, or the host
 
     return re.sub(r"\$\{(\w+)\}", known, value)

@@ -47,7 +47,7 @@ def test_check_says_what_is_in_a_file(root, monkeypatch):
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, content, message):
-    said = run(write(tmp_path / "cameras.yaml", content), "--no-page")
+    said = run(write(tmp_path / "cameras.yaml", content), "--check")
     assert said.returncode == 1
     assert message in said.stderr
     assert "s3cret" not in said.stderr

@@ -47,6 +47,11 @@ def test_the_environment_fills_in(tmp_path):
     assert "s3cret" not in settings.model_dump_json()
     with pytest.raises(ConfigError, match="GATE_PASSWORD"):
         load(tmp_path, {"cameras": [camera]})
+    for password, written in (("p@s/s:w#1", "p%40s%2Fs%3Aw%231"), ("p%40ss", "p%40ss")):
+        settings = load(tmp_path, {"cameras": [camera]}, GATE_PASSWORD=password)
+        assert settings.cameras[0].source.get_secret_value() == f"rtsp://admin:{written}@10.0.0.2/ch1"
+    settings = load(tmp_path, {"cameras": [camera | {"source": "${URL}"}]}, URL="rtsp://a:b@h/x?y=1")
+    assert settings.cameras[0].source.get_secret_value() == "rtsp://a:b@h/x?y=1"
 
 
 @pytest.mark.parametrize(
