@@ -212,7 +212,8 @@ class Minutes:
         """How it is."""
         status, now = self._command.status(), self._counts()
         self.cameras, self.gpu = status["cameras"], status["gpu_memory"]
-        self.memory = self._command.process.memory_info().rss / 1e6
+        used = self._command.process.memory_info()
+        self.memory = (used.rss - used.shared) / 1e6  # its own: what is mapped from files, the system may take back
         self.threads = self._command.process.num_threads()
         self.p50s.append(max(c["latency_p50"] or 0.0 for c in self.cameras))
         self.p95s.append(max(c["latency_p95"] or 0.0 for c in self.cameras))

