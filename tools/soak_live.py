@@ -43,8 +43,8 @@ SOURCES = ("file", "rtsp", "http")
 AWAY = 5.0
 """Seconds of an outage."""
 STOP_SECONDS = 3.0
-MORE_THREADS = 2
-"""The page's workers come and go."""
+MORE_THREADS = 10
+"""The page's workers come and go, and pools of libraries fill up: Arrow has eight for files."""
 
 
 def arguments() -> argparse.Namespace:
