@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import layout as at
-from tracker.association.explain import Record
 from tracker.association.lifecycle import step
 from tracker.association.program import compile_recipe
 from tracker.association.recipe import Recipe
@@ -21,6 +20,7 @@ from tracker.types import Detections, Tracks
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tracker.association.explain import Record
     from tracker.motion.camera import CameraMotion
 
 Float32 = NDArray[np.float32]
@@ -68,7 +68,7 @@ class Engine:
         self._ledger[[at.L_FIRST, at.L_NOW]] = np.nan
         self._ledger[at.L_NEXT_ID] = 1
         self._make_room(0, 0)
-        self._record = Record()
+        self._record = _new_record() if self._recording else None
         if self._camera is not None:
             self._camera.reset()
 
@@ -111,7 +111,8 @@ class Engine:
             if not fault:
                 break
             self._mend(fault, detections, embedding, now)
-        if pairs is not None:
+        if self._record is not None:
+            assert pairs is not None
             self._record.add(float(self._ledger[at.L_NOW]), pairs, self._table[: self._count], xyxy, score)
         return Tracks.from_rows(self._out[:shown].copy())
 
@@ -142,7 +143,7 @@ class Engine:
         Raises:
             DataError: the engine was not made with `record=True`.
         """
-        if not self._recording:
+        if self._record is None:
             raise DataError("nothing was recorded: make the engine with load_tracker(..., record=True)")
         return self._record.take(self.recipe)
 
@@ -230,6 +231,12 @@ class Engine:
         if len(detections) and self._count and before and dimension != before:
             raise DataError(f"embeddings have {dimension} dimensions, those before had {before}")
         return _ready(detections.embedding)
+
+
+def _new_record() -> Record:
+    from tracker.association.explain import Record  # and with it pyarrow, which costs as much as all the rest of us
+
+    return Record()
 
 
 def _seconds(timestamp: float) -> float:

@@ -89,10 +89,19 @@ def make_grid(boxes: Float64, questions: int) -> Grid:
 
 
 @compiled
+def held(grid: Grid) -> Grid:
+    """The grid with its arrays `borrowed`."""
+    return Grid(
+        borrowed(grid.boxes), borrowed(grid.member), borrowed(grid.first), grid.left, grid.top, grid.across, grid.down,
+        grid.columns, grid.rows, grid.widest, grid.tallest,
+    )  # fmt: skip
+
+
+@compiled
 def touching(grid: Grid, box: Box, found: Index) -> int:
     """The boxes that a box touches: how many, and which, in `found` (room for all)."""
-    boxes, member, first = borrowed(grid.boxes), borrowed(grid.member), borrowed(grid.first)
-    count = 0
+    grid = held(grid)
+    boxes, member, first, count = grid.boxes, grid.member, grid.first, 0
     if box[2] - box[0] == np.inf:
         for i in range(len(boxes)):
             found[i] = i

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tracker.association import costs
 from tracker.association import layout as at
 from tracker.association.appearance import hidden_shares, learn_look
-from tracker.association.grid import Grid, box_at, make_grid, touching
+from tracker.association.grid import Grid, box_at, held, make_grid, touching
 from tracker.association.pairing import associate, past_at
 from tracker.association.shift import follow_camera
 from tracker.compiled import borrowed, compiled
@@ -45,9 +45,9 @@ def predict(table: Float64, n: int, rules: Float64, elapsed: float, ledger: Floa
 
 
 @compiled
-def boost(table: Float64, n: int, rules: Float64, grid: Grid, score: Float64) -> None:
-    """Raise the score of what lies where a track is expected (BoostTrack's DLO; MVA 2024, section 3.1)."""
-    kind = int(rules[at.R_KIND])
+def boosted(table: Float64, n: int, rules: Float64, grid: Grid, score: Float64) -> Float64:
+    """Scores, raised where a track is expected (BoostTrack's DLO; MVA 2024, section 3.1)."""
+    kind, score = int(rules[at.R_KIND]), score.copy()
     found = np.empty(len(score), np.int64)
     for row in range(n):
         if table[row, at.STATE] == at.TENTATIVE:
@@ -55,6 +55,7 @@ def boost(table: Float64, n: int, rules: Float64, grid: Grid, score: Float64) ->
         box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
         for j in found[: touching(grid, box, found)]:
             score[j] = max(score[j], rules[at.R_BOOST] * costs.pair_iou(box, box_at(grid.boxes, j)))
+    return score
 
 
 @compiled
@@ -272,7 +273,7 @@ def bear(
 
 @compiled
 def report(
-    table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, score: Float32, start: float, now: float,
+    table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, score: Float64, start: float, now: float,
     include_lost: bool, out: Float64,
 ) -> int:  # fmt: skip
     """Write the tracks to show to `out`, by id; returns how many."""
@@ -350,13 +351,41 @@ def step(
     Returns:
         How it went, how many rows of `out` are to be shown, and the record, if there is to be one.
     """
-    ledger, table, looks, quality, out = (
-        borrowed(ledger), borrowed(table), borrowed(looks), borrowed(quality), borrowed(out),
-    )  # fmt: skip
-    stages, rules, class_id, embedding = borrowed(stages), borrowed(rules), borrowed(class_id), borrowed(embedding)
     fault = fault_of(ledger, len(table), looks.shape[2], xyxy32, score32, embedding, now)
     if fault != at.DONE:
         return fault, 0, None
+    xyxy, score = xyxy32.astype(np.float64), score32.astype(np.float64)
+    grid = make_grid(xyxy, int(ledger[at.L_TRACKS]))
+    shown, record = advance(
+        ledger,
+        table,
+        looks,
+        quality,
+        stages,
+        rules,
+        out,
+        score,
+        class_id,
+        embedding,
+        grid,
+        now,
+        include_lost,
+        recording,
+    )
+    return at.DONE, shown, record if recording else None
+
+
+@compiled
+def advance(
+    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stages: Float64, rules: Float64, out: Float64,
+    score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, include_lost: bool, recording: bool,
+) -> tuple[int, Float64]:  # fmt: skip
+    """A frame that can be taken; how many tracks to show, and the record."""
+    ledger, table, looks, quality = borrowed(ledger), borrowed(table), borrowed(looks), borrowed(quality)
+    stages, rules, out = borrowed(stages), borrowed(rules), borrowed(out)
+    score, class_id, embedding = borrowed(score), borrowed(class_id), borrowed(embedding)
+    grid = held(grid)
+    xyxy, given = grid.boxes, score
     first = math.isnan(ledger[at.L_NOW])
     if math.isnan(now):
         now = 0.0 if first else ledger[at.L_NOW] + rules[at.R_NOMINAL]
@@ -364,15 +393,13 @@ def step(
         ledger[at.L_FIRST] = ledger[at.L_NOW] = now
     start, before, n = ledger[at.L_FIRST], ledger[at.L_NOW], int(ledger[at.L_TRACKS])
     serial, next_id = int(ledger[at.L_BORN]), int(ledger[at.L_NEXT_ID])
-    xyxy, score = xyxy32.astype(np.float64), score32.astype(np.float64)
-    grid = make_grid(xyxy, n)
     hidden = np.zeros(len(xyxy))
     if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
         hidden = hidden_shares(grid)
     if now > before:
         predict(table, n, rules, now - before, ledger)
     if rules[at.R_BOOST] > 0:
-        boost(table, n, rules, grid, score)
+        score = boosted(table, n, rules, grid, score)
     matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, grid, now, recording)
     for e in range(len(record)):  # rows move when tracks die: serials do not
         record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
@@ -388,5 +415,4 @@ def step(
     n, serial = n + len(rows), serial + len(rows)
     ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
     ledger[at.L_TRACKS], ledger[at.L_BORN], ledger[at.L_NEXT_ID] = n, serial, next_id
-    shown = report(table, n, rules, matched, xyxy, score32, start, now, include_lost, out)
-    return at.DONE, shown, record if recording else None
+    return report(table, n, rules, matched, xyxy, given, start, now, include_lost, out), record
