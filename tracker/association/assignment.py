@@ -50,6 +50,8 @@ def solve(first: Index, column: Index, gain: Float64, columns: int) -> Index:
     """
     n = len(first) - 1
     chosen = np.full(n, -1, np.int64)
+    if _take_undisputed(first, column, columns, chosen):
+        return chosen
     root = _components(first, column, n, columns)
     # Rows of one component behind each other: counted, then placed.
     start = np.zeros(n + columns + 1, np.int64)
@@ -77,6 +79,21 @@ def solve(first: Index, column: Index, gain: Float64, columns: int) -> Index:
         elif size > 1:
             _solve_component(order[start[component] : start[component + 1]], first, column, gain, local, chosen)
     return chosen
+
+
+@compiled
+def _take_undisputed(first: Index, column: Index, columns: int, chosen: Index) -> bool:
+    """Choose the edges whose row and column have no other; whether that is all, as in most frames."""
+    wanted, all_ = np.zeros(columns, np.int64), True
+    for edge in range(first[-1]):
+        wanted[column[edge]] += 1
+    for row in range(len(first) - 1):
+        edges = first[row + 1] - first[row]
+        if edges == 1 and wanted[column[first[row]]] == 1:
+            chosen[row] = first[row]
+        elif edges > 0:
+            all_ = False
+    return all_
 
 
 @compiled

@@ -101,7 +101,9 @@ class Engine:
         embedding = self._embedding(detections) if self.uses_embedding else BLIND
         if self._camera is not None and image is not None:
             self._follow(self._camera, image, detections, now)
-        xyxy, score, class_id = _ready(detections.xyxy), _ready(detections.score), _ready(detections.class_id)
+        xyxy, score, class_id = detections.xyxy, detections.score, detections.class_id
+        if not (xyxy.flags.carray and score.flags.carray and class_id.flags.carray):
+            xyxy, score, class_id = _ready(xyxy), _ready(score), _ready(class_id)
         stages, rules = self._blind if detections.embedding is None else self._seeing
         while True:
             fault, shown, pairs = step(

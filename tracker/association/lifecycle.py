@@ -181,7 +181,7 @@ def find_dead(table: Float64, n: int, rules: Float64, matched: Index, now: float
             lost = lost or not dead[row]
     if not lost or rules[at.R_DUPLICATE] >= 1:
         return dead
-    seen = np.flatnonzero(matched >= 0)
+    seen = np.flatnonzero(matched[:n] >= 0)
     boxes = np.empty((len(seen), 4))
     for i in range(len(seen)):
         boxes[i] = kalman.corners(kind, table[seen[i], at.BELIEF : at.BELIEF + kalman.SIZE])
@@ -214,15 +214,15 @@ def keep(table: Float64, n: int, looks: Float32, quality: Float64, matched: Inde
 
 
 @compiled
-def newborns(rules: Float64, matched: Index, grid: Grid, score: Float64) -> Index:
-    """Rows of detections that nobody took and that begin a track."""
+def newborns(rules: Float64, matched: Index, n: int, grid: Grid, score: Float64) -> Index:
+    """Rows of detections that nobody took and that begin a track; they follow the others in `matched`."""
     count = len(score)
     free, taken = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
     for j in range(count):
         free[j] = score[j] >= rules[at.R_BIRTH_SCORE]
-    for j in matched:
-        if j >= 0:
-            free[j], taken[j] = False, True
+    for row in range(n):
+        if matched[row] >= 0:
+            free[matched[row]], taken[matched[row]] = False, True
     if rules[at.R_BIRTH_OVERLAP] < 1:
         # The surest first; what overlaps a seen track, or a surer newborn, is the same object.
         found = np.empty(count, np.int64)
@@ -235,7 +235,12 @@ def newborns(rules: Float64, matched: Index, grid: Grid, score: Float64) -> Inde
                     free[j] = False
                     break
             taken[j] = free[j]
-    return np.flatnonzero(free)
+    born = 0
+    for j in range(count):
+        if free[j]:
+            matched[n + born] = j
+            born += 1
+    return matched[n : n + born]
 
 
 @compiled
@@ -406,12 +411,11 @@ def advance(
     next_id = learn(table, n, looks, quality, rules, matched, xyxy, score, embedding, hidden, now, next_id)
     dead = find_dead(table, n, rules, matched, now, before)
     n = keep(table, n, looks, quality, matched, dead)
-    rows = newborns(rules, matched[:n], grid, score)
+    rows = newborns(rules, matched, n, grid, score)
     at_once = rules[at.R_CONFIRM_HITS] <= 1 or (rules[at.R_AT_ONCE] > 0 and now == start)
     next_id = bear(
         table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once
     )
-    matched = np.concatenate((matched[:n], rows))
     n, serial = n + len(rows), serial + len(rows)
     ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
     ledger[at.L_TRACKS], ledger[at.L_BORN], ledger[at.L_NEXT_ID] = n, serial, next_id

@@ -391,16 +391,17 @@ def associate(
     now: float,
     recording: bool,
 ) -> tuple[Index, Float64]:
-    """The detection of every track, -1 for none; and the record of what was thought of each pair."""
-    matched = np.full(n, -1, np.int64)
+    """The detection of every track, -1 for none, with room for newborns; the record of what was thought of pairs."""
     record, recorded, count = np.empty((0, at.E_WIDTH)), 0, len(xyxy)
+    matched = np.full(n + count, -1, np.int64)
     if n == 0 or count == 0:
         return matched, record
     kind = int(rules[at.R_KIND])
-    predicted, observed = np.empty((n, 4)), np.ascontiguousarray(table[:n, at.BOX : at.BOX + 4])
+    predicted, observed = np.empty((n, 4)), np.empty((n, 4))
     for row in range(n):
         box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-        predicted[row, 0], predicted[row, 1], predicted[row, 2], predicted[row, 3] = box
+        for i in range(4):
+            predicted[row, i], observed[row, i] = box[i], table[row, at.BOX + i]
     found, terms = np.empty(count, np.int64), np.full(at.E_WIDTH, np.nan)
     scene = Scene(table, looks, xyxy, score, class_id, embedding, grid, now, found, terms)
     open_ = np.ones(count, np.bool_)
