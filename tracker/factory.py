@@ -46,6 +46,20 @@ def load_tracker(
     return Engine(found, build_camera(found), record=record)
 
 
+def suit(settings: PipelineSettings) -> Recipe:
+    """The recipe with the threshold of the embedder that the settings name, where it compares looks by it."""
+    recipe = settings.tracker
+    if recipe.reunion is None or not settings.embeds:
+        return recipe
+    from reid.embedder import weights_path
+    from reid.weights_file import read_about
+
+    threshold = read_about(weights_path(settings.embedder.weights)).threshold
+    if threshold is None:
+        return recipe
+    return recipe.model_copy(update={"reunion": recipe.reunion.model_copy(update={"threshold": threshold})})
+
+
 def build_camera(recipe: Recipe) -> CameraMotion | None:
     """What measures the camera's motion for a recipe; None where it wants none."""
     if recipe.camera_motion == "none":
@@ -123,7 +137,7 @@ def build_pipeline(
         settings = load_pipeline_settings(settings, overrides)
     return Pipeline(
         build_detector(settings),
-        load_tracker(settings.tracker, record=record),
+        load_tracker(suit(settings), record=record),
         build_embedder(settings),
         batch=batch_size(settings.batch, settings.device),
         include_lost=include_lost,

@@ -16,24 +16,60 @@ Float64 = NDArray[np.float64]
 
 
 @compiled
-def learn_look(memory: Float32, quality: Float64, rules: Float64, seen: Float32, score: float, hidden: float) -> None:
+def is_set(embedding: Float32) -> bool:
+    """Whether there is one: all zeros stand for none."""
+    for value in embedding:  # noqa: SIM110  # a generator is not compiled
+        if value != 0:
+            return True
+    return False
+
+
+@compiled
+def similarity(memory: Float32, samples: bool, seen: Float32) -> float:
+    """Cosine of a detection's embedding with what a track remembers: its mean, or the most alike of its samples.
+
+    Args:
+        memory: ``(1 + S, D)``: the mean, then samples; those not taken yet are zero.
+        seen: ``(D,)``.
+    """
+    best: float = -2.0
+    for k in range(1 if samples else 0, len(memory) if samples else 1):
+        dot = np.float32(0)
+        for i in range(len(seen)):
+            dot += memory[k, i] * seen[i]
+        if dot != 0:
+            best = max(best, float(dot))
+    return best if best > -2 else 0.0
+
+
+@compiled
+def learn_look(
+    memory: Float32, quality: Float64, rules: Float64, seen: Float32, score: float, hidden: float, evidence: float
+) -> float:
     """Teach a track what it looks like: its running mean, and its samples.
 
     Args:
         memory: ``(1 + S, D)``, the mean and the samples.
         quality: ``(1 + S,)``: how many samples there were, then the quality of each, -1 where free.
         hidden: how much of the box others cover.
+        evidence: how often it was seen well, each time as far as it could be trusted.
+
+    Returns:
+        How far this could be trusted, 0–1.
     """
-    known = False
-    for i in range(len(seen)):
-        known = known or memory[0, i] != 0
+    if not is_set(seen):
+        return 0.0
+    known = is_set(memory[0])
     good = score >= rules[at.R_LOOK_SCORE] and hidden <= rules[at.R_LOOK_HIDDEN]
     if known and not good:
-        return
-    momentum = rules[at.R_MOMENTUM] if known else 0.0
-    if known and rules[at.R_MOMENTUM_BY_SCORE] > 0:  # Deep OC-SORT, section 3.2: less of what is less sure
+        return 0.0
+    trust = 1.0
+    if rules[at.R_MOMENTUM_BY_SCORE] > 0:  # Deep OC-SORT, section 3.2: less of what is less sure
         trust = (score - rules[at.R_LOOK_SCORE]) / max(1 - rules[at.R_LOOK_SCORE], 1e-6)
-        momentum += (1 - momentum) * (1 - trust)
+    share = (1 - rules[at.R_MOMENTUM]) * trust if known else 1.0
+    if known and rules[at.R_EVIDENCE] > 0:  # the first count alike: a newcomer's very first look is its worst
+        share = max(share, trust / max(evidence + trust, 1e-6))
+    momentum = 1 - share
     total = 0.0
     for i in range(len(seen)):
         memory[0, i] = momentum * memory[0, i] + (1 - momentum) * seen[i]
@@ -44,6 +80,7 @@ def learn_look(memory: Float32, quality: Float64, rules: Float64, seen: Float32,
             memory[0, i] /= total
     if len(memory) > 1:
         add_sample(memory, quality, rules, seen, score * (1 - hidden))
+    return trust if good else 0.0
 
 
 @compiled

@@ -21,7 +21,7 @@ TERMS = {
 """Overlap 0–1; cost of motion; half cosine distance; angle × score; score off its course; squared distance by
 motion; distance in heights. NaN where the stage did not ask."""
 
-BIRTH = "birth"
+BIRTH, REUNION = "birth", "reunion"
 
 
 class Record:
@@ -73,7 +73,7 @@ class Record:
         rows = np.concatenate([np.empty((0, at.E_WIDTH)), *self._rows])
         head = np.concatenate([np.empty((0, 7)), *self._head])
         self._rows, self._head = [], []
-        names = np.array([BIRTH] + [f"{i}: {stage.cost}" for i, stage in enumerate(recipe.stages, 1)])
+        names = np.array([BIRTH] + [f"{i}: {stage.cost}" for i, stage in enumerate(recipe.stages, 1)] + [REUNION])
         serial = rows[:, at.E_ROW].astype(np.int64)
         verdict = rows[:, at.E_VERDICT].astype(int)
         ids = np.array([self._ids.get(s, 0) for s in serial.tolist()], np.int64)

@@ -28,11 +28,13 @@ BOX = 10  # 4: the last matched detection
 BELIEF = 14  # SIZE: the Kalman filter's
 BELIEF_SEEN = BELIEF + SIZE  # SIZE: the same, just after the last match
 HEADING = BELIEF_SEEN + SIZE  # 4 × 2: unit direction of each corner; a centre's in the first
-PAST = HEADING + 8  # PASTS × 5: time and box of the last matches, newest first
+EVIDENCE = HEADING + 8  # how often it was seen well, each time as far as it could be trusted
+PAST = EVIDENCE + 1  # PASTS × 5: time and box of the last matches, newest first
 PASTS = 6
 WIDTH = PAST + 5 * PASTS
 
 TENTATIVE, CONFIRMED, LOST = 0, 1, 2  # of `TrackState`
+REMEMBERED = 3  # lost for so long that only its looks are left
 
 # What an engine keeps beside the table.
 L_FIRST, L_NOW = range(2)  # seconds of the first frame and of the last; NaN before any
@@ -57,8 +59,9 @@ MOTION, LOOK, FUSED, LEAST, ADAPTIVE = range(5)  # S_MODE
     R_KIND, R_POSITION_NOISE, R_VELOCITY_NOISE, R_NOISE_BY_SCORE, R_COAST, R_REUPDATE, R_DIRECTION_STEPS, R_NOMINAL,
     R_CLASS_AGNOSTIC, R_BOOST, R_BIRTH_SCORE, R_CONFIRM_HITS, R_AT_ONCE, R_BIRTH_OVERLAP, R_KEEP, R_LOST, R_DUPLICATE,
     R_SHOWN_AFTER, R_LOOKS, R_MOMENTUM, R_MOMENTUM_BY_SCORE, R_LOOK_SCORE, R_LOOK_HIDDEN, R_SAMPLES, R_NOVELTY,
-    R_BOX_DETECTION, R_DIRECTIONS, R_SHOWN_LOST, R_WIDTH,
-) = range(29)  # fmt: skip
+    R_BOX_DETECTION, R_DIRECTIONS, R_SHOWN_LOST, R_EVIDENCE, R_SAME, R_AT_FIRST, R_LEAD, R_WAIT,
+    R_REMEMBERED, R_STAGES, R_WIDTH,
+) = range(36)  # fmt: skip
 
 # Columns of a record: what was thought of one pair.
 (

@@ -12,6 +12,7 @@ from tracker.association import layout as at
 from tracker.association.appearance import hidden_shares, learn_look
 from tracker.association.grid import Grid, box_at, held, make_grid, touching
 from tracker.association.pairing import associate, past_at
+from tracker.association.reunion import is_known, reunite
 from tracker.association.shift import follow_camera
 from tracker.compiled import borrowed, compiled
 from tracker.motion import kalman
@@ -30,6 +31,8 @@ def predict(table: Float64, n: int, rules: Float64, elapsed: float, ledger: Floa
     fade = math.exp(-elapsed / rules[at.R_COAST])
     moved, camera = ledger[at.L_MOVED] > 0, ledger[at.L_CAMERA : at.L_CAMERA + 6].reshape(2, 3)
     for row in range(n):
+        if table[row, at.STATE] == at.REMEMBERED:
+            continue
         belief = table[row, at.BELIEF : at.BELIEF + kalman.SIZE]
         if moved:
             follow_camera(table[row], kind, camera)
@@ -50,7 +53,7 @@ def boosted(table: Float64, n: int, rules: Float64, grid: Grid, score: Float64) 
     kind, score = int(rules[at.R_KIND]), score.copy()
     found = np.empty(len(score), np.int64)
     for row in range(n):
-        if table[row, at.STATE] == at.TENTATIVE:
+        if table[row, at.STATE] in (at.TENTATIVE, at.REMEMBERED):
             continue
         box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
         for j in found[: touching(grid, box, found)]:
@@ -125,9 +128,9 @@ def replay(track: Float64, box: costs.Box, now: float, rules: Float64) -> None:
 @compiled
 def learn(
     table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, matched: Index, xyxy: Float64,
-    score: Float64, embedding: Float32, hidden: Float64, now: float, next_id: int,
-) -> int:  # fmt: skip
-    """Update matched tracks and all states; returns the next id."""
+    score: Float64, embedding: Float32, hidden: Float64, now: float,
+) -> None:  # fmt: skip
+    """Update matched tracks and all states."""
     kind, p = int(rules[at.R_KIND]), rules[at.R_POSITION_NOISE]
     for row in range(n):
         track, j = table[row], matched[row]
@@ -153,8 +156,19 @@ def learn(
         track[at.SEEN] = now
         track[at.SCORE_BEFORE], track[at.SCORE] = track[at.SCORE], score[j]
         if rules[at.R_LOOKS] > 0:
-            learn_look(looks[row], quality[row], rules, embedding[j], score[j], hidden[j])
-        if track[at.STATE] != at.TENTATIVE or track[at.HITS] >= rules[at.R_CONFIRM_HITS]:
+            track[at.EVIDENCE] += learn_look(
+                looks[row], quality[row], rules, embedding[j], score[j], hidden[j], track[at.EVIDENCE]
+            )
+
+
+@compiled
+def confirm(table: Float64, n: int, rules: Float64, matched: Index, waits: Flags, next_id: int) -> int:
+    """Give ids to those that have been seen often enough; returns the next."""
+    for row in range(n):
+        track = table[row]
+        if matched[row] < 0:
+            continue
+        if track[at.STATE] != at.TENTATIVE or (track[at.HITS] >= rules[at.R_CONFIRM_HITS] and not waits[row]):
             track[at.STATE] = at.CONFIRMED
             if track[at.ID] == 0:  # now, so that none is spent on a false start
                 track[at.ID] = next_id
@@ -163,9 +177,11 @@ def learn(
 
 
 @compiled
-def find_dead(table: Float64, n: int, rules: Float64, matched: Index, now: float, before: float) -> Flags:
-    """Tentative tracks that missed, tracks too long out of sight, and lost doubles of seen ones."""
-    dead = np.zeros(n, np.bool_)
+def find_dead(table: Float64, n: int, rules: Float64, matched: Index, dead: Flags, now: float, before: float) -> None:
+    """Tentative tracks that missed, tracks too long out of sight, and lost doubles of seen ones.
+
+    Who is known by his looks is remembered instead, and is nobody's double only because another stands there.
+    """
     kind = int(rules[at.R_KIND])
     lost = False
     for row in range(n):
@@ -177,24 +193,25 @@ def find_dead(table: Float64, n: int, rules: Float64, matched: Index, now: float
         if table[row, at.STATE] == at.TENTATIVE:
             dead[row] = age > rules[at.R_KEEP] + 1e-6 if rules[at.R_KEEP] > 0 else True
         else:
-            dead[row] = had_a_chance and age > rules[at.R_LOST] + 1e-6
-            lost = lost or not dead[row]
+            if had_a_chance and age > rules[at.R_LOST] + 1e-6:
+                dead[row] = not is_known(table[row], rules) or age > rules[at.R_REMEMBERED] + 1e-6
+                table[row, at.STATE] = at.REMEMBERED
+            lost = lost or table[row, at.STATE] == at.LOST
     if not lost or rules[at.R_DUPLICATE] >= 1:
-        return dead
+        return
     seen = np.flatnonzero(matched[:n] >= 0)
     boxes = np.empty((len(seen), 4))
     for i in range(len(seen)):
         boxes[i] = kalman.corners(kind, table[seen[i], at.BELIEF : at.BELIEF + kalman.SIZE])
     grid, found = make_grid(boxes, n - len(seen)), np.empty(len(seen), np.int64)
     for row in range(n):
-        if matched[row] >= 0 or dead[row] or table[row, at.STATE] != at.LOST:
+        if matched[row] >= 0 or dead[row] or table[row, at.STATE] != at.LOST or is_known(table[row], rules):
             continue
         box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
         for i in found[: touching(grid, box, found)]:
             if costs.pair_iou(box, box_at(boxes, i)) > rules[at.R_DUPLICATE]:
                 dead[row] = True
                 break
-    return dead
 
 
 @compiled
@@ -269,7 +286,7 @@ def bear(
         quality[n + i] = -1.0
         quality[n + i, 0] = 0.0
         if rules[at.R_LOOKS] > 0:
-            learn_look(looks[n + i], quality[n + i], rules, embedding[j], score[j], hidden[j])
+            track[at.EVIDENCE] = learn_look(looks[n + i], quality[n + i], rules, embedding[j], score[j], hidden[j], 0.0)
         if at_once:
             track[at.STATE], track[at.ID] = at.CONFIRMED, next_id
             next_id += 1
@@ -294,7 +311,7 @@ def report(
         else:
             shown = table[row, at.STATE] == at.LOST and now - table[row, at.SEEN] <= rules[at.R_SHOWN_LOST] + 1e-6
             shown = shown and rules[at.R_SHOWN_LOST] > 0
-        if shown or (include_lost and table[row, at.STATE] != at.TENTATIVE):
+        if shown or (include_lost and table[row, at.STATE] in (at.CONFIRMED, at.LOST)):
             k = m
             while k > 0 and table[rows[k - 1], at.ID] > table[row, at.ID]:  # nearly in order already
                 rows[k] = rows[k - 1]
@@ -408,15 +425,18 @@ def advance(
     matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, grid, now, recording)
     for e in range(len(record)):  # rows move when tracks die: serials do not
         record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
-    next_id = learn(table, n, looks, quality, rules, matched, xyxy, score, embedding, hidden, now, next_id)
-    dead = find_dead(table, n, rules, matched, now, before)
-    n = keep(table, n, looks, quality, matched, dead)
+    learn(table, n, looks, quality, rules, matched, xyxy, score, embedding, hidden, now)
     rows = newborns(rules, matched, n, grid, score)
+    dead = np.zeros(n + len(rows), np.bool_)
+    find_dead(table, n, rules, matched, dead, now, before)
     at_once = rules[at.R_CONFIRM_HITS] <= 1 or (rules[at.R_AT_ONCE] > 0 and now == start)
     next_id = bear(
         table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once
     )
     n, serial = n + len(rows), serial + len(rows)
+    waits, record = reunite(table, n, looks, quality, rules, matched, dead, now, recording, record)
+    next_id = confirm(table, n, rules, matched, waits, next_id)
+    n = keep(table, n, looks, quality, matched, dead)
     ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
     ledger[at.L_TRACKS], ledger[at.L_BORN], ledger[at.L_NEXT_ID] = n, serial, next_id
     return report(table, n, rules, matched, xyxy, given, start, now, include_lost, out), record

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tracker.association import costs
 from tracker.association import layout as at
+from tracker.association.appearance import is_set, similarity
 from tracker.association.assignment import solve
 from tracker.association.grid import Grid, box_at, touching
 from tracker.compiled import borrowed, compiled
@@ -20,24 +21,6 @@ Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Column = TypeVar("Column", Float64, Index)
-
-
-@compiled
-def similarity(memory: Float32, samples: bool, seen: Float32) -> float:
-    """Cosine of a detection's embedding with what a track remembers: its mean, or the most alike of its samples.
-
-    Args:
-        memory: ``(1 + S, D)``: the mean, then samples; those not taken yet are zero.
-        seen: ``(D,)``.
-    """
-    best: float = -2.0
-    for k in range(1 if samples else 0, len(memory) if samples else 1):
-        dot = np.float32(0)
-        for i in range(len(seen)):
-            dot += memory[k, i] * seen[i]
-        if dot != 0:
-            best = max(best, float(dot))
-    return best if best > -2 else 0.0
 
 
 @compiled
@@ -177,7 +160,10 @@ def judge(
         if squared > stage[at.S_MAHALANOBIS_GATE]:
             return at.IMPROBABLE
         cost += stage[at.S_MAHALANOBIS] * min(squared / 13.2767, 1.0)  # chi-square, 4 degrees of freedom, 99 %
-    if stage[at.S_MODE] != at.MOTION or stage[at.S_LOOK_GATE] < np.inf:
+    looks = stage[at.S_MODE] != at.MOTION or stage[at.S_LOOK_GATE] < np.inf
+    if looks and stage[at.S_MODE] == at.FUSED:  # who has no look yet, or none in this frame, is judged by motion
+        looks = is_set(memory[0]) and is_set(embedding)
+    if looks:
         look = (1.0 - similarity(memory, stage[at.S_SAMPLES] > 0, embedding)) / 2
         out[at.E_LOOK] = look
         cost = with_look(stage, cost, plain, look)
@@ -434,7 +420,9 @@ def rows_for(stage: Float64, table: Float64, n: int, matched: Index, now: float)
     for row in range(n):
         age = now - table[row, at.SEEN]
         in_state = (wanted >> int(table[row, at.STATE])) & 1
-        if in_state and matched[row] < 0 and stage[at.S_GONE_FOR] <= age <= stage[at.S_SEEN_WITHIN]:
+        # Seen in the last frame is recent, however slow the camera.
+        recent = age <= stage[at.S_SEEN_WITHIN] or table[row, at.STREAK] > 0
+        if in_state and matched[row] < 0 and stage[at.S_GONE_FOR] <= age and recent:
             rows[chosen] = row
             chosen += 1
     rows = rows[:chosen]

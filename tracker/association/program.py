@@ -65,6 +65,12 @@ def rules_row(recipe: Recipe) -> Float64:
     row[at.R_MOMENTUM], row[at.R_MOMENTUM_BY_SCORE] = look.momentum, look.momentum_by_score
     row[at.R_LOOK_SCORE], row[at.R_LOOK_HIDDEN] = look.score, look.overlap
     row[at.R_SAMPLES], row[at.R_NOVELTY] = look.samples, look.novelty
+    row[at.R_STAGES] = len(recipe.stages)
+    if recipe.reunion is not None:
+        back = recipe.reunion
+        row[at.R_EVIDENCE], row[at.R_WAIT], row[at.R_REMEMBERED] = back.evidence, back.wait_seconds, back.seconds
+        row[at.R_SAME], row[at.R_AT_FIRST] = back.gate * back.threshold, back.at_first
+        row[at.R_LEAD] = back.lead * back.threshold
     row[at.R_BOX_DETECTION] = recipe.box == "detection"
     row[at.R_SHOWN_LOST] = death.shown_seconds
     directed = [stage for stage in recipe.stages if stage.direction > 0]

@@ -168,6 +168,28 @@ class Appearance(Part):
     overlap: Fraction = Field(1.0, description="a box hidden by another more than this teaches nothing")
 
 
+class Reunion(Part):
+    """How somebody who was lost gets his id back, by looks alone, wherever he turns up.
+
+    Evidence is how often a track was seen well, each time by as much as its look was learned (`appearance`):
+    with `momentum_by_score`, a detection of score 1 counts once and one at `appearance.score` not at all.
+    """
+
+    seconds: float = Field(60.0, ge=0, le=86_400, description="who is known is remembered out of sight for so long")
+    evidence: Positive = Field(3.0, description="makes a track known, and a newcomer sure")
+    threshold: Annotated[float, Field(gt=0, le=2)] = Field(
+        0.576,
+        description="cosine distance up to which two crops are of one person, as the bundled embedder says; a pipeline "
+        "puts in what its own embedder says",
+    )
+    gate: Positive = Field(1.2, description="thresholds that a sure newcomer may be off")
+    at_first: Fraction = Field(0.6, description="share of the gate for one just seen; grows to 1 with its evidence")
+    lead: Annotated[float, Field(ge=0)] = Field(0.1, description="thresholds by which a pair must beat its rivals")
+    wait_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        2.0, description="longest that a newcomer waits for its id while it could be somebody who was lost"
+    )
+
+
 class Recipe(Part):
     """A whole tracker."""
 
@@ -184,6 +206,7 @@ class Recipe(Part):
     birth: Birth = Birth()
     death: Death = Death()
     appearance: Appearance = Appearance()
+    reunion: Reunion | None = Field(None, description="null: whoever is lost for too long is a new person")
     boost: Fraction = Field(0.0, description="raise scores to this × overlap with a track's expected box (BoostTrack)")
     class_agnostic: bool = Field(False, description="objects of different classes may match")
     box: Literal["filter", "detection"] = Field("filter", description="which box a matched track shows")
@@ -214,6 +237,12 @@ class Recipe(Part):
     def _has_stages(self) -> Self:
         if not self.stages_given(looks=True):
             raise ValueError("every stage is for frames without embeddings: say `given: any` of them")
+        return self
+
+    @model_validator(mode="after")
+    def _has_looks(self) -> Self:
+        if self.reunion is not None and not self.uses_embedding:
+            raise ValueError("reunion compares looks, but no stage does: no track learns any")
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from reid.runtime import choose_device
 from tracker.config import PipelineSettings, Settings, load_settings
 from tracker.detection.base import class_ids
 from tracker.errors import ConfigError, ReacquireError
-from tracker.factory import batch_size, build_detector, build_embedder, load_tracker
+from tracker.factory import batch_size, build_detector, build_embedder, load_tracker, suit
 from tracker.live.camera import Camera, Tracked
 from tracker.live.cameras_file import save_geometry
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
@@ -238,7 +238,7 @@ class LiveService:
             recording = recorder.status
         return Camera(
             settings,
-            load_tracker(settings.tracker),
+            load_tracker(suit(PipelineSettings(embedder=self.settings.embedder, tracker=settings.tracker))),
             names,
             self.events,
             origin=self._origin,

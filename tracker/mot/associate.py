@@ -86,7 +86,7 @@ def motion_only(recipe: Recipe) -> Recipe:
     if not stages:
         raise ConfigError(f"the recipe {recipe.name!r} matches by appearance alone: nothing is left without it")
     content = recipe.model_dump(mode="json", exclude_unset=True)
-    content |= {"stages": stages, "camera_motion": "none", "camera_file": None}
+    content |= {"stages": stages, "camera_motion": "none", "camera_file": None, "reunion": None}
     return Recipe.model_validate(content)
 
 

@@ -18,6 +18,7 @@ from tracker.config import PipelineSettings
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES, rules_of
 from tracker.evaluation.evaluate import COMBINED, Scores, combine, evaluate_files
+from tracker.factory import suit
 from tracker.mot.associate import NO_PICTURE, associate, cameras_of
 from tracker.mot.cache import Cache, CacheError, Seen
 from tracker.mot.dataset import SequenceFolder, guess_benchmark
@@ -187,7 +188,7 @@ class Track:
         boxes, ids = 0, set[int]()
         try:
             with MotSink(partial) as sink:
-                for index, tracks in enumerate(associate(self.look.settings.tracker, seen, sequence)):
+                for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
                     sink.write(Frame(NO_PICTURE, index, 0.0), nothing, tracks)
                     boxes += len(tracks)
                     ids.update(tracks.id.tolist())

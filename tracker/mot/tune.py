@@ -22,6 +22,7 @@ from tracker.evaluation.benchmarks import Rules, prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence
 from tracker.evaluation.mot import read_truth
 from tracker.evaluation.sequence import Boxes, match_up
+from tracker.factory import suit
 from tracker.mot.associate import as_result, associate, cameras_of
 from tracker.mot.cache import Seen
 from tracker.mot.dataset import SequenceFolder, base_name
@@ -140,7 +141,7 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         names = (*study.tuned_on, *study.held_out)
-        recipe = self.look.settings.tracker
+        recipe = suit(self.look.settings)
         default_scores = self._judge(recipe, names, report)
         # A digest: Python's own hash of a text is another one in every process.
         seed = SEED + int(hashlib.sha256(study.name.encode()).hexdigest()[:6], 16)

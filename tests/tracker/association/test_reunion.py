@@ -1,0 +1,196 @@
+"""Who was lost gets his id back by looks alone."""
+
+import numpy as np
+import pytest
+
+from reid.embedder import weights_path
+from reid.weights_file import read_about
+from tracker import ConfigError, Detections, load_tracker
+from tracker.association.explain import why
+from tracker.association.reunion import are_clear
+from tracker.config import load_pipeline_settings, load_recipe
+from tracker.factory import suit
+
+D, RATE = 64, 10
+
+
+def look(person, turn=0.0, towards=1):
+    """A unit vector of a person, turned towards another's until their cosine distance is `turn`."""
+    like, other = np.eye(D)[person], np.eye(D)[towards + 30]
+    return ((1 - turn) * like + np.sqrt(1 - (1 - turn) ** 2) * other).astype(np.float32)
+
+
+def see(*people, score=0.9):
+    """A detection each: its left side, and what it looks like."""
+    boxes = [[x, 100, x + 40, 200] for x, _ in people]
+    embedding = np.array([v for _, v in people], np.float32).reshape(len(people), D)
+    return Detections(np.array(boxes, np.float32).reshape(-1, 4), np.full(len(people), score), embedding=embedding)
+
+
+class Film:
+    """An engine and its clock."""
+
+    def __init__(self, *overrides, record=False):
+        self.engine, self.frame = load_tracker("reacquire", overrides=overrides, record=record), 0
+
+    def show(self, found, seconds=1.0, **options):
+        """The same detections for so long; the last frame's tracks."""
+        for _ in range(round(seconds * RATE)):
+            tracks = self.engine.update(found, timestamp=self.frame / RATE, **options)
+            self.frame += 1
+        return tracks
+
+
+def test_back_after_half_a_minute_at_another_border():
+    film = Film()
+    assert film.show(see((10, look(0)), (300, look(1)))).id.tolist() == [1, 2]
+    film.show(see((300, look(1))), 30)
+    back = film.show(see((300, look(1)), (900, look(0, 0.4))))
+    assert back.id[np.argsort(back.detection)].tolist() == [2, 1]
+    assert film.show(see((300, look(1)), (900, look(0)), (600, look(3)))).id.tolist() == [1, 2, 3]  # none was spent
+
+
+def test_the_id_is_there_from_the_first_frame_of_who_looks_the_same():
+    film = Film()
+    film.show(see((10, look(0))))
+    film.show(see(), 10)
+    assert film.show(see((900, look(0))), 0.1).id.tolist() == [1]
+
+
+def test_a_stranger_gets_his_own_id_as_soon_as_enough_is_seen_of_him():
+    film = Film()
+    film.show(see((10, look(0))))
+    film.show(see(), 10)
+    waits = [len(film.show(see((900, look(3))), 0.1)) for _ in range(8)]
+    assert waits == [0] * 3 + [1] * 5  # three looks of 0.8 each are not yet the evidence of 3
+    assert film.show(see((900, look(3)))).id.tolist() == [2]
+
+
+def test_where_nobody_was_lost_nobody_waits():
+    film = Film()
+    film.show(see((10, look(0))))
+    assert len(film.show(see((10, look(0)), (900, look(3))), 0.2)) == 2
+
+
+def test_more_must_be_alike_the_less_was_seen():
+    film = Film()
+    film.show(see((10, look(0))))
+    film.show(see(), 10)
+    off = 0.9 * 1.2 * film.engine.recipe.reunion.threshold
+    shown = [film.show(see((900, look(0, off))), 0.1).id.tolist() for _ in range(6)]
+    assert shown[0] == []
+    assert shown[-1] == [1]
+
+
+def test_poor_looks_are_no_evidence_and_the_wait_has_an_end():
+    film = Film()
+    film.show(see((10, look(0))))
+    film.show(see(), 5)
+    poor = see((900, look(0, 0.65)), score=0.55)
+    assert len(film.show(poor, 1.9)) == 0
+    assert film.show(poor, 0.3).id.tolist() == [2]
+
+
+def test_who_could_be_either_of_two_is_neither():
+    film = Film()
+    film.show(see((10, look(0)), (300, look(0, 0.02))))
+    film.show(see(), 10)
+    assert film.show(see((900, look(0))), 3).id.tolist() == [3]
+
+
+def test_nobody_is_in_two_places_at_once():
+    film = Film()
+    film.show(see((10, look(0))))
+    film.show(see((10, look(0)), (900, look(0))), 1)
+    assert film.show(see((900, look(0))), 3).id.tolist() == [2]
+
+
+def test_remembered_is_not_shown_and_forgotten_in_time():
+    film = Film("reunion.seconds=20")
+    film.show(see((10, look(0))))
+    assert film.show(see(), 0.5, include_lost=True).id.tolist() == [1]
+    assert len(film.show(see(), 10, include_lost=True)) == 0
+    assert len(film.engine.state_dict()["table"]) == 1
+    film.show(see(), 11)
+    assert len(film.engine.state_dict()["table"]) == 0
+    assert film.show(see((10, look(0)))).id.tolist() == [2]
+
+
+def test_frames_without_looks_leave_the_memory_as_it_is():
+    film = Film()
+    film.show(see((10, look(0))))
+    film.show(Detections.empty(), 10)
+    other = Detections([[500, 100, 540, 200]], [0.9])
+    film.show(other, 2)
+    assert film.show(see((900, look(0)))).id.tolist() == [1]
+
+
+def test_classes_do_not_mix():
+    film = Film()
+    film.show(see((10, look(0))))
+    film.show(see(), 5)
+    car = see((900, look(0)))
+    car.class_id[:] = 2
+    assert film.show(car).id.tolist() == [2]
+
+
+def test_who_was_hardly_seen_is_not_remembered():
+    film = Film()
+    film.show(see((10, look(0))), 0.3)
+    film.show(see(), 5)
+    assert len(film.engine.state_dict()["table"]) == 0
+
+
+def test_saved_while_somebody_waits():
+    film, other = Film(), Film()
+    film.show(see((10, look(0)), (300, look(1))))
+    film.show(see(), 10)
+    film.show(see((900, look(0, 0.6))), 0.2)
+    other.engine.load_state_dict(film.engine.state_dict())
+    other.frame = film.frame
+    for found in (see((900, look(0, 0.6))), see((905, look(0, 0.5)), (50, look(3))), see((50, look(1)))):
+        for _ in range(6):
+            a, b = film.show(found, 0.1, include_lost=True), other.show(found, 0.1, include_lost=True)
+            np.testing.assert_array_equal(a.id, b.id)
+            np.testing.assert_array_equal(a.xyxy, b.xyxy)
+
+
+def test_the_record_says_who_was_compared_with_whom():
+    film = Film(record=True)
+    film.show(see((10, look(0)), (300, look(1))))
+    film.show(see((300, look(1))), 5)
+    film.show(see((300, look(1)), (900, look(0, 0.2)), (600, look(3))))
+    table = film.engine.take_record()
+    rows = [row for row in table.to_pylist() if row["stage"] == "reunion"]
+    found = [row for row in rows if row["matched"]]
+    assert [(row["track_id"], row["detection"]) for row in found] == [(1, 1)]
+    assert found[0]["cost"] == pytest.approx(0.2, abs=1e-3)
+    assert found[0]["gate"] == pytest.approx(0.576 * 1.2 * (0.6 + 0.4 * 0.8 / 3), abs=1e-3)
+    assert {row["verdict"] for row in rows} == {"matched", "looks unlike"}
+    assert "stage reunion: matched" in why(table, ended=1) or "stage reunion" in why(table, began=3)
+
+
+@pytest.mark.parametrize(("lead", "expected"), [(0.0, [True, True]), (0.05, [True, False]), (0.2, [False, False])])
+def test_a_pair_is_clear_when_it_beats_all_others_of_both(lead, expected):
+    """Row 0 may be columns 0 (0.1) or 1 (0.25); row 1 column 1 (0.22) or 2 (0.3)."""
+    first, column = np.array([0, 2, 4]), np.array([0, 1, 1, 2])
+    cost = np.array([0.1, 0.25, 0.22, 0.3])
+    assert are_clear(first, column, cost, np.array([0, 2]), 3, lead).tolist() == expected
+
+
+def test_the_recipes_threshold_is_that_of_the_bundled_embedder():
+    assert load_recipe("reacquire").reunion.threshold == read_about(weights_path("default")).threshold
+
+
+def test_a_pipeline_takes_the_threshold_of_its_own_embedder():
+    settings = load_pipeline_settings("default", ["tracker.reunion.threshold=0.3"])
+    assert suit(settings).reunion.threshold == read_about(weights_path("default")).threshold
+    without = load_pipeline_settings("default", ["tracker.reunion.threshold=0.3", "embedder.weights=none"])
+    assert suit(without).reunion.threshold == 0.3
+    assert suit(load_pipeline_settings("default", tracker="sort")).reunion is None
+
+
+def test_reunion_needs_stages_that_look():
+    stage = {"tracks": ["lost"], "cost": "iou", "gate": 0.2}
+    with pytest.raises(ConfigError, match="reunion compares looks"):
+        load_recipe({"stages": [stage], "reunion": {}})
