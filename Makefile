@@ -36,6 +36,7 @@ format: $(DEPS)  ## put the code in order
 bench: $(DEPS)  ## speed beside the peers, on this machine
 	$(BIN)/python tools/bench_pipeline.py
 	$(BIN)/python tools/bench_association.py
+	$(BIN)/python tools/bench_camera.py
 	$(BIN)/python tools/bench_evaluation.py
 	$(BIN)/python tools/bench_mining.py
 	$(BIN)/python tools/bench_embedder.py

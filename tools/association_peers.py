@@ -41,13 +41,18 @@ def ours(recipe: str) -> Maker:
 
 
 def ours_from_arrays(recipe: str) -> Maker:
-    """The same with the making of `Detections` timed too."""
+    """The same with the making of `Detections` timed too, and the reading of ids and boxes."""
 
     def make() -> tuple[Callable[[Any], Any], Update]:
         from tracker import Detections
 
         _, update = ours(recipe)()
-        return lambda rows: rows, lambda rows: update(Detections(rows[:, :4], rows[:, 4]))
+
+        def from_rows(rows: Any) -> object:
+            tracks: Any = update(Detections(rows[:, :4], rows[:, 4]))
+            return tracks.id, tracks.xyxy
+
+        return lambda rows: rows, from_rows
 
     return make
 
@@ -170,7 +175,7 @@ TRACKERS: dict[str, dict[str, Maker]] = {
         "bytetrack": ours("bytetrack"),
         "ocsort": ours("ocsort"),
         "reacquire": ours("reacquire"),
-        "sort, from arrays": ours_from_arrays("sort"),
+        "sort, from and to arrays": ours_from_arrays("sort"),
     },
     "pyxtrackers": {"sort": pyxtrackers("Sort"), "bytetrack": pyxtrackers("BYTETracker"),
                     "ocsort": pyxtrackers("OCSort")},

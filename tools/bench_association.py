@@ -1,10 +1,11 @@
 """Speed of association beside the peers: `python tools/bench_association.py --peers`.
 
-Only the update step, one thread, CPU time; inputs are made beforehand. Every package runs in a process of its own, and
-in an environment of its own that is made here at the first time (`--peers`; into the user's cache, or `--cache`).
-What this environment has already, as torch, is shared with it. The contenders take turns, figures are medians of
-repeats; slow ones get fewer turns and frames, and none where a frame would take too long. Without `--peers`, only
-what this environment has runs beside ours.
+Only the update step, one thread, CPU time. Inputs are made beforehand, as each wants them: an array for the fast peers,
+`Detections` for ours, whose answer is `Tracks` with columns that are cut when somebody asks; "from and to arrays" times
+all of that too. Every package runs in a process of its own, and in an environment of its own that is made here at the
+first time (`--peers`; into the user's cache, or `--cache`). What this environment has already, as torch, is shared with
+it. The contenders take turns, figures are medians of repeats; slow ones get fewer turns and frames, and none where a
+frame would take too long. Without `--peers`, only what this environment has runs beside ours.
 
 Loads: SORT's public detections of MOT15, sequence after sequence, where the data folder is (for the slow, the first
 tenth of every sequence); and random walks of N objects in a place that grows with them, so that the crowd is as dense.
