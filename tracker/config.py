@@ -36,7 +36,7 @@ class DetectorSettings(Settings):
     weights: str = Field("person", description="bundled name, a weights file, or public:DET.txt")
     classes: tuple[str, ...] | None = Field(None, description="names to keep; all when absent")
     score: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="lowest score; the weights' own when absent"
+        None, description="lowest score; 0.1 when absent, since trackers use weak boxes too"
     )
     nms_iou: float = Field(0.6, ge=0, le=1, description="boxes that overlap more than this are one object")
     image_size: Annotated[int, Field(ge=32, le=8192)] | None = Field(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tracker.pipeline import Pipeline
 
 GPU_BATCH, CPU_BATCH = 16, 8
+WEAK_SCORE = 0.1
+"""Of the weakest boxes that trackers make use of."""
 
 
 def load_tracker(
@@ -86,10 +88,11 @@ def build_detector(settings: PipelineSettings) -> Detector:
     from tracker.detection import load_detector
 
     d = settings.detector
+    least = None if d.weights.startswith("public:") else WEAK_SCORE
     return load_detector(
         d.weights,
         classes=d.classes,
-        score=d.score,
+        score=least if d.score is None else d.score,
         nms_iou=d.nms_iou,
         image_size=d.image_size,
         device=settings.device,

@@ -1,11 +1,14 @@
 """Training of the person detector: boxes lie where the augmented picture shows the person."""
 
 import importlib
+import signal
 
 import cv2
 import numpy as np
 import pytest
 import torch
+
+from tracker.detection.weights_file import read_about
 
 CPU = torch.device("cpu")
 
@@ -116,3 +119,59 @@ def test_average_precision(load):
     assert judge.average_precision([right], [true]) == pytest.approx((1, 1))
     half = (np.float32([[0, 0, 10, 10], [50, 0, 60, 10]]), np.float32([0.9, 0.8]))
     assert judge.average_precision([half], [true])[0] == pytest.approx(51 / 101)
+
+
+@pytest.fixture
+def run(load, pictures, cutouts, tmp_path):
+    """Makes a run of a few small steps on the pictures; the same every time but for its folder."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # work this small gains nothing by more, and loses much on a busy machine
+    loop, sampling, gallery = load("loop"), load("sampling"), load("gallery")
+    recipe = loop.shrunk(loop.SMALL, 64, 2)
+    stored = gallery.load_pictures(pictures, CPU), gallery.load_cutouts(cutouts, CPU)
+    sampler = sampling.Sampler(*stored, np.full(3, 1 / 3), np.ones(3, int), recipe.augmentation, 1)
+    yield lambda folder, stopped=lambda: False: loop.Run("some", recipe, sampler, tmp_path / folder, stopped=stopped)
+    torch.set_num_threads(threads)
+
+
+def test_a_run_that_was_killed_goes_on_as_if_nothing_had_been(load, run):
+    length = load("loop").Length(steps=3)
+    whole, first = run("whole"), run("parts")
+    whole.train(length)
+    first.stopped = lambda: first.step == 1  # it leaves what a kill after its last checkpoint leaves
+    first.train(length)
+    second = run("parts")
+    second.train(length)
+    assert (first.step, second.step) == (1, 3)
+    for name, value in second.average.model.state_dict().items():
+        assert torch.equal(value, whole.average.model.state_dict()[name]), name
+    assert not torch.equal(
+        *(r.average.model.state_dict()["model.0.conv.weight"] for r in (first, second))
+    )  # it did go on
+
+
+def test_sigterm_ends_a_run_with_its_weights_kept(load, run, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        some = run("some", load("lease").Stop())
+        step = some.train_step
+        monkeypatch.setattr(some, "train_step", lambda: (signal.raise_signal(signal.SIGTERM), step())[1])
+        some.train(load("loop").Length(steps=100))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert some.step == 1
+    assert read_about(some.weights).class_names == {0: "person"}
+    assert some.checkpoint.exists()
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_spares_what_was_kept(load, run):
+    loop = load("loop")
+    run("some").train(loop.Length(steps=1))
+    kept = run("some").weights.read_bytes()
+    broken = run("some")
+    broken.stopped = lambda: broken.step > 1 and broken.model.model[0].conv.weight.data.fill_(torch.nan) is None
+    with pytest.raises(
+        loop.DivergenceError, match=r"some: the loss is no longer a number by step \d.*some\.pt is of before"
+    ):
+        broken.train(loop.Length(steps=8))
+    assert broken.weights.read_bytes() == kept

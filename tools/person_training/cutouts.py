@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -83,13 +83,3 @@ def of_picture(image: Image, boxes: Boxes) -> Iterator[Image]:
             found = cut_out(image, box, 0.15)
             if found is not None:
                 yield found
-
-
-def of_crops(images: Sequence[Image]) -> Iterator[Image]:
-    """People of re-ID crops, which are cut close: the rim of the crop is the background."""
-    for image in images:
-        height, width = image.shape[:2]
-        box = np.array([0.07 * width, 0.025 * height, 0.93 * width, 0.985 * height], np.float32)
-        found = cut_out(image, box, 0.2)
-        if found is not None:
-            yield found

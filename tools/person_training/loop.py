@@ -30,6 +30,10 @@ from person_training.sampling import Augmentation, Sampler
 NAMES = ("box", "cls", "dfl")
 
 
+class DivergenceError(ArithmeticError):
+    """The loss or the weights are no longer numbers."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that decides the result beside data, seed and length.
@@ -156,7 +160,8 @@ class Run:
         return torch.stack([value.detach().float() for value in parts.values()])
 
     def save(self) -> None:
-        """Averaged weights, and a checkpoint to go on from."""
+        """Averaged weights, and a checkpoint to go on from; not of a run that has diverged."""
+        self._demand(self.average.finite())
         trained = f"{self.step} steps of {self.recipe.batch} images, run {self.name}"
         save_weights(self.weights, self.average.model, self.recipe.architecture, self.recipe.sides[-1], trained)
         state = {
@@ -177,9 +182,18 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         print(f"{self.name}: resumed after step {self.step}", flush=True)
 
+    def _demand(self, finite: bool) -> None:
+        if not finite:
+            kept = f"{self.checkpoint} is of before" if self.checkpoint.exists() else "nothing was kept"
+            raise DivergenceError(
+                f"{self.name}: the loss is no longer a number by step {self.step} (learning rate "
+                f"{self.optimizer.param_groups[0]['lr']:.1e}): {kept}; a lower rate or another seed may help"
+            )
+
     def _log(self, since: tuple[int, float]) -> None:
         """A row of the CSV, a point in TensorBoard, a line on the screen."""
         losses = torch.stack(self._totals).mean(0).tolist()
+        self._demand(all(map(math.isfinite, losses)))
         steps, seconds = self.step - since[0], max(self.elapsed - since[1], 1e-9)
         self._totals.clear()
         row: dict[str, Any] = {

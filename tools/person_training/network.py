@@ -106,6 +106,10 @@ class Average:
         decay = self.decay * (1 - math.exp(-self.updates / self.ramp))
         torch._foreach_lerp_(self._own, self._source, 1 - decay)
 
+    def finite(self) -> bool:
+        """Whether every weight is a number."""
+        return bool(torch.stack([own.isfinite().all() for own in self._own]).all())
+
 
 def save_weights(path: Path, model: DetectionModel, architecture: str, side: int, trained: str) -> None:
     """Half-precision tensors beside what is needed to use them; all or nothing is written."""

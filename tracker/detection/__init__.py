@@ -30,7 +30,8 @@ def load_detector(
         weights: "person" (bundled); a file of ours (`.safetensors`); anything Ultralytics loads (`.pt`, `.onnx`,
             `.engine`, an OpenVINO folder, …); or "public:DET.txt", detections in MOTChallenge's format.
         classes: names to keep; all when None.
-        score: lowest score in 0–1; the weights' own when None.
+        score: lowest score in 0–1; the weights' own when None. To feed a tracker ask for 0.1, as the pipeline does:
+            trackers use weak boxes too.
         nms_iou: boxes that overlap more than this are one object, 0–1.
         image_size: long side in pixels that pictures are scaled to; the weights' own when None.
         device: auto, cpu, cuda:0, mps.

@@ -24,7 +24,7 @@ class DetectorFile:
         architecture: name of Ultralytics' architecture file.
         class_names: by class id.
         image_size: long side in pixels that it was made for.
-        score: default threshold.
+        score: from which a box counts, where nothing else is asked for.
     """
 
     path: Path

@@ -8,10 +8,12 @@ from safetensors.torch import load_file, save_file
 from tracker import ConfigError, Detections, Frame, WeightsError, open_source
 from tracker.association.assignment import assign
 from tracker.association.costs import iou
+from tracker.config import load_pipeline_settings
 from tracker.detection import load_detector
 from tracker.detection.bundled import BundledDetector, anchors, merge
 from tracker.detection.network import build
 from tracker.detection.weights_file import FORMAT, read_about
+from tracker.factory import build_detector
 
 
 @pytest.fixture(scope="module")
@@ -119,19 +121,29 @@ def test_decoding_equals_ultralytics_own(shipped, frames):
 
 
 def test_campus_precision_and_recall(campus, detector):
-    """71 real frames that were not trained on; people are found where the ground truth has them."""
+    """71 real frames that were not trained on; at the shipped score people are found where the ground truth has them.
+
+    0.93 and 0.79 are measured.
+    """
     truth = np.loadtxt(campus / "gt/gt.txt", delimiter=",")
     truth[:, 4:6] += truth[:, 2:4]
     hits = boxes = 0
     with open_source(campus) as source:
         for frame in source:
             found = detector.detect([frame])[0]
-            found = found[found.score >= 0.5]
             overlap = iou(found.xyxy, truth[truth[:, 0] == frame.index + 1, 2:6])
             hits += len(assign(1 - overlap, 0.5)[0])
             boxes += len(found)
-    assert hits / boxes > 0.85
-    assert hits / len(truth) > 0.70
+    assert hits / boxes > 0.90
+    assert hits / len(truth) > 0.77
+
+
+def test_a_tracker_gets_weak_boxes_too(detector):
+    settings = load_pipeline_settings("default")
+    assert build_detector(settings).describe()["score"] == 0.1
+    assert detector.describe()["score"] == pytest.approx(0.35)
+    settings = load_pipeline_settings("default", ["detector.score=0.3"])
+    assert build_detector(settings).describe()["score"] == 0.3
 
 
 def test_higher_score_keeps_fewer(shipped, frames):

@@ -19,7 +19,7 @@ EVERY, SECONDS = 2, 40
 def perceived(clip):
     """Timestamps and detections of the clip."""
     detector, embedder, score = (
-        load_detector("person", image_size=640),
+        load_detector("person", image_size=640, score=0.1),
         load_embedder(),
         load_tracker("reacquire").embedding_score,
     )
