@@ -176,14 +176,14 @@ class Reunion(Part):
     """
 
     seconds: float = Field(60.0, ge=0, le=86_400, description="who is known is remembered out of sight for so long")
-    evidence: Positive = Field(3.0, description="makes a track known, and a newcomer sure")
+    evidence: Positive = Field(4.0, description="makes a track known, and a newcomer sure")
     threshold: Annotated[float, Field(gt=0, le=2)] = Field(
         0.576,
         description="cosine distance up to which two crops are of one person, as the bundled embedder says; a pipeline "
         "puts in what its own embedder says",
     )
-    gate: Positive = Field(1.2, description="thresholds that a sure newcomer may be off")
-    at_first: Fraction = Field(0.6, description="share of the gate for one just seen; grows to 1 with its evidence")
+    gate: Positive = Field(0.9, description="thresholds that a sure newcomer may be off")
+    at_first: Fraction = Field(0.7, description="share of the gate for one just seen; grows to 1 with its evidence")
     lead: Annotated[float, Field(ge=0)] = Field(0.1, description="thresholds by which a pair must beat its rivals")
     wait_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         2.0, description="longest that a newcomer waits for its id while it could be somebody who was lost"

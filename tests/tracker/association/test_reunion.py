@@ -62,7 +62,7 @@ def test_a_stranger_gets_his_own_id_as_soon_as_enough_is_seen_of_him():
     film.show(see((10, look(0))))
     film.show(see(), 10)
     waits = [len(film.show(see((900, look(3))), 0.1)) for _ in range(8)]
-    assert waits == [0] * 3 + [1] * 5  # three looks of 0.8 each are not yet the evidence of 3
+    assert waits == [0] * 5 + [1] * 3  # five looks of hardly 0.8 each are not yet the evidence of 4
     assert film.show(see((900, look(3)))).id.tolist() == [2]
 
 
@@ -76,7 +76,8 @@ def test_more_must_be_alike_the_less_was_seen():
     film = Film()
     film.show(see((10, look(0))))
     film.show(see(), 10)
-    off = 0.9 * 1.2 * film.engine.recipe.reunion.threshold
+    rule = film.engine.recipe.reunion
+    off = 0.97 * rule.gate * rule.threshold
     shown = [film.show(see((900, look(0, off))), 0.1).id.tolist() for _ in range(6)]
     assert shown[0] == []
     assert shown[-1] == [1]
@@ -165,7 +166,7 @@ def test_the_record_says_who_was_compared_with_whom():
     found = [row for row in rows if row["matched"]]
     assert [(row["track_id"], row["detection"]) for row in found] == [(1, 1)]
     assert found[0]["cost"] == pytest.approx(0.2, abs=1e-3)
-    assert found[0]["gate"] == pytest.approx(0.576 * 1.2 * (0.6 + 0.4 * 0.8 / 3), abs=1e-3)
+    assert found[0]["gate"] == pytest.approx(0.576 * 0.9 * (0.7 + 0.3 * 0.8 / 4), abs=1e-3)
     assert {row["verdict"] for row in rows} == {"matched", "looks unlike"}
     assert "stage reunion: matched" in why(table, ended=1) or "stage reunion" in why(table, began=3)
 
