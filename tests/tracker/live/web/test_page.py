@@ -267,6 +267,36 @@ def test_a_service_that_goes_away_is_said_and_found_again(live, running, open_pa
         live.stop()
 
 
+@pytest.mark.parametrize("path", ["", "#/camera/door"])
+def test_a_page_that_is_left_open_does_not_grow(live, running, open_page, path):
+    live.run()
+    page = open_page(running(live).url + path)
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+
+    def used():
+        devtools.send("HeapProfiler.collectGarbage")
+        found = {one["name"]: one["value"] for one in devtools.send("Performance.getMetrics")["metrics"]}
+        return found["JSHeapUsedSize"] / 1e6, found["Nodes"], found["JSEventListeners"]
+
+    def happen(count):
+        for i in range(count):
+            live.happen("entered", "door", i)
+            page.wait_for_timeout(2)
+        last = live.events[-1].track
+        page.locator("#events-list .event", has_text=f"person #{last} entered").first.wait_for()
+
+    happen(700)  # more than it keeps
+    before = used()
+    happen(1500)
+    after = used()
+    print(f"MB of scripts, nodes, listeners: {before}, {after}")  # noqa: T201
+    assert after[0] < before[0] + 0.3
+    assert after[1] < before[1] + 200
+    assert after[2] <= before[2] + 2
+    live.stop()
+
+
 def test_names_never_become_markup(make_live, running, open_page):
     name = '<img src=x onerror="document.title=1">'
     live = make_live(**{name: "live"})
