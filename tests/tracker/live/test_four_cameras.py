@@ -150,7 +150,9 @@ def story(service, start, killed, frozen, late, clip):
         time.sleep(max(began + SECONDS - time.monotonic(), 5))
         end = memory(), threading.active_count()
     watcher.stop.set()
-    assert end[0] - middle[0] < 40  # MB
+    # The networks take some for each size of batch that they see first. Pictures that were kept would be 300 MB and
+    # more; `tools/soak_live.py` looks for what is slower.
+    assert end[0] - middle[0] < 120
     assert end[1] <= middle[1] + 1
     print(f"memory in MB, and threads: {early}, {middle}, {end}")  # noqa: T201
     return watcher, gone, back
