@@ -63,8 +63,8 @@ def suit(settings: PipelineSettings) -> Recipe:
 
 
 def build_camera(recipe: Recipe) -> CameraMotion | None:
-    """What measures the camera's motion for a recipe; None where it wants none."""
-    if recipe.camera_motion == "none":
+    """What measures the camera's motion for a recipe; None where it wants none, or takes it from the boxes."""
+    if recipe.camera_motion == "none" or recipe.camera_motion == "boxes":
         return None
     from tracker.motion.camera import MeasuredCamera, RecordedCamera
 

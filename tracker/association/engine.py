@@ -13,6 +13,7 @@ from tracker.association import layout as at
 from tracker.association.lifecycle import step
 from tracker.association.program import compile_recipe
 from tracker.association.recipe import Recipe
+from tracker.association.stream import fresh
 from tracker.errors import DataError
 from tracker.motion.kalman import STILL
 from tracker.types import Detections, Tracks
@@ -68,6 +69,7 @@ class Engine:
         self._ledger[[at.L_FIRST, at.L_NOW]] = np.nan
         self._ledger[at.L_NEXT_ID] = 1
         self._make_room(0, 0)
+        self._stream = fresh()
         self._record = _new_record() if self._recording else None
         if self._camera is not None:
             self._camera.reset()
@@ -90,8 +92,8 @@ class Engine:
                 the recipe holds back for a while after they were found again (`birth.shown_after`).
 
         Returns:
-            Confirmed tracks that were matched in this frame, by id; and for as long as `death.shown_seconds` says,
-            those just lost.
+            Confirmed tracks that were matched in this frame, by id; and those just lost, as `death` says: for
+            `shown_seconds`, or while they are still there with `shown_chance`.
 
         Raises:
             DataError: a row with NaN, negative size or a score outside 0–1; a frame out of order; no
@@ -107,8 +109,8 @@ class Engine:
         stages, rules = self._blind if detections.embedding is None else self._seeing
         while True:
             fault, shown, pairs = step(
-                self._ledger, self._table, self._looks, self._quality, stages, rules, self._out, xyxy, score, class_id,
-                embedding, now, include_lost, self._recording,
+                self._ledger, self._table, self._looks, self._quality, self._stream, stages, rules, self._out, xyxy,
+                score, class_id, embedding, now, include_lost, self._recording,
             )  # fmt: skip
             if not fault:
                 break
@@ -165,6 +167,7 @@ class Engine:
             "table": self._table[:n].copy(),
             "looks": self._looks[:n].copy(),
             "quality": self._quality[:n].copy(),
+            "stream": self._stream.copy(),
         }
         return state | (
             {} if self._camera is None else {f"camera.{k}": v for k, v in self._camera.state_dict().items()}
@@ -179,10 +182,12 @@ class Engine:
         missing = [name for name in self.state_dict() if name not in state]
         if missing:
             raise DataError(f"the saved state has no {', '.join(missing)}: it is of another version")
-        clock, table, looks, quality = (np.asarray(state[name]) for name in ("clock", "table", "looks", "quality"))
+        clock, table, looks, quality, stream = (
+            np.asarray(state[name]) for name in ("clock", "table", "looks", "quality", "stream")
+        )
         n = len(table)
-        shapes = clock.shape, table.shape, looks.shape[:2], quality.shape
-        expected = (2,), (n, at.WIDTH), (n, self._slots), (n, self._slots)
+        shapes = clock.shape, table.shape, looks.shape[:2], quality.shape, stream.shape
+        expected = (2,), (n, at.WIDTH), (n, self._slots), (n, self._slots), self._stream.shape
         if shapes != expected:
             raise DataError(
                 f"the saved state's arrays have shapes {shapes}, expected {expected}: "
@@ -193,6 +198,7 @@ class Engine:
         self._ledger[[at.L_FIRST, at.L_NOW]] = clock
         self._ledger[[at.L_NEXT_ID, at.L_BORN, at.L_TRACKS]] = state["next_id"][0], state["serial"][0], n
         self._table[:n], self._looks[:n], self._quality[:n] = table, looks, quality
+        self._stream = stream.astype(np.float64)
         if self._camera is not None:
             self._camera.load_state_dict({k[7:]: state[k] for k in self.state_dict() if k.startswith("camera.")})
 

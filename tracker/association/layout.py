@@ -29,7 +29,11 @@ BELIEF = 14  # SIZE: the Kalman filter's
 BELIEF_SEEN = BELIEF + SIZE  # SIZE: the same, just after the last match
 HEADING = BELIEF_SEEN + SIZE  # 4 × 2: unit direction of each corner; a centre's in the first
 EVIDENCE = HEADING + 8  # how often it was seen well, each time as far as it could be trusted
-PAST = EVIDENCE + 1  # PASTS × 5: time and box of the last matches, newest first
+SURPRISE = EVIDENCE + 1  # 4: of the last match, in deviations
+SCORES = SURPRISE + 4  # sum over its matches; while tentative, over those since the last miss
+GAP = SCORES + 1  # kind of gap it is in
+CHANCE = GAP + 1  # that it is still where it is expected, while lost
+PAST = CHANCE + 1  # PASTS × 5: time and box of the last matches, newest first
 PASTS = 6
 WIDTH = PAST + 5 * PASTS
 
@@ -60,8 +64,9 @@ MOTION, LOOK, FUSED, LEAST, ADAPTIVE = range(5)  # S_MODE
     R_CLASS_AGNOSTIC, R_BOOST, R_BIRTH_SCORE, R_CONFIRM_HITS, R_AT_ONCE, R_BIRTH_OVERLAP, R_KEEP, R_LOST, R_DUPLICATE,
     R_SHOWN_AFTER, R_LOOKS, R_MOMENTUM, R_MOMENTUM_BY_SCORE, R_LOOK_SCORE, R_LOOK_HIDDEN, R_SAMPLES, R_NOVELTY,
     R_BOX_DETECTION, R_DIRECTIONS, R_SHOWN_LOST, R_EVIDENCE, R_SAME, R_AT_FIRST, R_LEAD, R_WAIT,
-    R_REMEMBERED, R_STAGES, R_WIDTH,
-) = range(36)  # fmt: skip
+    R_REMEMBERED, R_STAGES, R_MEASUREMENT_NOISE, R_START_VELOCITY, R_SIZE_NOISE, R_ADAPT, R_BY_BOXES, R_SHOWN_CHANCE,
+    R_BIRTH_CHANCE, R_WIDTH,
+) = range(43)  # fmt: skip
 
 # Columns of a record: what was thought of one pair.
 (

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from tracker.association import costs
 from tracker.association import layout as at
+from tracker.association import stream as st
 from tracker.association.appearance import hidden_shares, learn_look
+from tracker.association.filtering import learn_motion, predict, steady
 from tracker.association.grid import Grid, box_at, held, make_grid, touching
 from tracker.association.pairing import associate, past_at
 from tracker.association.reunion import is_known, reunite
-from tracker.association.shift import follow_camera
 from tracker.compiled import borrowed, compiled
 from tracker.motion import kalman
 
@@ -21,30 +22,6 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-
-@compiled
-def predict(table: Float64, n: int, rules: Float64, elapsed: float, ledger: Float64) -> None:
-    """Move every track to the new frame's time, and as the camera moved."""
-    kind, steps = int(rules[at.R_KIND]), elapsed / rules[at.R_NOMINAL]
-    p, v = rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE]
-    fade = math.exp(-elapsed / rules[at.R_COAST])
-    moved, camera = ledger[at.L_MOVED] > 0, ledger[at.L_CAMERA : at.L_CAMERA + 6].reshape(2, 3)
-    for row in range(n):
-        if table[row, at.STATE] == at.REMEMBERED:
-            continue
-        belief = table[row, at.BELIEF : at.BELIEF + kalman.SIZE]
-        if moved:
-            follow_camera(table[row], kind, camera)
-        if table[row, at.STATE] == at.LOST:
-            # The size of what is out of sight stays as it was.
-            if kind == kalman.XYWH:
-                belief[kalman.VELOCITY + 2] = 0.0
-            if kind != kalman.XYSR:
-                belief[kalman.VELOCITY + 3] = 0.0
-            for i in range(4):
-                belief[kalman.VELOCITY + i] *= fade
-        kalman.predict(kind, belief, steps, p, v)
 
 
 @compiled
@@ -100,38 +77,49 @@ def set_heading(track: Float64, box: costs.Box, now: float, rules: Float64) -> N
 
 
 @compiled
-def replay(track: Float64, box: costs.Box, now: float, rules: Float64) -> None:
-    """Observation-centric re-update: the filter is run again over the gap, on boxes between the last and the new.
+def watch_gaps(
+    table: Float64, n: int, rules: Float64, stream: Float64, matched: Index, xyxy: Float64, now: float, before: float
+) -> None:  # fmt: skip
+    """Note which gaps lasted and which closed."""
+    kind = int(rules[at.R_KIND])
+    for row in range(n):
+        track = table[row]
+        if track[at.STATE] == at.LOST:
+            overlap = -1.0
+            if matched[row] >= 0:
+                expected = kalman.corners(kind, track[at.BELIEF : at.BELIEF + kalman.SIZE])
+                overlap = costs.pair_iou(expected, box_at(xyxy, matched[row]))
+            st.watch_gap(stream, int(track[at.GAP]), before - track[at.SEEN], now - before, overlap)
 
-    Cao et al., CVPR 2023, section 4.1: removes the error that a blind filter has gathered.
-    """
-    kind, nominal = int(rules[at.R_KIND]), rules[at.R_NOMINAL]
-    gap = now - track[at.SEEN]
-    steps = round(gap / nominal)
-    if steps <= 1 or steps > 10_000:
-        return
-    belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
-    belief[:] = track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE]
-    p, v = rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE]
-    length = gap / nominal / steps
-    for step in range(1, steps + 1):
-        kalman.predict(kind, belief, length, p, v)
-        if step < steps:
-            part = step / steps
-            x1 = track[at.BOX] + part * (box[0] - track[at.BOX])
-            y1 = track[at.BOX + 1] + part * (box[1] - track[at.BOX + 1])
-            x2 = track[at.BOX + 2] + part * (box[2] - track[at.BOX + 2])
-            y2 = track[at.BOX + 3] + part * (box[3] - track[at.BOX + 3])
-            kalman.update(kind, belief, kalman.measure(kind, x1, y1, x2, y2), 1.0, p)
+
+@compiled
+def weigh_gaps(table: Float64, n: int, rules: Float64, stream: Float64, xyxy: Float64, now: float) -> None:
+    """Say of each lost track how likely it is still where it is expected."""
+    st.widen(stream, xyxy)
+    kind, chances = int(rules[at.R_KIND]), st.chances_of_return(stream)
+    for row in range(n):
+        track = table[row]
+        if track[at.STATE] == at.LOST:
+            expected = kalman.corners(kind, track[at.BELIEF : at.BELIEF + kalman.SIZE])
+            gap = st.gap_kind(stream, track[at.HITS], expected)
+            track[at.GAP], track[at.CHANCE] = gap, chances[gap, st.gap_bin(now - track[at.SEEN])]
+
+
+@compiled
+def is_real(track: Float64, rules: Float64, stream: Float64) -> bool:
+    """Whether a track that was just matched has shown that it is real."""
+    if rules[at.R_BIRTH_CHANCE] < np.inf:
+        return bool(st.chance_of_being(stream, track[at.SCORES], track[at.HITS]) >= rules[at.R_BIRTH_CHANCE])
+    return bool(track[at.HITS] >= rules[at.R_CONFIRM_HITS])
 
 
 @compiled
 def learn(
-    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, matched: Index, xyxy: Float64,
-    score: Float64, embedding: Float32, hidden: Float64, now: float,
+    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, stream: Float64, matched: Index,
+    xyxy: Float64, score: Float64, embedding: Float32, hidden: Float64, now: float, before: float,
 ) -> None:  # fmt: skip
     """Update matched tracks and all states."""
-    kind, p = int(rules[at.R_KIND]), rules[at.R_POSITION_NOISE]
+    lag = np.zeros(4)
     for row in range(n):
         track, j = table[row], matched[row]
         if j < 0:
@@ -139,36 +127,37 @@ def learn(
             if track[at.STATE] == at.CONFIRMED:
                 track[at.STATE] = at.LOST
             elif track[at.STATE] == at.TENTATIVE:
-                track[at.HITS] = 0
+                st.note_beginning(stream, track[at.SCORES], track[at.HITS], False)
+                track[at.HITS] = track[at.SCORES] = 0
             continue
         box = box_at(xyxy, j)
-        if rules[at.R_REUPDATE] > 0:
-            replay(track, box, now, rules)
-        scale = 1.0
-        if rules[at.R_NOISE_BY_SCORE] > 0:
-            scale = math.sqrt(max(1.0 - score[j], rules[at.R_NOISE_BY_SCORE]))
-        belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
-        kalman.update(kind, belief, kalman.measure(kind, box[0], box[1], box[2], box[3]), scale, p)
-        track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE] = belief
+        learn_motion(track, box, score[j], now, before, rules, stream, lag)
         remember(track, box, now, rules)
         track[at.HITS] += 1
         track[at.STREAK] += 1
+        track[at.SCORES] += score[j]
         track[at.SEEN] = now
         track[at.SCORE_BEFORE], track[at.SCORE] = track[at.SCORE], score[j]
         if rules[at.R_LOOKS] > 0:
             track[at.EVIDENCE] += learn_look(
                 looks[row], quality[row], rules, embedding[j], score[j], hidden[j], track[at.EVIDENCE]
             )
+        if track[at.HITS] == st.YOUNG:
+            st.note_beginning(stream, track[at.SCORES], track[at.HITS], True)
+    if rules[at.R_ADAPT] > 0:
+        st.tune_filter(stream, lag, rules[at.R_ADAPT])
 
 
 @compiled
-def confirm(table: Float64, n: int, rules: Float64, matched: Index, waits: Flags, next_id: int) -> int:
+def confirm(
+    table: Float64, n: int, rules: Float64, stream: Float64, matched: Index, waits: Flags, next_id: int
+) -> int:  # fmt: skip
     """Give ids to those that have been seen often enough; returns the next."""
     for row in range(n):
         track = table[row]
         if matched[row] < 0:
             continue
-        if track[at.STATE] != at.TENTATIVE or (track[at.HITS] >= rules[at.R_CONFIRM_HITS] and not waits[row]):
+        if track[at.STATE] != at.TENTATIVE or (is_real(track, rules, stream) and not waits[row]):
             track[at.STATE] = at.CONFIRMED
             if track[at.ID] == 0:  # now, so that none is spent on a false start
                 track[at.ID] = next_id
@@ -177,7 +166,9 @@ def confirm(table: Float64, n: int, rules: Float64, matched: Index, waits: Flags
 
 
 @compiled
-def find_dead(table: Float64, n: int, rules: Float64, matched: Index, dead: Flags, now: float, before: float) -> None:
+def find_dead(
+    table: Float64, n: int, rules: Float64, stream: Float64, matched: Index, dead: Flags, now: float, before: float
+) -> None:  # fmt: skip
     """Tentative tracks that missed, tracks too long out of sight, and lost doubles of seen ones.
 
     Who is known by his looks is remembered instead, and is nobody's double only because another stands there.
@@ -195,6 +186,8 @@ def find_dead(table: Float64, n: int, rules: Float64, matched: Index, dead: Flag
         else:
             if had_a_chance and age > rules[at.R_LOST] + 1e-6:
                 dead[row] = not is_known(table[row], rules) or age > rules[at.R_REMEMBERED] + 1e-6
+                if table[row, at.STATE] == at.LOST and table[row, at.HITS] < st.YOUNG:
+                    st.note_beginning(stream, table[row, at.SCORES], table[row, at.HITS], False)
                 table[row, at.STATE] = at.REMEMBERED
             lost = lost or table[row, at.STATE] == at.LOST
     if not lost or rules[at.R_DUPLICATE] >= 1:
@@ -275,12 +268,12 @@ def bear(
         box = box_at(xyxy, j)
         belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
         z = kalman.measure(kind, box[0], box[1], box[2], box[3])
-        kalman.initiate(kind, belief, z, rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE])
+        kalman.initiate(kind, belief, z, rules[at.R_MEASUREMENT_NOISE], rules[at.R_START_VELOCITY])
         track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE] = belief
         remember(track, box, now, rules)
         track[at.SERIAL], track[at.HITS], track[at.STREAK] = serial + i, 1, 1
         track[at.BORN] = track[at.SEEN] = now
-        track[at.SCORE] = track[at.SCORE_BEFORE] = score[j]
+        track[at.SCORE] = track[at.SCORE_BEFORE] = track[at.SCORES] = score[j]
         track[at.CLASS] = class_id[j]
         looks[n + i] = np.float32(0)
         quality[n + i] = -1.0
@@ -309,8 +302,9 @@ def report(
             shown = steady or table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER]
             shown = shown and table[row, at.STATE] == at.CONFIRMED
         else:
-            shown = table[row, at.STATE] == at.LOST and now - table[row, at.SEEN] <= rules[at.R_SHOWN_LOST] + 1e-6
-            shown = shown and rules[at.R_SHOWN_LOST] > 0
+            shown = rules[at.R_SHOWN_LOST] > 0 and now - table[row, at.SEEN] <= rules[at.R_SHOWN_LOST] + 1e-6
+            shown = shown or table[row, at.CHANCE] >= rules[at.R_SHOWN_CHANCE]
+            shown = shown and table[row, at.STATE] == at.LOST
         if shown or (include_lost and table[row, at.STATE] in (at.CONFIRMED, at.LOST)):
             k = m
             while k > 0 and table[rows[k - 1], at.ID] > table[row, at.ID]:  # nearly in order already
@@ -360,11 +354,11 @@ def fault_of(
 
 @compiled
 def step(
-    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stages: Float64, rules: Float64, out: Float64,
-    xyxy32: Float32, score32: Float32, class_id: Index, embedding: Float32, now: float, include_lost: bool,
-    recording: bool,
+    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stream: Float64, stages: Float64, rules: Float64,
+    out: Float64, xyxy32: Float32, score32: Float32, class_id: Index, embedding: Float32, now: float,
+    include_lost: bool, recording: bool,
 ) -> tuple[int, int, Float64 | None]:  # fmt: skip
-    """One frame. `ledger`, `table`, `looks` and `quality` change in place; nothing does when the frame is refused.
+    """One frame. The first five change in place; nothing does when the frame is refused.
 
     Args:
         out: room for what is shown.
@@ -379,32 +373,21 @@ def step(
     xyxy, score = xyxy32.astype(np.float64), score32.astype(np.float64)
     grid = make_grid(xyxy, int(ledger[at.L_TRACKS]))
     shown, record = advance(
-        ledger,
-        table,
-        looks,
-        quality,
-        stages,
-        rules,
-        out,
-        score,
-        class_id,
-        embedding,
-        grid,
-        now,
-        include_lost,
+        ledger, table, looks, quality, stream, stages, rules, out, score, class_id, embedding, grid, now, include_lost,
         recording,
-    )
+    )  # fmt: skip
     return at.DONE, shown, record if recording else None
 
 
 @compiled
 def advance(
-    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stages: Float64, rules: Float64, out: Float64,
-    score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, include_lost: bool, recording: bool,
+    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stream: Float64, stages: Float64, rules: Float64,
+    out: Float64, score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, include_lost: bool,
+    recording: bool,
 ) -> tuple[int, Float64]:  # fmt: skip
     """A frame that can be taken; how many tracks to show, and the record."""
     ledger, table, looks, quality = borrowed(ledger), borrowed(table), borrowed(looks), borrowed(quality)
-    stages, rules, out = borrowed(stages), borrowed(rules), borrowed(out)
+    stream, stages, rules, out = borrowed(stream), borrowed(stages), borrowed(rules), borrowed(out)
     score, class_id, embedding = borrowed(score), borrowed(class_id), borrowed(embedding)
     grid = held(grid)
     xyxy, given = grid.boxes, score
@@ -419,24 +402,30 @@ def advance(
     if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
         hidden = hidden_shares(grid)
     if now > before:
-        predict(table, n, rules, now - before, ledger)
+        predict(table, n, rules, stream, now, ledger)
+        if rules[at.R_BY_BOXES] > 0:
+            steady(table, n, rules, grid, before)
     if rules[at.R_BOOST] > 0:
         score = boosted(table, n, rules, grid, score)
     matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, grid, now, recording)
     for e in range(len(record)):  # rows move when tracks die: serials do not
         record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
-    learn(table, n, looks, quality, rules, matched, xyxy, score, embedding, hidden, now)
+    if rules[at.R_SHOWN_CHANCE] < np.inf:
+        watch_gaps(table, n, rules, stream, matched, xyxy, now, before)
+    learn(table, n, looks, quality, rules, stream, matched, xyxy, score, embedding, hidden, now, before)
     rows = newborns(rules, matched, n, grid, score)
     dead = np.zeros(n + len(rows), np.bool_)
-    find_dead(table, n, rules, matched, dead, now, before)
+    find_dead(table, n, rules, stream, matched, dead, now, before)
     at_once = rules[at.R_CONFIRM_HITS] <= 1 or (rules[at.R_AT_ONCE] > 0 and now == start)
     next_id = bear(
         table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once
     )
     n, serial = n + len(rows), serial + len(rows)
     waits, record = reunite(table, n, looks, quality, rules, matched, dead, now, recording, record)
-    next_id = confirm(table, n, rules, matched, waits, next_id)
+    next_id = confirm(table, n, rules, stream, matched, waits, next_id)
     n = keep(table, n, looks, quality, matched, dead)
+    if rules[at.R_SHOWN_CHANCE] < np.inf:
+        weigh_gaps(table, n, rules, stream, xyxy, now)
     ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
     ledger[at.L_TRACKS], ledger[at.L_BORN], ledger[at.L_NEXT_ID] = n, serial, next_id
     return report(table, n, rules, matched, xyxy, given, start, now, include_lost, out), record

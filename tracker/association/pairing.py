@@ -155,7 +155,7 @@ def judge(
         state = int(rules[at.R_KIND])
         z = kalman.measure(state, found[0], found[1], found[2], found[3])
         belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
-        squared = kalman.squared_mahalanobis(state, belief, z, rules[at.R_POSITION_NOISE])
+        squared = kalman.squared_mahalanobis(state, belief, z, rules[at.R_MEASUREMENT_NOISE])
         out[at.E_MAHALANOBIS] = squared
         if squared > stage[at.S_MAHALANOBIS_GATE]:
             return at.IMPROBABLE

@@ -72,7 +72,11 @@ def rules_row(recipe: Recipe) -> Float64:
         row[at.R_SAME], row[at.R_AT_FIRST] = back.gate * back.threshold, back.at_first
         row[at.R_LEAD] = back.lead * back.threshold
     row[at.R_BOX_DETECTION] = recipe.box == "detection"
-    row[at.R_SHOWN_LOST] = death.shown_seconds
+    row[at.R_SHOWN_LOST], row[at.R_SHOWN_CHANCE] = death.shown_seconds, _or(death.shown_chance, np.inf)
+    row[at.R_MEASUREMENT_NOISE] = _or(motion.measurement_noise, motion.position_noise)
+    row[at.R_START_VELOCITY] = _or(motion.start_velocity, 10 * motion.velocity_noise)
+    row[at.R_SIZE_NOISE], row[at.R_ADAPT] = motion.size_noise, motion.adapt
+    row[at.R_BY_BOXES], row[at.R_BIRTH_CHANCE] = recipe.camera_motion == "boxes", _or(birth.chance, np.inf)
     directed = [stage for stage in recipe.stages if stage.direction > 0]
     row[at.R_DIRECTIONS] = max((2 if stage.direction_of == "corners" else 1 for stage in directed), default=0)
     return row

@@ -42,8 +42,18 @@ class Motion(Part):
     """The Kalman filter."""
 
     state: BoxState = "xyah"
-    position_noise: Positive = Field(1 / 20, description="of a measured side, as a share of its size")
+    position_noise: Positive = Field(1 / 20, description="of the position per nominal frame, as a share of a side")
     velocity_noise: Positive = Field(1 / 160, description="of the velocity per nominal frame, likewise")
+    measurement_noise: Positive | None = Field(
+        None, description="of a measured side, likewise; null: as `position_noise`"
+    )
+    start_velocity: Positive | None = Field(
+        None, description="deviation of a newborn's velocity, likewise; null: ten times `velocity_noise`"
+    )
+    size_noise: Positive = Field(1.0, description="position and velocity noise of width and height, times this")
+    adapt: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="rate at which position and velocity noise follow what the stream shows (ours); 0: fixed"
+    )
     coast_seconds: Positive | None = Field(
         None, description="a track out of sight loses its velocity with this time constant; null: never"
     )
@@ -133,6 +143,11 @@ class Birth(Part):
 
     score: Fraction = Field(0.6, description="lowest score that begins a track")
     confirm_hits: int = Field(2, ge=1, le=100, description="consecutive matches until it is confirmed")
+    chance: Fraction | None = Field(
+        None,
+        description="instead, confirmed when it is real with this chance, by its matches and scores and by how those "
+        "alike ended in this stream (ours)",
+    )
     keep_seconds: float = Field(0.0, ge=0, le=3600, description="an unconfirmed track that misses lives on so long")
     shown_after: int = Field(
         1, ge=1, le=100, description="consecutive matches after a miss until it is shown again; not at the start"
@@ -147,6 +162,11 @@ class Death(Part):
     lost_seconds: float = Field(1.0, ge=0, le=86_400, description="out of sight longer than this, and than one frame")
     shown_seconds: float = Field(
         0.0, ge=0, le=60, description="out of sight, a track is shown at its predicted box for so long"
+    )
+    shown_chance: Fraction | None = Field(
+        None,
+        description="out of sight, a track is shown while it is still where it is expected with this chance, by how "
+        "gaps of its kind and length ended in this stream (ours)",
     )
     duplicate_overlap: Fraction = Field(
         1.0, description="a lost track that a seen one overlaps more than this is the same object: it ends"
@@ -198,8 +218,10 @@ class Recipe(Part):
     covers: str = Field("", description="what of the paper is covered, and differences")
     frame_rate: Positive = Field(30.0, le=1000, description="of the nominal step that noise is given for")
     motion: Motion = Motion()
-    camera_motion: Literal["none", "flow", "ecc", "orb", "file"] = Field(
-        "none", description="how it is measured: sparse optical flow, ECC, ORB, or read from `camera_file`"
+    camera_motion: Literal["none", "flow", "ecc", "orb", "file", "boxes"] = Field(
+        "none",
+        description="how it is measured: sparse optical flow, ECC, ORB, read from `camera_file`, or without pictures, "
+        "as the shift that the boxes have in common (ours)",
     )
     camera_file: str | None = Field(None, description="text, a row a frame: its number and the six of a 2×3 affine")
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=12)

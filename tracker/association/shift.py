@@ -7,11 +7,56 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.association import costs
 from tracker.association import layout as at
+from tracker.association.grid import Grid, box_at, touching
 from tracker.compiled import compiled
 from tracker.motion import kalman
 
 Float64 = NDArray[np.float64]
+
+WITNESSES, LEAST_WITNESSES, LEAST_OVERLAP = 32, 4, 0.2
+"""Tracks that are asked where the camera went, at most; at least; and the overlap with a detection that makes one."""
+
+
+@compiled
+def common_shift(table: Float64, n: int, kind: int, grid: Grid, before: float) -> tuple[float, float]:
+    """Pixels by which all is off from where it was expected: how the camera moved, where no picture tells.
+
+    The median over the tracks seen in the last frame and the detections that they overlap most, as far as it is sure.
+    """
+    witness, best = np.full(len(grid.boxes), -1, np.int64), np.full(len(grid.boxes), LEAST_OVERLAP)
+    found, asked = np.empty(len(grid.boxes), np.int64), 0
+    for row in range(n):
+        if asked == WITNESSES:
+            break
+        if table[row, at.SEEN] < before or table[row, at.HITS] < 3:
+            continue
+        box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+        nearest, most = -1, 0.0
+        for j in found[: touching(grid, box, found)]:
+            overlap = costs.pair_iou(box, box_at(grid.boxes, j))
+            if overlap > most:
+                nearest, most = j, overlap
+        if nearest >= 0 and most > best[nearest]:
+            witness[nearest], best[nearest] = row, most
+            asked += 1
+    x, y, m = np.empty(WITNESSES), np.empty(WITNESSES), 0
+    for j in range(len(witness)):
+        if witness[j] >= 0:
+            found_box = box_at(grid.boxes, j)
+            x[m] = (found_box[0] + found_box[2]) / 2 - table[witness[j], at.BELIEF]
+            y[m] = (found_box[1] + found_box[3]) / 2 - table[witness[j], at.BELIEF + 1]
+            m += 1
+    return (sure_median(x[:m]), sure_median(y[:m])) if m >= LEAST_WITNESSES else (0.0, 0.0)
+
+
+@compiled
+def sure_median(offsets: Float64) -> float:
+    """The median, drawn towards 0 the more the less it stands out from its error (by the median deviation)."""
+    middle = np.median(offsets)
+    error = 1.2533 * 1.4826 * np.median(np.abs(offsets - middle)) / math.sqrt(len(offsets))
+    return float(middle * max(0.0, 1.0 - 2 * error * error / max(middle * middle, 1e-9)))
 
 
 @compiled

@@ -23,7 +23,7 @@ NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 def cameras_of(recipe: Recipe) -> list[str]:
     """How a recipe wants the camera's motion measured in the frames: one way or none."""
-    return [] if recipe.camera_motion in ("none", "file") else [recipe.camera_motion]
+    return [] if recipe.camera_motion in ("none", "file", "boxes") else [recipe.camera_motion]
 
 
 def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[Tracks]:
@@ -45,7 +45,7 @@ def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[
 
 def _camera(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> CameraMotion | None:
     """The camera's motion as it was measured; `{sequence}` in the name of a recipe's file is the sequence's."""
-    if recipe.camera_motion == "none":
+    if recipe.camera_motion in ("none", "boxes"):
         return None
     if recipe.camera_motion != "file":
         return RecordedCamera(seen.motions[recipe.camera_motion])
@@ -86,7 +86,8 @@ def motion_only(recipe: Recipe) -> Recipe:
     if not stages:
         raise ConfigError(f"the recipe {recipe.name!r} matches by appearance alone: nothing is left without it")
     content = recipe.model_dump(mode="json", exclude_unset=True)
-    content |= {"stages": stages, "camera_motion": "none", "camera_file": None, "reunion": None}
+    camera = "boxes" if recipe.camera_motion == "boxes" else "none"
+    content |= {"stages": stages, "camera_motion": camera, "camera_file": None, "reunion": None}
     return Recipe.model_validate(content)
 
 

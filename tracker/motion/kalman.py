@@ -87,33 +87,36 @@ def _process(kind: int, belief: Float64, i: int, p: float, v: float) -> tuple[fl
 
 
 @compiled
-def noise(kind: int, belief: Float64, i: int, p: float) -> float:
+def noise(kind: int, belief: Float64, i: int, r: float) -> float:
     """Variance of a measurement of quantity `i`."""
     if kind == XYSR:
         return 1.0 if i < 2 else 10.0
     if kind == XYAH and i == 2:
         return 1e-2
-    return (p * _size(kind, belief, i)) ** 2
+    return (r * _size(kind, belief, i)) ** 2
 
 
 @compiled
-def initiate(kind: int, belief: Float64, z: Four, p: float, v: float) -> None:
-    """A new box at rest, unsure of its velocity."""
+def initiate(kind: int, belief: Float64, z: Four, r: float, start: float) -> None:
+    """A new box at rest, measured with a deviation of `r`, its velocity unsure by `start` (shares of its size)."""
     for i in range(4):
         belief[POSITION + i], belief[VELOCITY + i], belief[COVARIANCE + i] = z[i], 0.0, 0.0
     for i in range(4):
         if kind == XYSR:
             belief[VAR_POSITION + i], belief[VAR_VELOCITY + i] = 10.0, (1e4 if i < 3 else 0.0)
         else:
-            by_position, by_velocity = _process(kind, belief, i, p, v)
+            by_position, by_velocity = _process(kind, belief, i, r, start)
             known = kind == XYAH and i == 2
             belief[VAR_POSITION + i] = by_position * (1.0 if known else 4.0)
-            belief[VAR_VELOCITY + i] = by_velocity * (1.0 if known else 100.0)
+            belief[VAR_VELOCITY + i] = by_velocity
 
 
 @compiled
-def predict(kind: int, belief: Float64, steps: float, p: float, v: float) -> None:
-    """Move on by a number of nominal frames, at least 0; a fraction is fine."""
+def predict(kind: int, belief: Float64, steps: float, p: float, v: float, factor: Four) -> None:
+    """Move on by a number of nominal frames, at least 0; a fraction is fine.
+
+    The variance that the process adds to each measured quantity is multiplied by its `factor`.
+    """
     if kind == XYSR and belief[2] + steps * belief[VELOCITY + 2] <= 0:
         belief[VELOCITY + 2] = 0.0  # an area that would turn negative stops shrinking
     added = (
@@ -125,22 +128,29 @@ def predict(kind: int, belief: Float64, steps: float, p: float, v: float) -> Non
     for i in range(4):
         belief[i] += steps * belief[VELOCITY + i]
         belief[VAR_POSITION + i] += steps * (2 * belief[COVARIANCE + i] + steps * belief[VAR_VELOCITY + i])
-        belief[VAR_POSITION + i] += steps * added[i][0]
+        belief[VAR_POSITION + i] += steps * added[i][0] * factor[i]
         belief[COVARIANCE + i] += steps * belief[VAR_VELOCITY + i]
-        belief[VAR_VELOCITY + i] += steps * added[i][1]
+        belief[VAR_VELOCITY + i] += steps * added[i][1] * factor[i]
     if kind != XYSR:
         belief[2], belief[3] = max(belief[2], 1e-6), max(belief[3], 1e-6)
 
 
 @compiled
-def update(kind: int, belief: Float64, z: Four, scale: float, p: float) -> None:
-    """Learn from a measurement, the deviation of whose noise is multiplied by `scale`."""
+def surprise(kind: int, belief: Float64, z: Four, scale: float, r: float, i: int) -> float:
+    """How far a measured quantity is from what was expected, in deviations of what was."""
+    variance = belief[VAR_POSITION + i] + noise(kind, belief, i, r) * scale * scale
+    return float((z[i] - belief[i]) / math.sqrt(variance)) if variance > 0 else 0.0
+
+
+@compiled
+def update(kind: int, belief: Float64, z: Four, scale: float, r: float) -> None:
+    """Learn from a measurement with a deviation of `r`, a share of the size, multiplied by `scale`."""
     square = scale * scale
     noises = (
-        noise(kind, belief, 0, p) * square,
-        noise(kind, belief, 1, p) * square,
-        noise(kind, belief, 2, p) * square,
-        noise(kind, belief, 3, p) * square,
+        noise(kind, belief, 0, r) * square,
+        noise(kind, belief, 1, r) * square,
+        noise(kind, belief, 2, r) * square,
+        noise(kind, belief, 3, r) * square,
     )
     for i in range(4):
         total = belief[VAR_POSITION + i] + noises[i]
@@ -156,11 +166,11 @@ def update(kind: int, belief: Float64, z: Four, scale: float, p: float) -> None:
 
 
 @compiled
-def squared_mahalanobis(kind: int, belief: Float64, z: Four, p: float) -> float:
+def squared_mahalanobis(kind: int, belief: Float64, z: Four, r: float) -> float:
     """Squared distance of a measurement from a belief; chi-square with 4 degrees of freedom."""
     total = 0.0
     for i in range(4):
-        total += (z[i] - belief[i]) ** 2 / (belief[VAR_POSITION + i] + noise(kind, belief, i, p))
+        total += (z[i] - belief[i]) ** 2 / (belief[VAR_POSITION + i] + noise(kind, belief, i, r))
     return total
 
 

@@ -22,12 +22,12 @@ class BoxKalman:
     def initiate(self, measured):
         beliefs = np.zeros((len(measured), k.SIZE))
         for belief, z in zip(beliefs, measured, strict=True):
-            k.initiate(self.kind, belief, tuple(map(float, z)), P, V)
+            k.initiate(self.kind, belief, tuple(map(float, z)), P, 10 * V)
         return beliefs
 
     def predict(self, beliefs, steps):
         for belief in beliefs:
-            k.predict(self.kind, belief, float(steps), P, V)
+            k.predict(self.kind, belief, float(steps), P, V, (1.0, 1.0, 1.0, 1.0))
 
     def update(self, beliefs, measured, scale):
         for belief, z in zip(beliefs, measured, strict=True):
