@@ -99,7 +99,8 @@ class Camera:
         self.source = open_camera(settings, origin, self._noticed)
         self.wish = self._wish()
         self.lock = threading.RLock()  # the tracker's state: while a picture is tracked, saved or restored
-        self.presence = Presence(engine.recipe.death.lost_seconds)
+        reunion = engine.recipe.reunion
+        self.presence = Presence(engine.recipe.death.lost_seconds, 0.0 if reunion is None else reunion.seconds)
         self._geometry = Geometry(settings.zones, settings.lines, self._names)
         self.crossings: dict[str, dict[str, dict[str, int]]] = {}
         self.rejoin: Callable[[Detections, float], float] | None = None  # prepares restored tracks for the next picture

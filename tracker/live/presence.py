@@ -21,6 +21,8 @@ CROP_SECONDS = 1.0
 """A crop is taken anew at most so often."""
 MARGIN = 0.5
 """Seconds beyond a lost track's life after which it has left for sure."""
+STAY = 5.0
+"""Seconds out of sight that are no leaving, where the tracker knows people again."""
 
 
 @dataclass(slots=True)
@@ -44,11 +46,15 @@ class Presence:
     """Keeps who is in view of one camera.
 
     Args:
-        patience: seconds out of sight after which an id has left: as long as the tracker looks for it.
+        lost_seconds: so long the tracker looks for who is out of sight.
+        memory: seconds after which it no longer knows somebody again; who comes back meanwhile enters again, and is
+            not counted again.
     """
 
-    def __init__(self, patience: float) -> None:
-        self._patience = patience + MARGIN
+    def __init__(self, lost_seconds: float, memory: float = 0.0) -> None:
+        self._patience = max(lost_seconds, min(memory, STAY)) + MARGIN
+        self._memory = memory + MARGIN
+        self._gone: dict[int, float] = {}
         self.here: dict[int, Life] = {}
         self.counts: dict[str, int] = {}
         self._portraits: OrderedDict[int, _Portrait] = OrderedDict()
@@ -61,7 +67,8 @@ class Presence:
             life = self.here.get(track_id)
             if life is None:
                 self.here[track_id] = Life(name, now, now)
-                self.counts[name] = self.counts.get(name, 0) + 1
+                if self._gone.pop(track_id, None) is None:
+                    self.counts[name] = self.counts.get(name, 0) + 1
                 entered.append(track_id)
             else:
                 life.last = now
@@ -75,8 +82,11 @@ class Presence:
     def sweep(self, now: float) -> dict[int, Life]:
         """Those who have left by `now`; they are forgotten, but for their portraits."""
         left = {i: life for i, life in self.here.items() if now - life.last > self._patience}
-        for track_id in left:
+        for track_id, life in left.items():
             del self.here[track_id]
+            self._gone[track_id] = life.last
+        if left:
+            self._gone = {i: last for i, last in self._gone.items() if now - last <= self._memory}
         return left
 
     def portray(self, image: Image, tracks: Tracks, now: float) -> None:

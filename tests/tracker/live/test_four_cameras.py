@@ -175,7 +175,7 @@ def judge(service, watcher, gone, back):
     assert service.cameras["fine"].status().reconnects == 0
     assert source.arrived >= 0.99 * sent
     assert source.received >= 0.95 * RATE / SENT * sent
-    enough = len(kept) >= 2 and len(same) > len(kept) / 2  # of few: test_outage has the rate at any moment
+    enough = len(kept) >= 2 and len(same) >= len(kept) / 2  # of few: test_outage has the rate at any moment
     if not enough and source.dropped > 0.05 * source.received:
         pytest.skip(f"{source.dropped} of {source.received} pictures dropped: too busy a machine to judge ids")
     assert enough

@@ -19,6 +19,7 @@ from tracker.errors import ConfigError, ReacquireError
 from tracker.live.camera import GETTING_READY, Tracked
 from tracker.live.cameras_file import save_geometry
 from tracker.live.events import as_json
+from tracker.live.presence import Presence
 from tracker.live.recording import Recorder, pixelated
 from tracker.live.service import LiveService
 from tracker.live.settings import LiveSettings, RecordSettings, TracksSettings, load_live_settings
@@ -198,6 +199,23 @@ def test_nor_after_a_crash_between_two_checkpoints(make, tmp_path):
         shot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
         assert service.recent_events(1)[0].number > 1000
     assert shot.tracks.id.tolist() == [102]
+
+
+def test_who_comes_back_enters_again_and_is_counted_once():
+    presence, counts = Presence(1.0, memory=60), []
+    for now, ids in ((0, [1]), (4, [1]), (10, [2]), (30, [1, 2]), (130, [1])):
+        left = list(presence.sweep(now))
+        boxes = np.tile(np.array([0, 0, 9, 9], np.float32), (len(ids), 1))
+        tracks = Tracks(ids, boxes, np.ones(len(ids)), np.zeros(len(ids)), np.arange(len(ids)), np.ones(len(ids)))
+        entered = presence.update(tracks, ["person"] * len(ids), float(now))
+        counts.append((now, left, entered, presence.counts["person"]))
+    assert counts == [
+        (0, [], [1], 1),
+        (4, [], [], 1),  # behind a post
+        (10, [1], [2], 2),
+        (30, [2], [1, 2], 2),
+        (130, [1, 2], [1], 3),  # no longer known
+    ]
 
 
 def test_two_services_never_share_a_folder(make, tmp_path):
