@@ -73,6 +73,22 @@ def test_buffered_and_height_overlap_of_an_example():
     assert costs.overlap_of(costs.BUFFERED_IOU, a, b, 0.5) == pytest.approx(grown)
 
 
+@given(boxes, boxes, st.floats(0, 2))
+def test_buffered_and_height_overlap_equal_the_naive_ones(left, right, share):
+    def grow(b):
+        return b + share * np.array([b[0] - b[2], b[1] - b[3], b[2] - b[0], b[3] - b[1]])
+
+    for a in left:
+        for b in right:
+            (_, top_a, _, low_a), (_, top_b, _, low_b) = a, b
+            all_ = max(low_a, low_b) - min(top_a, top_b)
+            tall = max(min(low_a, low_b) - max(top_a, top_b), 0) / all_ if all_ > 0 else 0.0
+            by_height = costs.overlap_of(costs.HEIGHT_IOU, one(a), one(b), share)
+            assert by_height == pytest.approx(naive_iou(a, b) * tall, abs=1e-9)
+            buffered = costs.overlap_of(costs.BUFFERED_IOU, one(a), one(b), share)
+            assert buffered == pytest.approx(naive_iou(grow(a), grow(b)), abs=1e-9)
+
+
 @pytest.mark.parametrize("kind", costs.KINDS.values())
 def test_every_overlap_is_symmetric_in_0_to_1_and_1_for_the_same_box(kind):
     random = np.random.default_rng(kind)
