@@ -49,7 +49,8 @@ class Augment:
         grey: probability of a rectangle without colour (Gong et al. 2021, arXiv:2101.08533, local greyscale
             patches), which takes the whole crop one time in eight.
         generator: where randomness comes from, on the CPU.
-        device: of the crops; the noise is drawn there, by a generator with the same seed.
+        device: of the crops; the noise is drawn there, by a generator of its own, so that all else that is drawn is
+            the same on every device.
     """
 
     def __init__(
@@ -70,9 +71,10 @@ class Augment:
         self.flip, self.shift, self.zoom, self.colour = flip, shift, zoom, colour
         self.erase, self.coarse, self.tint, self.gamma, self.grey = erase, coarse, tint, gamma, grey
         self.generator, self.device = generator, torch.device(device)
-        self._noise = generator
-        if generator is not None and self.device.type != "cpu":
-            self._noise = torch.Generator(self.device).manual_seed(generator.initial_seed())
+        self._noise: torch.Generator | None = None
+        if generator is not None:
+            seed = generator.initial_seed() + (1 << 40)  # with the same one it would repeat the other draws
+            self._noise = torch.Generator(self.device).manual_seed(seed)
 
     def __call__(self, batch: Tensor) -> Tensor:
         """``(N, 3, H, W)`` float in 0–1, to the same."""
@@ -90,7 +92,7 @@ class Augment:
         left = 0.3 + 0.5 * self._uniform(1)
         coarse = torch.where(self._uniform(n) < self.coarse, left, 1.0)
         colour = 1 + self.colour * (2 * self._uniform(n, 3) - 1)
-        # Noise is by far the most: it is drawn where it is needed.
+        # By far the most: it is drawn where it is needed.
         noise = (
             torch.rand(n, 3, *size, generator=self._noise, device=self.device)
             if self.erase

@@ -383,6 +383,18 @@ def test_new_changes_leave_what_was_drawn_before_them_as_it_was():
         assert torch.equal(getattr(plain, name), getattr(more, name))
 
 
+def test_all_that_is_drawn_but_the_noise_is_the_same_wherever_noise_is_drawn():
+    """Another device's noise comes from another generator; here one that has moved on stands for it."""
+    options = {"tint": 0.2, "gamma": 0.2, "grey": 0.5, "coarse": 0.5}
+    here, there = (Augment(**options, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    torch.rand(7, generator=there._noise)
+    for _ in range(3):
+        first, second = here.draw(12, (32, 16)), there.draw(12, (32, 16))
+        assert not torch.equal(first.noise, second.noise)
+        for name in set(first._fields) - {"noise"}:
+            assert torch.equal(getattr(first, name), getattr(second, name)), name
+
+
 def test_queries_and_held_out_identities_of_a_set_without_them(tmp_path):
     names = [f"{identity:04d}_c{camera}_{n}.png" for identity in (3, 5, 9) for camera in (1, 2) for n in range(3)]
     made(tmp_path, *names)
