@@ -63,7 +63,7 @@ class TrainSettings(Strict):
     augment: Augmentation = Augmentation()
     memory_gb: float = Field(4.0, ge=0, description="crops stay decoded in memory up to this; more are read anew")
 
-    backbone: str = "slimnet"
+    backbone: str = "slimnet_ibn"
     dimension: int = Field(256, ge=8, le=4096)
     pooling: Literal["average", "gem"] = "gem"
     init: str | None = Field(

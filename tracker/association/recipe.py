@@ -198,7 +198,7 @@ class Reunion(Part):
     seconds: float = Field(60.0, ge=0, le=86_400, description="who is known is remembered out of sight for so long")
     evidence: Positive = Field(4.0, description="makes a track known, and a newcomer sure")
     threshold: Annotated[float, Field(gt=0, le=2)] = Field(
-        0.576,
+        0.655,
         description="cosine distance up to which two crops are of one person, as the bundled embedder says; a pipeline "
         "puts in what its own embedder says",
     )
