@@ -8,7 +8,7 @@ import numpy as np
 
 from tracker import open_source
 
-SECONDS = (6.0, 10.0, 11.4, 13.2)
+SECONDS = (24.0, 28.0, 32.0, 34.0)
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ CARRIED = ("small-photometric", "small-yolo26n", "small-half")
 STARTING = 12.0
 """Seconds that a process takes before it begins: imports, the device's context."""
 JUDGED_AT = (416, 512, 640)
+LOSSES = {"box": "loss: overlap of boxes", "cls": "loss: person or not", "dfl": "loss: sides of boxes"}
 
 
 class Stop:
@@ -103,7 +104,6 @@ def train_main(bench: Bench, length: Length) -> None:
     run = bench.run("main", MAIN)
     run.train(length)
     result = bench.judge(run, JUDGED_AT if not bench.tiny else (160,))
-    print(json.dumps(result), flush=True)
     for side in (416, 640) if bench.device.type == "cuda" else ():
         result[f"images_per_second_at_{side}"] = judge.speed(run.average.model, side, bench.device, 0.5)
         bench.keep("main", result)
@@ -158,7 +158,7 @@ def lease(command: Sequence[str], out: Path, work: Path, seconds: float) -> int:
         time.sleep(2)
         gather(work, out)
     gather(work, out)
-    draw(out)
+    draw(out / "det-log.csv", out / "det-curves.png")
     for verb, process in running.items():
         print(f"== {verb}, exit status {process.returncode}")
         print((work / f"{verb}.txt").read_text()[-3000:])
@@ -181,23 +181,24 @@ def gather(work: Path, out: Path) -> None:
         _replace(out / "det-small.safetensors", safetensors.torch.save(tensors))
 
 
-def draw(out: Path) -> None:
-    """The losses of all runs."""
+def draw(log: Path, out: Path) -> None:
+    """The losses of all runs of a log."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    with (out / "det-log.csv").open() as file:
+    with log.open() as file:
         rows = list(csv.DictReader(file))
-    figure, axes = plt.subplots(1, 4, figsize=(18, 4))
-    for axis, name in zip(axes, ("box", "cls", "dfl", "images_per_second"), strict=True):
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    for axis, (name, title) in zip(axes, LOSSES.items(), strict=True):
         for run in dict.fromkeys(row["run"] for row in rows):
             mine = [row for row in rows if row["run"] == run]
             axis.plot([int(r["step"]) for r in mine], [float(r[name]) for r in mine], label=run)
-        axis.set(title=name, xlabel="step")
+        axis.set(title=title, xlabel="step", ylim=(0, None))
+        axis.grid(alpha=0.3)
     axes[0].legend()
-    figure.savefig(out / "det-curves.png", dpi=80, bbox_inches="tight")
+    figure.savefig(out, dpi=80)
 
 
 def _replace(path: Path, content: bytes) -> None:
