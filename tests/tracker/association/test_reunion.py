@@ -166,7 +166,7 @@ def test_the_record_says_who_was_compared_with_whom():
     found = [row for row in rows if row["matched"]]
     assert [(row["track_id"], row["detection"]) for row in found] == [(1, 1)]
     assert found[0]["cost"] == pytest.approx(0.2, abs=1e-3)
-    assert found[0]["gate"] == pytest.approx(0.655 * 0.9 * (0.7 + 0.3 * 0.8 / 4), abs=1e-3)
+    assert found[0]["gate"] == pytest.approx(0.655 * 0.85 * (0.7 + 0.3 * 0.8 / 4), abs=1e-3)
     assert {row["verdict"] for row in rows} == {"matched", "looks unlike"}
     assert "stage reunion: matched" in why(table, ended=1) or "stage reunion" in why(table, began=3)
 
