@@ -12,6 +12,9 @@ from rich.console import Console
 stdout = Console(width=None if sys.stdout.isatty() else 200)
 stderr = Console(stderr=True)
 
+LOADING = "loading … (the first run on a machine compiles the tracker, for about a minute)"
+"""What there is to say before anything is seen."""
+
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout, and nothing else there."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from tracker.cli.console import stderr, stdout
+from tracker.cli.console import LOADING, stderr, stdout
 
 if TYPE_CHECKING:
     from tracker.live.service import LiveService
@@ -73,7 +73,7 @@ def live(
         return
     _log_to_stderr(verbose)
 
-    stderr.print("loading … (the first start compiles the tracker, for about a minute)", highlight=False)
+    stderr.print(LOADING, highlight=False)
     service = LiveService(settings, path)
     server = None
     with interruptible(service.ask_to_stop):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.table import Table
 
-from tracker.cli.console import print_json, stderr, stdout
+from tracker.cli.console import LOADING, print_json, stderr, stdout
 from tracker.cli.progress import FrameProgress
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def run_with_progress(job: Any) -> Outcome:
                 self.progress.advance(f"{len(step.tracks)} in view")
 
     listener = Show()
-    stderr.print("loading …", highlight=False)
+    stderr.print(LOADING, highlight=False)
     try:
         return run(job, listener)
     finally:
