@@ -83,6 +83,7 @@ def test_buffered_and_height_overlap_equal_the_naive_ones(left, right, share):
             (_, top_a, _, low_a), (_, top_b, _, low_b) = a, b
             all_ = max(low_a, low_b) - min(top_a, top_b)
             tall = max(min(low_a, low_b) - max(top_a, top_b), 0) / all_ if all_ > 0 else 0.0
+            assert costs.height_iou(one(a), one(b)) == pytest.approx(tall, abs=1e-9)
             by_height = costs.overlap_of(costs.HEIGHT_IOU, one(a), one(b), share)
             assert by_height == pytest.approx(naive_iou(a, b) * tall, abs=1e-9)
             buffered = costs.overlap_of(costs.BUFFERED_IOU, one(a), one(b), share)
