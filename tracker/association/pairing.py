@@ -62,7 +62,7 @@ def past_at(track: Float64, now: float, ago: float, nominal: float) -> int:
 
 @compiled
 def candidate_margin(stage: Float64, box: costs.Box, widest: float, tallest: float, age: float) -> float:
-    """Pixels to the sides of a track's box beyond which no pair of this stage can exist; infinite where any can."""
+    """Pixels on every side of a track's box beyond which no pair of this stage can exist; infinite where any can."""
     if stage[at.S_REACH] < np.inf:
         allowed = stage[at.S_SLACK] + stage[at.S_REACH] * age
         return float(allowed * (box[3] - box[1] + tallest) / 2 + widest)
@@ -73,7 +73,7 @@ def candidate_margin(stage: Float64, box: costs.Box, widest: float, tallest: flo
     if stage[at.S_MODE] == at.LOOK or stage[at.S_MODE] == at.FUSED or stage[at.S_MODE] == at.ADAPTIVE:
         return np.inf
     if stage[at.S_OVERLAP] == costs.BUFFERED_IOU and stage[at.S_GATE] < 1:
-        return float(stage[at.S_BUFFER] * (box[2] - box[0] + widest))
+        return float(stage[at.S_BUFFER] * max(box[2] - box[0] + widest, box[3] - box[1] + tallest))
     plain = stage[at.S_OVERLAP] == costs.IOU or stage[at.S_OVERLAP] == costs.HEIGHT_IOU
     return 0.0 if plain and stage[at.S_GATE] < 1 else np.inf
 

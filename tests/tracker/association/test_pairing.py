@@ -331,16 +331,20 @@ def test_rounds_pair_those_that_prefer_each_other(seed, n, m, step):
     assert pairs == naive_rounds(np.where(exists, cost, np.inf), 0.8, step)
 
 
-def crowd(random, count, side):
-    """Boxes of very different sizes, some of them alone."""
-    corner, size = random.uniform(0, side, (count, 2)), random.uniform(10, 120, (count, 2))
+PLACES = (300, 120), (3000, 120), (300, 4)
+"""Side of the picture and largest width: crowded, with much room, and thin boxes, whose width hides no short margin."""
+
+
+def crowd(random, count, side, widest):
+    """Boxes of very different sizes."""
+    corner, size = random.uniform(0, side, (count, 2)), random.uniform(1, [widest, 120], (count, 2))
     return np.c_[corner, corner + size]
 
 
-def all_pairs_are_there(stages, rules, seed, far):
+def all_pairs_are_there(stages, rules, side, widest):
     """Whatever `collect` leaves out, looking at every pair finds no reason to keep."""
-    random = np.random.default_rng(seed)
-    boxes, xyxy = crowd(random, 30, far), crowd(random, 40, far)
+    random = np.random.default_rng(1)
+    boxes, xyxy = crowd(random, 30, side, widest), crowd(random, 40, side, widest)
     table = np.array([track_at(box) for box in boxes])
     table[:, at.SEEN] = -random.uniform(0, 2, len(table))
     looks = unit(random.normal(size=(30, 2, D))).astype(np.float32)
@@ -371,7 +375,7 @@ def all_pairs_are_there(stages, rules, seed, far):
 def test_no_pair_within_its_gate_is_missed_by_a_recipe(name):
     stages = np.stack([stage_row(stage) for stage in load_recipe(name).stages])
     rules = rules_of(motion={"state": "xywh"})
-    assert sum(all_pairs_are_there(stages, rules, 1, far) for far in (300, 3000))
+    assert sum(all_pairs_are_there(stages, rules, *places) for places in PLACES)
 
 
 @pytest.mark.parametrize(
@@ -389,6 +393,8 @@ def test_no_pair_within_its_gate_is_missed_by_a_recipe(name):
         {"cost": "least", "gate": 0.6},
         {"cost": "least", "gate": 0.9, "least_overlap": 0.2, "appearance_gate": 0.45},
         {"cost": "least", "gate": 0.6, "reach": 2.0},
+        {"cost": "least", "gate": 1.0, "least_overlap": 0.2},
+        {"cost": "least", "gate": 0.8, "least_overlap": 0.2, "overlap": "giou"},
         {"cost": "adaptive", "gate": 0.5, "least_overlap": 0.1},
         {"cost": "adaptive", "gate": 0.5},
         {"gate": 1.0},
@@ -399,4 +405,4 @@ def test_no_pair_within_its_gate_is_missed_by_a_recipe(name):
 def test_no_pair_within_its_gate_is_missed(fields):
     stage = stage_of(**fields)
     rules = rules_of(stage, motion={"state": "xywh"})
-    assert sum(all_pairs_are_there(stage_row(stage)[None], rules, 0, far) for far in (300, 3000))
+    assert sum(all_pairs_are_there(stage_row(stage)[None], rules, *places) for places in PLACES)
