@@ -3,7 +3,7 @@
     python tools/pack_person_data.py                             # once, on any machine: runs/person-pack.npz
     python tools/train_person_detector.py main                   # what is shipped; --seconds 600 to end by the clock
     python tools/train_person_detector.py series                 # ablation, other networks
-    python tools/train_person_detector.py lease --seconds 500    # both at once
+    python tools/train_person_detector.py together --seconds 500 # both at once
     python tools/train_person_detector.py install runs/person-detector/main.safetensors
 
 The network and the loss are Ultralytics' (AGPL-3.0); loop and augmentation are ours, and all of it, from the stored
@@ -18,8 +18,8 @@ import sys
 from pathlib import Path
 
 import torch
-from person_training.lease import Bench, command_of, lease, train_main, train_series
 from person_training.loop import DivergenceError, Length
+from person_training.together import Bench, command_of, together, train_main, train_series
 
 STEPS = 3500
 """Of the run that is shipped."""
@@ -33,12 +33,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="of the CPU; all when 0")
     parser.add_argument("--tiny", action="store_true", help="little data, 160 pixels: does everything run?")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, text in (("main", "train what is shipped"), ("series", "ablation"), ("lease", "both at once")):
+    for verb, text in (("main", "train what is shipped"), ("series", "ablation"), ("together", "both at once")):
         sub = verbs.add_parser(verb, help=text)
         sub.add_argument("--out", type=Path, default=Path("runs/person-detector"))
         sub.add_argument("--seconds", type=float, help="until the end, all included")
         sub.add_argument("--steps", type=int, help=f"of main, {STEPS}; of each run of the series at most")
-        sub.add_argument("--work", type=Path, help="of lease: folder for checkpoints")
+        sub.add_argument("--work", type=Path, help="of together: folder for checkpoints")
     sub = verbs.add_parser("install", help="put trained weights into the package")
     sub.add_argument("weights", type=Path)
     sub.add_argument("--image-size", type=int, default=512)
@@ -52,9 +52,9 @@ def main() -> int:
         return 0
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.verb == "lease":
+    if args.verb == "together":
         command = command_of(Path(__file__), args.pack, args.device, args.seed, args.tiny)
-        return lease(command, args.out, args.work or args.out / "work", args.seconds or 500.0)
+        return together(command, args.out, args.work or args.out / "work", args.seconds or 500.0)
     try:
         train(Bench(args.pack, args.out, args.device, args.seed, args.tiny), args.verb, args.steps, args.seconds)
     except DivergenceError as error:

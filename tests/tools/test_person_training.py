@@ -153,7 +153,7 @@ def test_a_run_that_was_killed_goes_on_as_if_nothing_had_been(load, run):
 def test_sigterm_ends_a_run_with_its_weights_kept(load, run, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     try:
-        some = run("some", load("lease").Stop())
+        some = run("some", load("together").Stop())
         step = some.train_step
         monkeypatch.setattr(some, "train_step", lambda: (signal.raise_signal(signal.SIGTERM), step())[1])
         some.train(load("loop").Length(steps=100))

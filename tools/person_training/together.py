@@ -1,4 +1,4 @@
-"""Everything that a GPU is borrowed for, within its minutes: the main run beside a series of small ones."""
+"""The main run and a series of small ones: one by one, or side by side on one GPU within some minutes."""
 
 from __future__ import annotations
 
@@ -134,12 +134,12 @@ def train_series(bench: Bench, seconds: float, most: int) -> None:
         print(name, json.dumps(bench.judge(run, run.recipe.sides)), flush=True)
 
 
-def lease(command: Sequence[str], out: Path, work: Path, seconds: float) -> int:
+def together(command: Sequence[str], out: Path, work: Path, seconds: float) -> int:
     """Both as processes of their own; ``out`` is kept up to date all the while.
 
     Args:
         command: that starts one of them, but for its verb and length.
-        out: flat folder of what is brought home.
+        out: flat folder of results.
         work: folder for everything else.
         seconds: until both have ended.
     """
@@ -208,6 +208,6 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def command_of(script: Path, pack: Path, device: str, seed: int, tiny: bool) -> list[str]:
-    """How :func:`lease` starts its processes."""
+    """How :func:`together` starts its processes."""
     flags = ["--tiny"] if tiny else []
     return [sys.executable, str(script), "--pack", str(pack), "--device", device, "--seed", str(seed), *flags]
