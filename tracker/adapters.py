@@ -36,23 +36,29 @@ def to_supervision(detections: Detections, tracks: Tracks | None = None) -> sv.D
     """Ours as `supervision.Detections`.
 
     With `tracks`, one row a track, `tracker_id` filled; the arrays that ride along come from the
-    detections that the tracks were matched to, and are left out if any track is only predicted.
+    detections that the tracks were matched to, and are zero (an empty mask) where a track is only predicted.
     """
     import supervision as sv
 
     if tracks is None:
         rows, boxes, ids = detections, detections.xyxy, None
     else:
-        predicted = bool((tracks.detection < 0).any())
-        rows = Detections(tracks.xyxy, tracks.score, tracks.class_id)
+        data = {name: _of_tracks(value, tracks) for name, value in detections.data.items()}
+        rows = Detections(tracks.xyxy, tracks.score, tracks.class_id, data=data)
         boxes, ids = tracks.xyxy, tracks.id
-        if not predicted:
-            rows.data = {name: value[tracks.detection] for name, value in detections.data.items()}
-    data: dict[str, Any] = dict(rows.data)
-    mask = data.pop("mask", None)
+    riding: dict[str, Any] = dict(rows.data)
+    mask = riding.pop("mask", None)
     return sv.Detections(
-        xyxy=boxes, confidence=rows.score, class_id=rows.class_id, tracker_id=ids, mask=mask, data=data
+        xyxy=boxes, confidence=rows.score, class_id=rows.class_id, tracker_id=ids, mask=mask, data=riding
     )
+
+
+def _of_tracks(value: NDArray[Any], tracks: Tracks) -> NDArray[Any]:
+    """``(M, …)`` rows of an array ``(N, …)`` of the detections, zero for tracks without one."""
+    value, seen = np.asarray(value), tracks.detection >= 0
+    rows = np.zeros((len(tracks), *value.shape[1:]), value.dtype)
+    rows[seen] = value[tracks.detection[seen]]
+    return rows
 
 
 def _numpy(value: Any) -> NDArray[Any]:

@@ -55,11 +55,18 @@ def test_tracks_take_the_riding_arrays_of_their_detections(detections, tracks):
     np.testing.assert_array_equal(out.mask, detections.data["mask"][[1]])
 
 
-def test_predicted_tracks_have_no_riding_arrays(detections):
-    lost = Tracks([7], [[5, 5, 15, 25]], [0.4], [2], [-1], [2])
-    out = to_supervision(detections, lost)
-    assert out.tracker_id.tolist() == [7]
-    assert out.data == {}
+def test_riding_arrays_of_predicted_tracks_are_zero(detections):
+    """Frames with and without them have the same arrays: supervision merges no others."""
+    both = Tracks([7, 8], [[5, 5, 15, 25], [0, 0, 10, 20]], [0.4, 0.9], [2, 0], [-1, 0], [2, 1])
+    out = to_supervision(detections, both)
+    assert out.tracker_id.tolist() == [7, 8]
+    assert out.data["speed"].tolist() == [0, 1.5]
+    assert not out.mask[0].any()
+    np.testing.assert_array_equal(out.mask[1], detections.data["mask"][0])
+    alone = to_supervision(detections[[]], both[[0]])
+    assert alone.data["speed"].tolist() == [0]
+    assert alone.mask.shape == (1, 30, 30)
+    assert len(sv.Detections.merge([out, alone])) == 3
 
 
 def test_ultralytics_results_with_masks_and_keypoints():
