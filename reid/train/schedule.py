@@ -98,9 +98,10 @@ class Schedule:
         return {name: getattr(self, name) for name in ("progress", "share", "seconds", "seen", "_paces")}
 
     def restore(self, epoch: int, state: dict[str, Any]) -> None:
-        """From a checkpoint; one that holds the epoch alone was by epochs."""
-        self.epoch, self.progress = epoch, epoch / self.settings.epochs
-        self.seen = self.settings.size_at(max(epoch - 1, 0))
+        """From a checkpoint; one that holds the epoch alone was by epochs. The settings may have more epochs now."""
+        self.epoch, self.seen = epoch, self.settings.size_at(max(epoch - 1, 0))
         for name, value in state.items():
             setattr(self, name, value)
+        if self.settings.minutes is None or not state:
+            self.progress, self.share = epoch / self.settings.epochs, 1 / self.settings.epochs
         self.seen = (int(self.seen[0]), int(self.seen[1]))

@@ -50,6 +50,15 @@ def test_too_little_time_is_one_epoch(settings_for):
     assert schedule.expected == 1
 
 
+def test_a_training_that_is_over_goes_on_with_more_epochs(settings_for):
+    before, sizes, _ = walk(settings_for(stages=STAGES), lambda _: 1.0)
+    more = Schedule(settings_for(stages=(STAGES[0], Stage(size=(64, 32), epochs=20))))
+    more.restore(before.epoch, before.state())
+    assert not more.done
+    assert (more.size, more.seen, more.expected) == ((64, 32), sizes[-1], 50)
+    assert more.rate(0.0) == more.rate_at(0.8)
+
+
 def test_a_training_by_the_clock_goes_on_where_it_was(settings_for, tmp_path):
     settings = settings_for(minutes=0.1, query=None, gallery=None)
     for name in ("a", "b"):
