@@ -185,14 +185,15 @@ class Camera:
 
     def _follow(self, frame: Frame, tracks: Tracks) -> None:
         now = frame.timestamp
-        names = [self._class_name(c) for c in tracks.class_id.tolist()]
-        entered = self.presence.update(tracks, names, now)
+        seen = tracks[tracks.detection >= 0]  # who is only expected somewhere crosses no line there
+        names = [self._class_name(c) for c in seen.class_id.tolist()]
+        entered = self.presence.update(seen, names, now)
         for track_id in entered:
             self._say("entered", track_id, self.presence.here[track_id].class_name, now)
-        for happening in self._geometry.update(tracks, frame.size, now):
+        for happening in self._geometry.update(seen, frame.size, now):
             self._tell(happening, now)
         self._leave(now)
-        self.presence.portray(frame.image, tracks, now)
+        self.presence.portray(frame.image, seen, now)
 
     def _leave(self, now: float, why: str | None = None) -> None:
         """Say goodbye to those who have been out of sight for too long."""

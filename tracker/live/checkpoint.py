@@ -64,6 +64,7 @@ def save_checkpoint(
             about["cameras"][-1] = json.loads(json.dumps(about["cameras"][-1]))  # as it is now
         if not keep_appearance:
             state |= {"looks": np.zeros_like(state["looks"][..., :0]), "quality": state["quality"][:, :0]}
+            state["table"][:, at.EVIDENCE] = 0.0  # else newcomers would be compared with looks that are gone
             state = {
                 name: array for name, array in state.items() if not name.startswith("camera.")
             }  # parts of pictures

@@ -61,7 +61,7 @@ class Presence:
         self._lock = threading.Lock()
 
     def update(self, tracks: Tracks, names: list[str], now: float) -> list[int]:
-        """Take a frame's tracks with the names of their classes; the ids that entered."""
+        """Take a frame's seen tracks with the names of their classes; the ids that entered."""
         entered = []
         for track_id, name in zip(tracks.id.tolist(), names, strict=True):
             life = self.here.get(track_id)

@@ -15,6 +15,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import broker, collector, free_port, serve, until
 
+from tracker.association import layout as at
 from tracker.errors import ConfigError, ReacquireError
 from tracker.live.camera import GETTING_READY, Tracked
 from tracker.live.cameras_file import save_geometry
@@ -162,6 +163,21 @@ def test_zones_and_lines_are_told_and_changed_at_once(make, film, tmp_path):
     assert save_geometry(path, "c0", [], []).name.endswith(".bak")
 
 
+def test_who_is_only_expected_somewhere_was_not_there(make):
+    service = make({"lines": [{"name": "middle", "points": [[0.5, 1.0], [0.5, 0.0]]}]})
+    camera, image = service.cameras["c0"], np.zeros((240, 320, 3), np.uint8)
+    for now, x, seen in ((0.0, 100, True), (0.2, 120, True), (0.4, 220, False), (0.6, 240, False), (0.8, 130, True)):
+        box = [[x - 20, 50, x + 20, 200]]
+        image[:] = 255 * (not seen)  # what stands where he is expected
+        tracks = Tracks([1], box, [0.9], [0], [0 if seen else -1], [1 if seen else 2])
+        camera._follow(Frame(image, 0, now), tracks)
+        assert camera.presence.here[1].last == (now if seen else 0.2)
+    assert kinds(service) == ["entered"]
+    assert camera.status().lines == {"middle": {"a_to_b": {}, "b_to_a": {}}}
+    crop = cv2.imdecode(np.frombuffer(camera.identities(1)[0].crop, np.uint8), cv2.IMREAD_COLOR)
+    assert crop.max() < 20
+
+
 def test_a_restart_keeps_the_ids(make):
     with make({"target_fps": 10}) as service:
         camera = service.cameras["c0"]
@@ -274,16 +290,16 @@ def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
             state = engine.state_dict()
             rows = np.ones((2, state["looks"].shape[1], 8), np.float32)
             quality = np.zeros((2, state["looks"].shape[1]))
+            table = np.zeros((2, at.WIDTH))
+            table[:, at.EVIDENCE] = 9.0
             service.cameras["c0"].source.stop()
             time.sleep(0.3)
             with service.cameras["c0"].lock:
-                engine.load_state_dict(
-                    engine.state_dict()
-                    | {"table": np.zeros((2, state["table"].shape[1])), "looks": rows, "quality": quality}
-                )
+                engine.load_state_dict(engine.state_dict() | {"table": table, "looks": rows, "quality": quality})
         with np.load(path) as saved:
             assert (saved["0/looks"].size > 0) == keep
             assert (saved["0/quality"].size > 0) == keep
+            assert saved["0/table"][:, at.EVIDENCE].any() == keep  # nobody is known by looks that are gone
         assert path.stat().st_mode & 0o077 == 0
         path.unlink()
 
@@ -429,8 +445,8 @@ def test_tables_are_of_an_hour_each_and_old_ones_go(tmp_path, monkeypatch):
         os.utime(path, (now - days * 86400,) * 2)
     store.start()
     one = Tracks([1], [[0, 0, 1, 1]], [1], [0], [0], [1])
-    for at in (this_hour - 3600, this_hour - 0.1, this_hour, this_hour + 0.1):
-        store.put(Tracked("c", Frame(np.zeros((2, 2, 3), np.uint8), 0, at), Detections.empty(), one))
+    for when in (this_hour - 3600, this_hour - 0.1, this_hour, this_hour + 0.1):
+        store.put(Tracked("c", Frame(np.zeros((2, 2, 3), np.uint8), 0, when), Detections.empty(), one))
     until(lambda: not (tmp_path / "tracks/gone/8 days.parquet").exists(), 5, "the old ones are deleted")
     store.stop()
     store.join(5)
