@@ -87,10 +87,6 @@ class Connection:
     reconnects: int = 0
 
 
-class StreamEndedError(OSError):
-    """A stream came to its end, which on a camera is a loss."""
-
-
 class LiveSource(Source):
     """Keeps the newest picture of a stream in one slot; the reader never waits for a slow consumer.
 
