@@ -95,30 +95,37 @@ class Objective(nn.Module):
 
         `easy`, `semi_hard` and `hard` are of the triplets learnt from, `all_…` of all that the batch holds.
         """
-        s, parts = self.settings, dict[str, float]()
+        s, parts = self.settings, dict[str, float | Tensor]()
         compared = features.raw if s.triplet_feature == "raw" else nn.functional.normalize(features.normal)
         distance = pairwise(compared, metric=s.distance)
         loss = distance.sum() * 0.0
         if s.triplet_weight:
             triplet, kinds = metric_loss(s, distance, labels, triplets)
             loss = loss + s.triplet_weight * triplet
-            parts |= {"triplet": float(triplet.detach())} | kinds
+            parts |= {"triplet": triplet, **kinds}
         if s.contrastive_weight:
             contrastive = contrastive_loss(distance, labels, margin=s.contrastive_margin)
             loss = loss + s.contrastive_weight * contrastive
-            parts["contrastive"] = float(contrastive.detach())
+            parts["contrastive"] = contrastive
         if features.logits is not None:
             identity = identity_loss(features.logits, labels, smoothing=s.smoothing)
             loss = loss + s.identity_weight * identity
-            parts["identity"] = float(identity.detach())
+            parts["identity"] = identity
         if self.centre is not None:
             centre = self.centre(features.raw, labels)
             loss = loss + s.centre_weight * centre
-            parts["centre"] = float(centre.detach())
+            parts["centre"] = centre
         fixed = distance.detach()
         parts |= {f"all_{kind}": v for kind, v in shares_of_all(fixed, labels, margin=s.width)._asdict().items()}
-        parts["spread"] = float(nn.functional.normalize(compared.detach()).std(0).mean())
-        return loss, {"loss": float(loss.detach())} | parts
+        parts["spread"] = nn.functional.normalize(compared.detach()).std(0).mean()
+        return loss, _numbers({"loss": loss, **parts})
+
+
+def _numbers(parts: dict[str, float | Tensor]) -> dict[str, float]:
+    """All tensors read together: each time a value is asked for, the program waits for the GPU."""
+    tensors = {name: value.detach() for name, value in parts.items() if isinstance(value, Tensor)}
+    read = dict(zip(tensors, torch.stack(list(tensors.values())).tolist(), strict=True))
+    return {name: read[name] if name in read else float(value) for name, value in parts.items()}
 
 
 def precision(amp: str, device: str) -> torch.dtype | None:

@@ -66,7 +66,8 @@ def test_equals_sets_and_loops(seed, k1, k2, weight, monkeypatch):
 def test_rows_may_be_asked_for_in_any_order():
     q, g, *_ = crowd(0)
     reranker = Reranker(q, g)
-    assert np.array_equal(reranker(np.array([5, 2])), reranker(np.arange(12))[[5, 2]])
+    # To rounding: a product of other shapes may be summed in another order.
+    np.testing.assert_allclose(reranker(np.array([5, 2])), reranker(np.arange(12))[[5, 2]], atol=1e-6)
     assert reranker(np.array([], int)).shape == (0, 50)
 
 
