@@ -55,7 +55,6 @@ def save_checkpoint(
                 {
                     "name": camera.name,
                     "recipe": _fingerprint(camera),
-                    "dimension": state["looks"].shape[2],
                     "counts": camera.presence.counts,
                     "crossings": camera.crossings,
                     "here": {track: asdict(life) for track, life in camera.presence.here.items()},
@@ -126,7 +125,7 @@ def _restore(camera: Camera, saved: dict[str, Any], state: dict[str, NDArray[Any
     kept = state["looks"].shape[2] > 0
     if not kept:
         slots = empty["looks"].shape[1]
-        state["looks"] = np.zeros((count, slots, saved["dimension"]), np.float32)
+        state["looks"] = np.zeros((count, slots, 0), np.float32)
         state["quality"] = np.full((count, slots), -1.0)
         state["quality"][:, 0] = 0.0
     engine.load_state_dict(empty | state)
@@ -157,13 +156,15 @@ def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: b
     overlap = iou(boxes, detections.xyxy)
     best = overlap.argmax(1)
     mutual = (overlap.argmax(0)[best] == np.arange(len(boxes))) & (overlap.max(1) >= REJOIN_OVERLAP)
-    looks, quality = state["looks"], state["quality"]
+    quality = state["quality"]
+    looks = np.zeros((*quality.shape, detections.embedding.shape[1]), np.float32)
     looks[mutual, : min(2, looks.shape[1])] = detections.embedding[best[mutual], None]
     if looks.shape[1] > 1:
         quality[mutual, :2] = 1.0
-    engine.load_state_dict(state)
+    engine.load_state_dict(state | {"looks": looks})
     return skipped
 
 
 def _fingerprint(camera: Camera) -> str:
-    return json.dumps(camera.settings.tracker.model_dump(mode="json"), sort_keys=True)
+    """The recipe with the embedder's own threshold: what another embedder saw means nothing to this one."""
+    return json.dumps(camera.engine.recipe.model_dump(mode="json"), sort_keys=True)

@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import threading
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -15,15 +17,17 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import broker, collector, free_port, serve, until
 
+from tracker import load_tracker
 from tracker.association import layout as at
 from tracker.errors import ConfigError, ReacquireError
 from tracker.live.camera import GETTING_READY, Tracked
 from tracker.live.cameras_file import save_geometry
+from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
 from tracker.live.events import as_json
 from tracker.live.presence import Presence
 from tracker.live.recording import Recorder, pixelated
 from tracker.live.service import LiveService
-from tracker.live.settings import LiveSettings, RecordSettings, TracksSettings, load_live_settings
+from tracker.live.settings import CheckpointSettings, LiveSettings, RecordSettings, TracksSettings, load_live_settings
 from tracker.live.store import TrackStore
 from tracker.sinks.parquet import ParquetSink
 from tracker.types import Detections, Frame, Tracks
@@ -302,6 +306,31 @@ def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
             assert saved["0/table"][:, at.EVIDENCE].any() == keep  # nobody is known by looks that are gone
         assert path.stat().st_mode & 0o077 == 0
         path.unlink()
+
+
+@pytest.mark.parametrize(("dimension", "threshold", "keep", "taken_up"), [
+    (8, 0.655, True, 1), (8, 0.655, False, 1), (16, 0.655, False, 1), (16, 0.4, True, 0),
+])  # fmt: skip
+def test_after_a_restart_the_embedder_may_be_another(tmp_path, dimension, threshold, keep, taken_up):
+    def camera(threshold):
+        engine = load_tracker("reacquire", overrides=[f"reunion.threshold={threshold}"])
+        life = {"presence": Presence(1.0), "lock": threading.RLock(), "crossings": {}, "rejoin": None}
+        return SimpleNamespace(name="c", engine=engine, **life)
+
+    def seen(dimension):
+        return Detections([[10, 10, 50, 110]], [0.9], embedding=np.eye(1, dimension))
+
+    path, events = tmp_path / "checkpoint.npz", SimpleNamespace(next_number=1, continue_at=lambda number: None)
+    before, after = camera(0.655), camera(threshold)
+    for frame in range(10):
+        before.presence.update(before.engine.update(seen(8), timestamp=frame / 10), ["person"], frame / 10)
+    save_checkpoint(path, [before], events, keep_appearance=keep, final=True)
+    said = restore_checkpoint(path, [after], events, CheckpointSettings(keep_appearance=keep))
+    assert said.startswith(f"{taken_up} tracks")
+    if after.rejoin is not None:
+        after.rejoin(seen(dimension), 2.0)
+    shown = [after.engine.update(seen(dimension), timestamp=2 + frame / 10).id.tolist() for frame in range(5)]
+    assert shown[-1] == ([1] if taken_up else [2])
 
 
 def test_what_is_recorded_plays_and_is_limited(make, tmp_path):
