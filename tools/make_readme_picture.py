@@ -8,7 +8,7 @@ import numpy as np
 
 from tracker import open_source
 
-SECONDS = (24.0, 28.0, 32.0, 34.0)
+SECONDS = (3.2, 9.6, 12.8, 19.2)
 
 
 def main() -> None:
