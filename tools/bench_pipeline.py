@@ -2,9 +2,8 @@
 
     python tools/bench_pipeline.py [VIDEO] [--frames 400] [--repeats 3]
 
-Each run is a process of its own, the contenders take turns, and of each the fastest run is shown, the one that other
-work on the machine disturbed the least. Nothing is written: frames are decoded, detected, (embedded,) tracked and
-thrown away. The first run of each contender is not counted.
+Each run is a process of its own, the contenders take turns, medians are shown. Nothing is written: frames are
+decoded, detected, (embedded,) tracked and thrown away. The first run of each contender is not counted.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import json
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -164,12 +164,13 @@ def main() -> None:
                     if turn:
                         results[name].append(result)
         print(f"\n{device:<34}{'fps':>8}{'ratio':>8}{'MB':>8}  ms a frame by stage")
-        best = {name: min(runs, key=lambda r: r["seconds"] / r["frames"]) for name, runs in results.items()}
-        fps = {name: run["frames"] / run["seconds"] for name, run in best.items()}
+        fps = {name: statistics.median(r["frames"] / r["seconds"] for r in runs) for name, runs in results.items()}
         ours = next(iter(fps.values()))
-        for name, run in best.items():
-            shown = "  ".join(f"{stage} {ms:.1f}" for stage, ms in run["stages"].items())
-            print(f"{name:<34}{fps[name]:>8.1f}{ours / fps[name]:>8.2f}{run['memory']:>8.0f}  {shown}")
+        for name, runs in results.items():
+            memory = statistics.median(r["memory"] for r in runs)
+            stages = {s: statistics.median(r["stages"][s] for r in runs) for s in runs[0]["stages"]}
+            shown = "  ".join(f"{stage} {ms:.1f}" for stage, ms in stages.items())
+            print(f"{name:<34}{fps[name]:>8.1f}{ours / fps[name]:>8.2f}{memory:>8.0f}  {shown}")
         print("ratio: frames a second of our default over this one's")
 
 
