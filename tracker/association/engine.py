@@ -97,7 +97,7 @@ class Engine:
 
         Raises:
             DataError: a row with NaN, negative size or a score outside 0–1; a frame out of order; no
-                embeddings for a recipe that compares them.
+                embeddings for a recipe that compares them, or of another length than those before.
         """
         now = NEXT if timestamp is None else _seconds(timestamp)
         embedding = self._embedding(detections) if self.uses_embedding else BLIND
@@ -236,8 +236,11 @@ class Engine:
                 )
             return BLIND
         dimension, before = detections.embedding.shape[1], self._looks.shape[2]
-        if len(detections) and self._count and before and dimension != before:
-            raise DataError(f"embeddings have {dimension} dimensions, those before had {before}")
+        if len(detections) and before and dimension != before:
+            raise DataError(
+                f"embeddings have {dimension} dimensions, those before had {before}: an engine takes those of one "
+                "embedder; reset() it for another's"
+            )
         return _ready(detections.embedding)
 
 

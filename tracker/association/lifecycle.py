@@ -416,7 +416,7 @@ def advance(
     rows = newborns(rules, matched, n, grid, score)
     dead = np.zeros(n + len(rows), np.bool_)
     find_dead(table, n, rules, stream, matched, dead, now, before)
-    at_once = rules[at.R_CONFIRM_HITS] <= 1 or (rules[at.R_AT_ONCE] > 0 and now == start)
+    at_once = rules[at.R_AT_ONCE] > 0 and now == start
     next_id = bear(
         table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once
     )

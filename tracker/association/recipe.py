@@ -145,8 +145,8 @@ class Birth(Part):
     confirm_hits: int = Field(2, ge=1, le=100, description="consecutive matches until it is confirmed")
     chance: Fraction | None = Field(
         None,
-        description="instead, confirmed when it is real with this chance, by its matches and scores and by how those "
-        "alike ended in this stream (ours)",
+        description="instead of `confirm_hits`, which then counts for nothing: confirmed when it is real with this "
+        "chance, by its matches and scores and by how those alike ended in this stream (ours)",
     )
     keep_seconds: float = Field(0.0, ge=0, le=3600, description="an unconfirmed track that misses lives on so long")
     shown_after: int = Field(

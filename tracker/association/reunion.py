@@ -151,7 +151,7 @@ def go_on(table: Float64, looks: Float32, quality: Float64, rules: Float64, row:
     table[row] = table[newcomer]
     for column in (at.SERIAL, at.ID, at.BORN):
         table[row, column] = lost[column]
-    for column in (at.HITS, at.EVIDENCE):
+    for column in (at.HITS, at.SCORES, at.EVIDENCE):
         table[row, column] += lost[column]
     table[row, at.STATE] = at.CONFIRMED
     mean, kept, total = looks[row, 0], rules[at.R_MOMENTUM] ** table[newcomer, at.EVIDENCE], 0.0

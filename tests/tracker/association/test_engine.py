@@ -343,6 +343,57 @@ def test_embeddings_of_another_length_are_refused():
         engine.update(Detections([at(10)], embedding=np.eye(1, 4)))
 
 
+@pytest.mark.parametrize("other", [4, 16])
+def test_embeddings_of_another_length_are_refused_however_long_all_are_gone(other):
+    """In the first such frame, and in those after it; the engine goes on as if it had not come."""
+    engine, twin = (load_tracker("reacquire", overrides=["reunion.seconds=5"]) for _ in range(2))
+    for e in (engine, twin):
+        for t in (0.0, 0.1, 0.2):
+            e.update(see([at(10)]), timestamp=t)
+        e.update(see([]), timestamp=0.3)
+        e.update(see([]), timestamp=60.0)
+        assert len(e.state_dict()["table"]) == 0
+    for t in (60.1, 60.2):
+        with pytest.raises(DataError, match=rf"{other} dimensions, those before had 8.*reset"):
+            engine.update(Detections([at(10)], embedding=np.eye(1, other)), timestamp=t)
+    same(engine.update(see([at(10)]), timestamp=60.3), twin.update(see([at(10)]), timestamp=60.3))
+    engine.reset()
+    for t in (0.0, 0.1, 0.2):
+        assert engine.update(Detections([at(10)], embedding=np.eye(1, other)), timestamp=t).id.tolist() == [1]
+
+
+def test_the_length_of_embeddings_is_part_of_the_state():
+    engine, other = load_tracker("reacquire"), load_tracker("reacquire")
+    engine.update(see([at(10)]), timestamp=0.0)
+    engine.update(see([]), timestamp=1000.0)
+    engine.update(see([]), timestamp=1000.1)
+    assert len(engine.state_dict()["table"]) == 0
+    other.load_state_dict(engine.state_dict())
+    with pytest.raises(DataError, match="4 dimensions, those before had 8"):
+        other.update(Detections([at(10)], embedding=np.eye(1, 4)), timestamp=1000.2)
+
+
+def born(birth, scores):
+    """Ids frame by frame of somebody who comes in the second frame and is seen with these scores."""
+    recipe = {"stages": [{"tracks": ["tentative", "confirmed", "lost"], "gate": 1.0}], "birth": {"score": 0.1} | birth}
+    engine = load_tracker(recipe)
+    engine.update(see([]))
+    return [engine.update(see([at(10)], score)).id.tolist() for score in scores]
+
+
+@pytest.mark.parametrize("hits", [1, 2, 5])
+def test_a_chance_stands_in_for_the_number_of_hits(hits):
+    doubtful = [0.55, 0.55, 0.55]  # more likely real than not with the second match, by the prior
+    assert born({"confirm_hits": hits, "chance": 0.5}, doubtful) == [[], [1], [1]]
+    assert born({"confirm_hits": hits, "chance": 1.0}, doubtful) == [[], [], []]
+    assert born({"confirm_hits": hits, "chance": 0.5}, [0.9]) == [[1]]
+
+
+def test_one_hit_confirms_at_once():
+    assert born({"confirm_hits": 1}, [0.2]) == [[1]]
+    assert born({"confirm_hits": 2}, [0.9, 0.9]) == [[], [1]]
+
+
 coordinate = st.one_of(
     st.floats(-1e6, 1e6, width=32), st.sampled_from([0.0, np.nan, np.inf, -np.inf, 1e6]), st.floats(0, 100, width=32)
 )

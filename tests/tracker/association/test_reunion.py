@@ -6,6 +6,7 @@ import pytest
 from reid.embedder import weights_path
 from reid.weights_file import read_about
 from tracker import ConfigError, Detections, load_tracker
+from tracker.association import layout as at
 from tracker.association.explain import why
 from tracker.association.reunion import are_clear
 from tracker.config import load_pipeline_settings, load_recipe
@@ -123,6 +124,26 @@ def test_frames_without_looks_leave_the_memory_as_it_is():
     film.show(Detections.empty(), 10)
     other = Detections([[500, 100, 540, 200]], [0.9])
     film.show(other, 2)
+    assert film.show(see((900, look(0)))).id.tolist() == [1]
+
+
+def test_whoever_comes_back_brings_what_both_parts_of_his_track_have_shown():
+    """Matches and the sum of their scores go together: the mean score stays one, and true."""
+    film = Film()
+    film.show(see((10, look(0)), score=0.9))
+    film.show(see(), 5)
+    film.show(see((900, look(0)), score=0.7), 0.6)
+    (track,) = film.engine.state_dict()["table"]
+    assert (track[at.ID], track[at.HITS]) == (1, 16)
+    assert track[at.SCORES] == pytest.approx(10 * 0.9 + 6 * 0.7, rel=1e-6)
+
+
+def test_a_newcomer_waits_for_its_id_even_where_one_hit_confirms():
+    film = Film("birth.chance=null", "birth.confirm_hits=1")
+    assert film.show(see((10, look(0))), 0.1).id.tolist() == [1]
+    film.show(see((10, look(0))))
+    film.show(see(), 5)
+    assert film.show(see((900, look(0, 0.5))), 0.1).id.tolist() == []
     assert film.show(see((900, look(0)))).id.tolist() == [1]
 
 
