@@ -99,7 +99,7 @@ def _write_table(rows: Trajectories, original: pa.Table, path: Path) -> Path:
 def _write_text(rows: Trajectories, name: str, path: Path, names: dict[int, str]) -> Path:
     """Frame by frame, as the run itself wrote it."""
     from tracker.sinks.text import JsonLinesSink, MotSink
-    from tracker.types import Detections, Frame, Tracks
+    from tracker.types import Detections, Frame, Tracks, TrackState
 
     rows = rows.take(np.lexsort((rows.id, rows.frame)))
     frames, first = np.unique(rows.frame, return_index=True)
@@ -108,8 +108,9 @@ def _write_text(rows: Trajectories, name: str, path: Path, names: dict[int, str]
     with MotSink(partial) if name == "mot" else JsonLinesSink(partial, names) as sink:
         for frame, begin, end in zip(frames.tolist(), first, [*first[1:], len(rows)], strict=True):
             part = rows.take(np.arange(begin, end))
-            state = np.where(part.filled, 2, 1)
-            tracks = Tracks(part.id, part.xyxy, part.score, part.class_id, np.full(len(part), -1), state)
+            state = np.where(part.predicted, TrackState.LOST, TrackState.CONFIRMED)
+            row = np.where(part.predicted, -1, np.arange(len(part)))  # which detection it was is not in the table
+            tracks = Tracks(part.id, part.xyxy, part.score, part.class_id, row, state)
             sink.write(Frame(no_image, frame, float(part.time[0])), nothing, tracks)
     with writing(path):
         partial.replace(path)

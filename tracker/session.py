@@ -54,11 +54,20 @@ class TrackLife:
 
 @dataclass(slots=True)
 class Census:
-    """Counts of a run, kept as it goes; grows with the number of ids, not with time."""
+    """Counts of a run, kept as it goes; grows with the number of ids, not with time.
+
+    Attributes:
+        frames: of the source.
+        detections: in them.
+        boxes: of tracks that were seen.
+        predicted: of tracks that were shown out of sight, where they are expected; the files hold both.
+        lives: of ids.
+    """
 
     frames: int = 0
     detections: int = 0
     boxes: int = 0
+    predicted: int = 0
     lives: dict[int, TrackLife] = field(default_factory=dict)
 
     def count(self, detections: int, tracks: Tracks, timestamp: float) -> None:
@@ -67,6 +76,7 @@ class Census:
         self.detections += detections
         seen = np.flatnonzero(tracks.detection >= 0)
         self.boxes += len(seen)
+        self.predicted += len(tracks) - len(seen)
         for track_id, class_id in zip(tracks.id[seen].tolist(), tracks.class_id[seen].tolist(), strict=True):
             life = self.lives.get(track_id)
             if life is None:
@@ -107,6 +117,7 @@ class Outcome:
             "frames": self.census.frames,
             "detections": self.census.detections,
             "boxes": self.census.boxes,
+            "predicted": self.census.predicted,
             "identities": len(self.census.lives),
             "seconds": round(self.seconds, 3),
             "fps": round(self.fps, 2),

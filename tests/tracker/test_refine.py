@@ -46,17 +46,21 @@ def test_both_are_done_in_every_format(folder):
     written = refine_run(folder, "both")
     assert [path.name for path in written] == ["tracks.refined.parquet", "tracks.refined.txt", "tracks.refined.jsonl"]
     table = pq.read_table(written[0])
-    assert table.schema.names[:10] == pq.read_table(folder / "tracks.parquet").schema.names
+    assert table.schema.names[:11] == pq.read_table(folder / "tracks.parquet").schema.names
     assert set(table["id"].to_pylist()) == {1, 2}
     filled = table.filter(table["filled"])
     assert filled["frame"].to_pylist() == [8, 9, 10, 20, 21, 22, 23, 24, 25]
     assert filled["x1"].to_pylist()[:3] == pytest.approx([40, 45, 50])
+    assert table["predicted"].to_pylist() == table["filled"].to_pylist()
     assert set(table["class"].to_pylist()) == {"person"}
     rows = np.loadtxt(written[1], delimiter=",")
     assert rows[rows[:, 1] == 1][7:12, 0].tolist() == [8, 9, 10, 11, 12]
     lines = [json.loads(line) for line in written[2].read_text().splitlines()]
     assert len(lines) == len(rows) == len(table)
     assert lines[0]["class"] == "person"
+    assert [(line["id"], line["frame"]) for line in lines if line["predicted"]] == [
+        (row["id"], row["frame"]) for row in filled.to_pylist()
+    ]
     assert {path: path.read_bytes() for path in originals} == originals
 
 
@@ -67,6 +71,24 @@ def test_one_at_a_time(folder):
     filled = pq.read_table(refine_run(folder, "gap")[0])
     assert set(filled["id"].to_pylist()) == {1, 2, 3}
     assert len(filled) == len(joined) + 3
+
+
+def test_who_was_only_expected_stays_marked(tmp_path):
+    """Somebody is out of sight, at a predicted box in frames 3 and 4, and not shown in 5 and 6."""
+    sinks = [open_sink(name, tmp_path, frame_rate=10) for name in SAVE]
+    for frame in (0, 1, 2, 3, 4, 7, 8, 9):
+        xyxy = np.array([[5.0 * frame, 100, 5.0 * frame + 40, 200]])
+        for sink in sinks:
+            tracks = Tracks([1], xyxy, [0.9], [0], [-1 if frame in (3, 4) else 0], [1])
+            sink.write(Frame(NO_IMAGE, frame, frame / 10), Detections(xyxy), tracks)
+    for sink in sinks:
+        sink.close()
+    table, _, lines = refine_run(tmp_path, "both")
+    rows = pq.read_table(table)
+    assert rows.filter(rows["predicted"])["frame"].to_pylist() == [3, 4, 5, 6]
+    assert rows.filter(rows["filled"])["frame"].to_pylist() == [5, 6]
+    found = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [row["frame"] for row in found if row["predicted"]] == [3, 4, 5, 6]
 
 
 def test_looks_have_a_say(folder):

@@ -42,7 +42,8 @@ def fill(rows: Trajectories, *, max_gap: float = 1.0, method: Literal["linear", 
         method: how.
 
     Returns:
-        With the new rows: `filled`, score and class of the box before the gap, the score less the further it is.
+        With the new rows: `filled` and `predicted`, score and class of the box before the gap, the score less the
+        further it is.
     """
     if len(rows) < 2:
         return rows
@@ -61,6 +62,7 @@ def fill(rows: Trajectories, *, max_gap: float = 1.0, method: Literal["linear", 
         # Half of it in the middle: surer beside what was seen.
         score=rows.score[left] * (1 - np.minimum(share, 1 - share)),
         filled=np.ones(len(left), bool),
+        predicted=np.ones(len(left), bool),
     )
     merged = Trajectories(*(np.concatenate([getattr(rows, n), getattr(new, n)]) for n in rows.__slots__))
     merged = merged.take(np.lexsort((merged.frame, merged.id)))

@@ -32,6 +32,7 @@ class Trajectories:
         score: ``(N,)``.
         class_id: ``(N,)`` int64.
         filled: ``(N,)``: nobody saw this box; it was put into a gap.
+        predicted: ``(N,)``: nobody saw this box, whether it was filled in or is where the tracker expected it.
     """
 
     frame: Index
@@ -41,6 +42,7 @@ class Trajectories:
     score: Float64
     class_id: Index
     filled: NDArray[np.bool_]
+    predicted: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -59,6 +61,7 @@ class Trajectories:
         score: ArrayLike | None = None,
         class_id: ArrayLike | None = None,
         filled: ArrayLike | None = None,
+        predicted: ArrayLike | None = None,
     ) -> Trajectories:
         """From columns in any order.
 
@@ -67,6 +70,7 @@ class Trajectories:
         """
         frames = np.asarray(frame, np.int64)
         n = len(frames)
+        put_in = np.zeros(n, bool) if filled is None else np.asarray(filled, bool)
         made = cls(
             frames,
             np.asarray(time, np.float64),
@@ -74,7 +78,8 @@ class Trajectories:
             np.asarray(xyxy, np.float64).reshape(-1, 4),
             np.ones(n) if score is None else np.asarray(score, np.float64),
             np.zeros(n, np.int64) if class_id is None else np.asarray(class_id, np.int64),
-            np.zeros(n, bool) if filled is None else np.asarray(filled, bool),
+            put_in,
+            put_in if predicted is None else put_in | np.asarray(predicted, bool),
         )
         return _checked(made)
 
@@ -90,10 +95,10 @@ class Trajectories:
         if missing:
             raise DataError(f"a table of tracks has the columns {', '.join(needed)}; missing: {', '.join(missing)}")
         columns = {name: table[name].to_numpy() for name in needed}
-        filled = table["filled"].to_numpy() if "filled" in table.column_names else None
+        marks = {n: table[n].fill_null(False).to_numpy() for n in ("filled", "predicted") if n in table.column_names}
         xyxy = np.column_stack([np.asarray(columns[name], np.float64) for name in CORNERS])
         c = columns
-        return cls.of(c["frame"], c["timestamp"], c["id"], xyxy, c["score"], c["class_id"], filled)
+        return cls.of(c["frame"], c["timestamp"], c["id"], xyxy, c["score"], c["class_id"], **marks)
 
     def to_table(self, names: Mapping[int, str] | None = None) -> pa.Table:
         """As `tracks.parquet` holds it, by frame, then by id, with one column more: `filled`.
@@ -110,7 +115,8 @@ class Trajectories:
         columns |= {name: corners[:, i] for i, name in enumerate(CORNERS)}
         columns |= {"score": self.score[order].astype(np.float32), "class_id": class_id}
         text = pa.array([(names or {}).get(c, str(c)) for c in class_id.tolist()], pa.string())
-        return pa.table(columns | {"class": text, "filled": self.filled[order]})
+        marks = {"predicted": self.predicted[order], "filled": self.filled[order]}
+        return pa.table(columns | {"class": text} | marks)
 
 
 def _checked(rows: Trajectories) -> Trajectories:

@@ -169,7 +169,7 @@ def run_with_progress(job: Any) -> Outcome:
 
         def stepped(self, step: Step) -> None:
             if self.progress is not None:
-                self.progress.advance(f"{len(step.tracks)} in view")
+                self.progress.advance(f"{int((step.tracks.detection >= 0).sum())} in view")
 
     listener = Show()
     stderr.print(LOADING, highlight=False)
@@ -191,7 +191,8 @@ def print_summary(outcome: Outcome) -> None:
     table.add_row("frames", f"{census.frames} in {outcome.seconds:.1f} s, {outcome.fps:.1f} a second")
     stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.milliseconds.items())
     table.add_row("ms a frame", stages or "none")
-    table.add_row("identities", f"{len(census.lives)} ({census.boxes} boxes)")
+    beside = f" and {census.predicted} predicted" if census.predicted else ""
+    table.add_row("identities", f"{len(census.lives)} ({census.boxes} boxes{beside})")
     for row, (track_id, life) in enumerate(census.longest(LONGEST)):
         seen = f"#{track_id}: {life.frames} frames, {life.first:.1f}–{life.last:.1f} s"
         table.add_row("longest tracks" if row == 0 else "", seen)

@@ -14,6 +14,7 @@ from tracker.evaluation.benchmarks import rules_of
 from tracker.evaluation.clear import matches
 from tracker.evaluation.evaluate import Prepared, find_result, find_sequences, prepare_files
 from tracker.evaluation.frames import find_frames
+from tracker.sinks.annotate import dashed
 from tracker.sinks.video import NOMINAL_RATE, VideoSink
 from tracker.sources import open_source
 from tracker.types import Detections, Frame, Tracks
@@ -80,7 +81,7 @@ class Verdicts:
         c, d = self._true_first[frame.index : frame.index + 2].tolist() if inside else (0, 0)
         missed = np.arange(c, d)[self.missed[c:d]]
         for row in missed.tolist():
-            pen.dashed(image, self.truth.xyxy[row])
+            pen.missed(image, self.truth.xyxy[row])
         for row in sorted(range(a, b), key=lambda r: self.state[r]):
             state, track = int(self.state[row]), str(self.result.id[row])
             words = (str(self.before[row]), track) if state == SWITCHED else (track,)
@@ -107,17 +108,10 @@ class _Pen:
         cv2.rectangle(image, (x1, y1), (x2, y2), COLOURS[state], thick)
         self._label(image, (x1, y1), COLOURS[state], words)
 
-    def dashed(self, image: Picture, xyxy: NDArray[np.float64]) -> None:
-        x1, y1, x2, y2 = np.rint(xyxy).astype(int).tolist()
-        height, width = image.shape[:2]
+    def missed(self, image: Picture, xyxy: NDArray[np.float64]) -> None:
         step = 4 * self._line + 4
         for colour, thick in (((0, 0, 0), self._line + 2), (COLOURS[MISSED], self._line)):
-            for y in (y1, y2):
-                for x in range(max(x1, x1 % step - step), min(x2, width), step):
-                    cv2.line(image, (x, y), (min(x + step // 2, x2), y), colour, thick)
-            for x in (x1, x2):
-                for y in range(max(y1, y1 % step - step), min(y2, height), step):
-                    cv2.line(image, (x, y), (x, min(y + step // 2, y2)), colour, thick)
+            dashed(image, xyxy, colour, thick, step=step)
 
     def _label(
         self, image: Picture, corner: tuple[int, int], colour: tuple[int, int, int], words: tuple[str, ...]
@@ -161,7 +155,7 @@ class _Pen:
         """A word of the legend, behind its colour where it has one."""
         x, base = at
         if state == MISSED:
-            self.dashed(image, np.array([x, base - high, x + 2 * high, base], np.float64))
+            self.missed(image, np.array([x, base - high, x + 2 * high, base], np.float64))
         elif state is not None:
             cv2.rectangle(image, (x, base - high), (x + 2 * high, base), COLOURS[state], -1)
         self._write(image, text, (x if state is None else x + 2 * high + 2 * self._pad, base), INK)

@@ -288,7 +288,7 @@ class Camera:
             latency_p95=high,
             latencies=self._latency.histogram(),
             reconnects=connection.reconnects,
-            tracks=len(shot.tracks) if live and shot is not None else 0,
+            tracks=int((shot.tracks.detection >= 0).sum()) if live and shot is not None else 0,
             counts=counts,
             recording=self._recording(),
             lines=crossings,

@@ -65,13 +65,22 @@ class DataSetJob:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """One sequence's run: frames, boxes and ids in its result, seconds of association, scores where truth is."""
+    """One sequence's run: frames, boxes and ids in its result, seconds of association, scores where truth is.
+
+    Boxes are those of tracks that were seen; `predicted`, those out of sight, are in the result beside them.
+    """
 
     frames: int
     boxes: int
+    predicted: int
     identities: int
     seconds: float
     scores: Scores | None
+
+    def counts(self) -> dict[str, int]:
+        """As plain values."""
+        names = {"frames": self.frames, "boxes": self.boxes, "predicted": self.predicted}
+        return names | {"ids": self.identities}
 
 
 @dataclass(slots=True)
@@ -106,7 +115,7 @@ class DataSetOutcome:
     def summary(self) -> dict[str, Any]:
         """As plain values."""
         rows = {
-            name: {"status": "done", "frames": o.result.frames, "boxes": o.result.boxes, "ids": o.result.identities}
+            name: {"status": "done", **o.result.counts()}
             if o.result
             else {"status": "failed" if o.problem else "not finished", "problem": o.problem}
             for name, o in self.sequences.items()
@@ -175,29 +184,30 @@ class Track:
         seen = self.look(sequence, report)
         started = time.perf_counter()
         path = self.folder / f"{sequence.name}.txt"
-        boxes, ids = self._write(path, sequence, seen, report)
+        boxes, predicted, ids = self._write(path, sequence, seen, report)
         seconds = time.perf_counter() - started
         scores = None
         if sequence.truth is not None:
             truth = part_of_truth(sequence, self.folder / TRUTH)
             scores = evaluate_files(truth, path, rules_of(self.benchmark), length=sequence.length)
-        return Tracked(len(seen), boxes, ids, seconds, scores)
+        return Tracked(len(seen), boxes, predicted, ids, seconds, scores)
 
-    def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int]:
+    def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int, int]:
         partial, nothing = partial_name(path), Detections.empty()
-        boxes, ids = 0, set[int]()
+        boxes, predicted, ids = 0, 0, set[int]()
         try:
             with MotSink(partial) as sink:
                 for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
                     sink.write(Frame(NO_PICTURE, index, 0.0), nothing, tracks)
-                    boxes += len(tracks)
+                    out_of_sight = int((tracks.detection < 0).sum())
+                    boxes, predicted = boxes + len(tracks) - out_of_sight, predicted + out_of_sight
                     ids.update(tracks.id.tolist())
                     report("track", index + 1)
             with writing(path):
                 partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
-        return boxes, len(ids)
+        return boxes, predicted, len(ids)
 
 
 def part_of_truth(sequence: SequenceFolder, folder: Path) -> Path:

@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         ("score", pa.float32()),
         ("class_id", pa.int64()),
         ("class", pa.string()),
+        ("predicted", pa.bool_()),
     ]
 )
 PART_ROWS, PART_SECONDS = 50_000, 5.0
@@ -33,7 +34,10 @@ PART_ROWS, PART_SECONDS = 50_000, 5.0
 
 
 class ParquetSink(Sink):
-    """Columns frame (from 0), timestamp (s), id, x1, y1, x2, y2 (px), score, class_id, class.
+    """Columns frame (from 0), timestamp (s), id, x1, y1, x2, y2 (px), score, class_id, class, predicted.
+
+    `predicted` is true where nothing was detected: who is out of sight, at the box where he is expected, with the
+    score of his last detection.
 
     Until it is closed the rows are in `NAME.parquet.parts/`, a folder that every Parquet reader opens as one
     table; then in `NAME.parquet` alone.
@@ -81,6 +85,7 @@ class ParquetSink(Sink):
             np.concatenate([tracks.score for _, tracks in self._rows]),
             class_id,
             [self._names.get(c, str(c)) for c in class_id.tolist()],
+            np.concatenate([tracks.detection < 0 for _, tracks in self._rows]),
         ]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)

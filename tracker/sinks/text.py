@@ -36,7 +36,10 @@ class _LineSink(Sink):
 
 
 class MotSink(_LineSink):
-    """MOTChallenge results: ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1."""
+    """MOTChallenge results: ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1.
+
+    The format has no place to say that a box is predicted.
+    """
 
     def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
         rows = zip(tracks.id.tolist(), tracks.xyxy.tolist(), tracks.score.tolist(), strict=True)
@@ -47,7 +50,9 @@ class MotSink(_LineSink):
 
 
 class JsonLinesSink(_LineSink):
-    """One JSON object a line: frame (from 0), timestamp (s), id, class_id, class, score, xyxy (px).
+    """One JSON object a line: frame (from 0), timestamp (s), id, class_id, class, score, xyxy (px), predicted.
+
+    `predicted` as in `ParquetSink`.
 
     Args:
         path: the file.
@@ -59,7 +64,7 @@ class JsonLinesSink(_LineSink):
         self._names = class_names or {}
 
     def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
-        columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy)
+        columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy, tracks.detection < 0)
         return [
             json.dumps(
                 {
@@ -70,8 +75,9 @@ class JsonLinesSink(_LineSink):
                     "class": self._names.get(class_id, str(class_id)),
                     "score": round(score, 4),
                     "xyxy": [round(value, 2) for value in box],
+                    "predicted": predicted,
                 },
                 ensure_ascii=False,
             )
-            for track_id, class_id, score, box in zip(*(column.tolist() for column in columns), strict=True)
+            for track_id, class_id, score, box, predicted in zip(*(column.tolist() for column in columns), strict=True)
         ]

@@ -182,6 +182,15 @@ def test_who_is_only_expected_somewhere_was_not_there(make):
     assert crop.max() < 20
 
 
+def test_who_is_only_expected_is_not_in_view(make):
+    with make({"target_fps": 10}) as service:
+        camera = service.cameras["c0"]
+        until(lambda: camera.status().tracks == 1, 5, "a track")
+        with camera._shown:  # no new picture comes meanwhile
+            camera.latest().tracks.detection[:] = -1
+            assert camera.status().tracks == 0
+
+
 def test_a_restart_keeps_the_ids(make):
     with make({"target_fps": 10}) as service:
         camera = service.cameras["c0"]

@@ -77,6 +77,21 @@ def test_scores_are_those_of_eval(small, tmp_path):
     assert not list(outcome.folder.glob("seen.*"))
 
 
+def test_boxes_that_were_seen_and_that_were_predicted_are_counted_apart(small, tmp_path):
+    """Everybody is missed in two frames of the first sequence; the default recipe shows where they are expected."""
+    path = small / "train/one/det/det.txt"
+    kept = [line for line in path.read_text().splitlines() if line.split(",")[0] not in ("20", "21")]
+    path.write_text("\n".join(kept) + "\n")
+    settings = settings_for("reacquire", "embedder.weights=none")
+    job = DataSetJob(data=small, sequences=find_dataset(small, split="train"), settings=settings, out=tmp_path / "run")
+    outcome = track_all(job, Audience())
+    counts = outcome.sequences["one"].result.counts()
+    assert json.loads((outcome.folder / "run.json").read_text())["runs"]["one"] == {"status": "done", **counts}
+    frames = np.loadtxt(outcome.folder / "one.txt", delimiter=",")[:, 0]
+    assert counts["predicted"] == np.isin(frames, (20, 21)).sum() > 0
+    assert counts["boxes"] == (~np.isin(frames, (20, 21))).sum()
+
+
 def test_two_processes_give_the_same(small, tmp_path):
     alone, both = run(small, tmp_path / "alone", jobs=1), run(small, tmp_path / "both", jobs=2)
     assert results(alone.folder) == results(both.folder)

@@ -8,10 +8,12 @@ import time
 
 import av
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tracker import ConfigError, Detections, Frame, ReacquireError, Tracks
+from tracker.association.trajectories import Trajectories
 from tracker.sinks import FORMATS, open_sink
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.parquet import SCHEMA
@@ -25,10 +27,11 @@ def frame_at(index, size=(64, 48), seconds=None):
     return Frame(image, index, index / 10 if seconds is None else seconds, "test")
 
 
-def some_tracks(*ids):
+def some_tracks(*ids, unseen=()):
     boxes = [[2.0 + i, 3, 22 + i, 33] for i in range(len(ids))]
     n = len(ids)
-    return Tracks(list(ids), np.reshape(boxes, (n, 4)), [0.5] * n, [0] * n, list(range(n)), [1] * n)
+    rows = [-1 if i in unseen else row for row, i in enumerate(ids)]
+    return Tracks(list(ids), np.reshape(boxes, (n, 4)), [0.5] * n, [0] * n, rows, [1] * n)
 
 
 def fill(sink, frames=5, ids=(3, 8), size=(64, 48)):
@@ -70,6 +73,7 @@ def test_json_lines(tmp_path):
         "class": "person",
         "score": 0.5,
         "xyxy": [3.0, 3.0, 23.0, 33.0],
+        "predicted": False,
     }
 
 
@@ -81,6 +85,31 @@ def test_parquet(tmp_path):
     assert table.column("frame").to_pylist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert table.column("class").to_pylist() == ["person"] * 10
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tracks.parquet"]
+
+
+def test_who_is_only_expected_is_told_from_who_was_seen(tmp_path):
+    for name in ("jsonl", "parquet", "mot"):
+        with open_sink(name, tmp_path) as sink:
+            sink.write(frame_at(0), Detections.empty(), some_tracks(3, 8, unseen=[3]))
+            sink.write(frame_at(1), Detections.empty(), some_tracks(3, 8, unseen=[8]))
+    table = pq.read_table(tmp_path / "tracks.parquet")
+    assert table["predicted"].to_pylist() == [True, False, False, True]
+    lines = (tmp_path / "tracks.jsonl").read_text().splitlines()
+    assert [json.loads(line)["predicted"] for line in lines] == [True, False, False, True]
+    assert len((tmp_path / "tracks.txt").read_text().splitlines()) == 4
+
+
+def test_parts_from_before_a_column_are_joined_with_empty_places(tmp_path):
+    with open_sink("parquet", tmp_path) as sink:
+        old = pa.Table.from_pylist(
+            [dict.fromkeys(SCHEMA.names, 1) | {"class": "person"}], SCHEMA.remove(SCHEMA.get_field_index("predicted"))
+        )
+        pq.write_table(old, tmp_path / "tracks.parquet.parts/000000.parquet")
+        sink._count = 1
+        sink.write(frame_at(1), Detections.empty(), some_tracks(3))
+    table = pq.read_table(tmp_path / "tracks.parquet")
+    assert table["predicted"].to_pylist() == [None, False]
+    assert Trajectories.from_table(table).predicted.tolist() == [False, False]
 
 
 def test_parquet_in_many_parts_is_one_table(tmp_path, monkeypatch):
@@ -166,6 +195,22 @@ def test_drawing_leaves_the_frame_alone_and_keeps_colours():
     assert (first != other).any()
     again = Annotator((200, 160)).draw(frame, some_tracks(5))
     np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("box", [[20, 40, 120, 150], [-40, 40, 120, 150], [120, 40, 260, 150]])
+def test_who_is_only_expected_has_a_dashed_outline(box):
+    frame, rest = frame_at(0, (200, 160)), ([0.5], [0])
+    box = np.array([box], np.float32)
+    inside = np.clip(box, 0, [199, 159, 199, 159])
+    seen, unseen = (Tracks([5], b, *rest, [row], [1]) for b, row in ((box, 0), (box, -1)))
+    drawn = []
+    for tracks in (seen, unseen):
+        image = Annotator((200, 160), trails=False).draw(frame, tracks)
+        x1, _, x2, y2 = inside[0].astype(int)
+        drawn.append((image != frame.image).any(axis=2)[y2, x1 : x2 + 1])
+    assert drawn[0].all()
+    assert 0.4 < drawn[1].mean() < 0.8
+    assert (np.diff(drawn[1].astype(int)) != 0).sum() >= 8
 
 
 KILLED = """

@@ -224,6 +224,7 @@ class TrackOut(Out):
     class_name: str
     score: float
     box: tuple[float, float, float, float] = Field(description="x1, y1, x2, y2 in fractions of the picture")
+    predicted: bool = Field(description="out of sight: the box is where it is expected")
 
 
 class TracksOut(Out):
@@ -240,10 +241,12 @@ class TracksOut(Out):
         height, width = shot.frame.shape[:2]
         tracks, names = shot.tracks, shot.class_names
         boxes = (tracks.xyxy / [width, height, width, height]).round(5).tolist()
-        columns = zip(tracks.id.tolist(), tracks.class_id.tolist(), tracks.score.tolist(), boxes, strict=True)
+        columns = (tracks.id, tracks.class_id, tracks.score, tracks.detection < 0)
         rows = [
-            TrackOut(id=number, class_name=names.get(kind, str(kind)), score=round(score, 4), box=box)
-            for number, kind, score, box in columns
+            TrackOut(
+                id=number, class_name=names.get(kind, str(kind)), score=round(score, 4), box=box, predicted=predicted
+            )
+            for number, kind, score, predicted, box in zip(*(c.tolist() for c in columns), boxes, strict=True)
         ]
         return cls(number=shot.number, arrived=shot.arrived, timestamp=shot.timestamp, tracks=rows)
 

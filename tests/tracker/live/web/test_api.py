@@ -63,6 +63,13 @@ def test_tracks_are_fractions_of_the_picture(live, client):
     assert_problem(client(live).get("/api/cameras/yard/tracks"), 404)
 
 
+def test_tracks_say_who_is_only_expected_where_they_are(live, client):
+    door = live.cameras["door"]
+    door.shot.tracks.detection[1] = -1
+    found = client(live).get("/api/cameras/door/tracks").json()
+    assert [track["predicted"] for track in found["tracks"]] == [False, True, False]
+
+
 def test_picture_has_boxes_on_it_and_leaves_the_frame_alone(live, client):
     before = live.cameras["door"].shot.frame.copy()
     answer = client(live).get("/api/cameras/door/picture?size=grid")
