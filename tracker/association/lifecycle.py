@@ -109,7 +109,9 @@ def weigh_gaps(table: Float64, n: int, rules: Float64, stream: Float64, xyxy: Fl
 def is_real(track: Float64, rules: Float64, stream: Float64) -> bool:
     """Whether a track that was just matched has shown that it is real."""
     if rules[at.R_BIRTH_CHANCE] < np.inf:
-        return bool(st.chance_of_being(stream, track[at.SCORES], track[at.HITS]) >= rules[at.R_BIRTH_CHANCE])
+        proved = st.has_proved(track[at.HITS], track[at.SEEN] - track[at.BORN])
+        chance = st.chance_of_being(stream, track[at.SCORES], track[at.HITS])
+        return bool(proved or chance >= rules[at.R_BIRTH_CHANCE])
     return bool(track[at.HITS] >= rules[at.R_CONFIRM_HITS])
 
 
@@ -130,7 +132,7 @@ def learn(
                 st.note_beginning(stream, track[at.SCORES], track[at.HITS], False)
                 track[at.HITS] = track[at.SCORES] = 0
             continue
-        box = box_at(xyxy, j)
+        box, proved = box_at(xyxy, j), st.has_proved(track[at.HITS], track[at.SEEN] - track[at.BORN])
         learn_motion(track, box, score[j], now, before, rules, stream, lag)
         remember(track, box, now, rules)
         track[at.HITS] += 1
@@ -142,7 +144,7 @@ def learn(
             track[at.EVIDENCE] += learn_look(
                 looks[row], quality[row], rules, embedding[j], score[j], hidden[j], track[at.EVIDENCE]
             )
-        if track[at.HITS] == st.YOUNG:
+        if not proved and st.has_proved(track[at.HITS], now - track[at.BORN]):
             st.note_beginning(stream, track[at.SCORES], track[at.HITS], True)
     if rules[at.R_ADAPT] > 0:
         st.tune_filter(stream, lag, rules[at.R_ADAPT])
@@ -186,7 +188,8 @@ def find_dead(
         else:
             if had_a_chance and age > rules[at.R_LOST] + 1e-6:
                 dead[row] = not is_known(table[row], rules) or age > rules[at.R_REMEMBERED] + 1e-6
-                if table[row, at.STATE] == at.LOST and table[row, at.HITS] < st.YOUNG:
+                lived = table[row, at.SEEN] - table[row, at.BORN]
+                if table[row, at.STATE] == at.LOST and not st.has_proved(table[row, at.HITS], lived):
                     st.note_beginning(stream, table[row, at.SCORES], table[row, at.HITS], False)
                 table[row, at.STATE] = at.REMEMBERED
             lost = lost or table[row, at.STATE] == at.LOST

@@ -22,8 +22,8 @@ BINS = len(EDGES) - 1
 KINDS = 4
 """Of gaps: bit 0 of a track matched less than `GROWN` times, bit 1 of one at the side of the picture."""
 GROWN = 10
-SCORES, YOUNG = 10, 9
-"""Bins of a young track's mean score; matches after which it has proved real."""
+SCORES, YOUNG, GROWN_UP_SECONDS, FEWEST = 10, 9, 0.3, 3
+"""Bins of a young track's mean score; it has proved real by so many matches, or fewer over so long, but at least some."""
 
 FACTOR = 0  # 4: of the process variance of each measured quantity
 LEFT, RIGHT = 4, 5  # pixels: from where to where anything was seen
@@ -122,6 +122,12 @@ def chances_of_return(stream: Float64) -> Float64:
             closes = 1 - math.exp(-rate * width)
             chances[kind, column] = closes * fit + (1 - closes) * chances[kind, column + 1]
     return chances
+
+
+@compiled
+def has_proved(hits: float, seconds: float) -> bool:
+    """Whether a track matched so often in a row, since so long, is no false start."""
+    return bool(hits >= YOUNG or (hits >= FEWEST and seconds >= GROWN_UP_SECONDS - 1e-6))
 
 
 @compiled
