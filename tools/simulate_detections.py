@@ -1,7 +1,7 @@
 """A data set to tune on where there are no frames: `python tools/simulate_detections.py OUT`.
 
 The two MOT15 sequences of the data folder with ground truth and public detections, and its two MOT17 sequences as a
-simulated detector sees them (see `compare_trackers.simulated`), in MOTChallenge's layout. Ground truth holds what
+simulated detector sees them (see `motion_scenes.simulated`), in MOTChallenge's layout. Ground truth holds what
 counts alone, so that `reacquire mot … --benchmark none` scores all four.
 """
 
@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from compare_trackers import DATA, Rows, simulated
+from motion_scenes import DATA, Rows, simulated
 
 SEQUENCES = (("MOT17-05", 14, (640, 480)), ("MOT17-09", 30, (1920, 1080)))
 
