@@ -75,6 +75,25 @@ def test_the_chance_of_being_real_follows_how_those_alike_ended():
     assert st.chance_of_being(stream, 0.0, float(st.YOUNG)) == 1
 
 
+@pytest.mark.parametrize(("rate", "matches"), [(30, 9), (25, 9), (14, 6), (5, 3), (1, 3)])
+def test_real_is_who_was_matched_for_a_while_however_slow_the_camera(rate, matches):
+    proved = [hits for hits in range(1, 20) if st.has_proved(float(hits), (hits - 1) / rate)]
+    assert proved[0] == matches
+
+
+def test_who_passes_a_slow_camera_is_no_false_start():
+    """Everybody is in view for six frames of a second's fifth; none of them is held back for how others left."""
+    engine, shown = load_tracker("reacquire"), []
+    for frame in range(400):
+        x = 100.0 + 25 * (frame % 8)
+        there = frame % 8 < 6
+        found = Detections(np.array([[x, 100, x + 80, 300]] * there).reshape(-1, 4), np.full(int(there), 0.75))
+        tracks = engine.update(found, timestamp=frame / 5)
+        if there and frame >= 200:
+            shown.append(len(tracks))
+    assert np.mean(shown) > 0.8
+
+
 def filtered(trembling, restless, rate, seed=0):
     """Run the engine's filter over boxes that tremble and wander by pixels; returns the stream and the mean error."""
     random = np.random.default_rng(seed)
