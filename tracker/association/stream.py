@@ -23,7 +23,7 @@ KINDS = 4
 """Of gaps: bit 0 of a track matched less than `GROWN` times, bit 1 of one at the side of the picture."""
 GROWN = 10
 SCORES, YOUNG, GROWN_UP_SECONDS, FEWEST = 10, 9, 0.3, 3
-"""Bins of a young track's mean score; it has proved real by so many matches, or fewer over so long, but at least some."""
+"""Bins of a young track's mean score; it has proved real by YOUNG matches, or by FEWEST over so many seconds."""
 
 FACTOR = 0  # 4: of the process variance of each measured quantity
 LEFT, RIGHT = 4, 5  # pixels: from where to where anything was seen
