@@ -45,10 +45,11 @@ def compiled(function: Function) -> Function:
     except RuntimeError:  # nowhere to write
         return cast(Function, dispatcher)
     file: Any = getattr(dispatcher._cache, "_cache_file", None)
-    if not hasattr(file, "_source_stamp"):
+    if not hasattr(file, "_version"):
         # Not public: where a numba has it no longer, it is better to compile anew than to trust old code.
         return cast(Function, numba.njit(nogil=True, error_model="numpy")(function))
-    file._source_stamp = _stamp()
+    # Compared before anything else of the file is read: what other sources left may name classes that are no more.
+    file._version = _stamp()
     return cast(Function, dispatcher)
 
 
@@ -68,3 +69,20 @@ them for long enough.
 Counting costs two atomic instructions for every array that is handed to a function, and for every row that is taken of
 one: more than all the arithmetic on a pair of boxes.
 """
+
+
+def _pointer(kind: Any) -> Any:
+    def type_it(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+        pointer: Any = numba.types.CPointer
+        return pointer(kind)(numba.types.int64), generate
+
+    return numba.extending.intrinsic(type_it)
+
+
+doubles_at, floats_at = _pointer(numba.types.float64), _pointer(numba.types.float32)
+integers_at, flags_at = _pointer(numba.types.int64), _pointer(numba.types.boolean)
+carray: Any = numba.carray  # type: ignore[attr-defined]
+"""For compiled functions: the pointer that an address is, and the array of this shape at a pointer."""

@@ -13,6 +13,7 @@ from tracker.compiled import compiled
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 
 @compiled
@@ -113,11 +114,9 @@ def add_sample(memory: Float32, quality: Float64, rules: Float64, seen: Float32,
 
 
 @compiled
-def hidden_shares(grid: Grid) -> Float64:
-    """How much of every box another in front of it (lower in the picture) covers, at most, in 0–1."""
-    n = len(grid.boxes)
-    out, found = np.zeros(n), np.empty(n, np.int64)
-    for i in range(n):
+def find_hidden(grid: Grid, found: Index, out: Float64) -> None:
+    """How much of every box another in front of it (lower in the picture) covers, at most, in 0–1, to `out`."""
+    for i in range(len(grid.boxes)):
         box = box_at(grid.boxes, i)
         area = max((box[2] - box[0]) * (box[3] - box[1]), 1e-6)
         for j in found[: touching(grid, box, found)]:
@@ -125,4 +124,3 @@ def hidden_shares(grid: Grid) -> Float64:
             if other[3] > box[3]:
                 width, height = min(box[2], other[2]) - max(box[0], other[0]), box[3] - max(box[1], other[1])
                 out[i] = max(out[i], width * height / area)
-    return out

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tracker.association import layout as at
 from tracker.association.lifecycle import step
+from tracker.association.memory import Memory
 from tracker.association.program import compile_recipe
 from tracker.association.recipe import Recipe
 from tracker.association.stream import fresh
@@ -61,15 +62,15 @@ class Engine:
         self.embedding_score = recipe.embedding_score
         self._seeing = compile_recipe(recipe, looks=True)
         self._blind = self._seeing if self.needs_embedding else compile_recipe(recipe, looks=False)
+        self._ledger, self._stream = np.zeros(at.L_WIDTH), fresh()
         self.reset()
 
     def reset(self) -> None:
         """Forget everything; ids begin at 1 again."""
-        self._ledger = np.zeros(at.L_WIDTH)
+        self._ledger[:], self._stream[:] = 0.0, fresh()
         self._ledger[[at.L_FIRST, at.L_NOW]] = np.nan
         self._ledger[at.L_NEXT_ID] = 1
         self._make_room(0, 0)
-        self._stream = fresh()
         self._record = _new_record() if self._recording else None
         if self._camera is not None:
             self._camera.reset()
@@ -106,12 +107,11 @@ class Engine:
         xyxy, score, class_id = detections.xyxy, detections.score, detections.class_id
         if not (xyxy.flags.carray and score.flags.carray and class_id.flags.carray):
             xyxy, score, class_id = _ready(xyxy), _ready(score), _ready(class_id)
-        stages, rules = self._blind if detections.embedding is None else self._seeing
+        looks = detections.embedding is not None
         while True:
             fault, shown, pairs = step(
-                self._ledger, self._table, self._looks, self._quality, self._stream, stages, rules, self._out, xyxy,
-                score, class_id, embedding, now, include_lost, self._recording,
-            )  # fmt: skip
+                self._where[looks], xyxy, score, class_id, embedding, now, include_lost, self._recording
+            )
             if not fault:
                 break
             self._mend(fault, detections, embedding, now)
@@ -198,7 +198,7 @@ class Engine:
         self._ledger[[at.L_FIRST, at.L_NOW]] = clock
         self._ledger[[at.L_NEXT_ID, at.L_BORN, at.L_TRACKS]] = state["next_id"][0], state["serial"][0], n
         self._table[:n], self._looks[:n], self._quality[:n] = table, looks, quality
-        self._stream = stream.astype(np.float64)
+        self._stream[:] = stream
         if self._camera is not None:
             self._camera.load_state_dict({k[7:]: state[k] for k in self.state_dict() if k.startswith("camera.")})
 
@@ -223,7 +223,20 @@ class Engine:
         self._table: Float64 = table
         self._looks: Float32 = looks
         self._quality: Float64 = quality
-        self._out = np.empty((room, at.O_WIDTH))
+        self._locate()
+
+    def _locate(self) -> None:
+        """Note where everything lies, for frames without embeddings and with."""
+        kept = self._ledger, self._table, self._looks, self._quality, self._stream
+        blind = Memory.of(*kept, *self._blind)
+        seeing = blind._replace(stages=self._seeing[0], rules=self._seeing[1])
+        self._memory, self._where = (blind, seeing), (blind.addresses(), seeing.addresses())
+        self._out = blind.out  # the same for both
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy's arrays lie elsewhere."""
+        self.__dict__.update(state)
+        self._locate()
 
     def _embedding(self, detections: Detections) -> Float32:
         """``(N, D)``, for recipes that compare appearance."""

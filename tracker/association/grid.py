@@ -59,10 +59,23 @@ def cells_of(grid: Grid, box: Box) -> tuple[int, int, int, int]:
 
 
 @compiled
+def one_cell(boxes: Float64) -> Grid:
+    """The grid that is no grid: every box is asked."""
+    widest, tallest = 0.0, 0.0
+    for i in range(len(boxes)):
+        box = box_at(boxes, i)
+        widest, tallest = max(widest, box[2] - box[0]), max(tallest, box[3] - box[1])
+    none = np.empty(0, np.int64)
+    return Grid(boxes, none, none, 0.0, 0.0, 0.0, 0.0, 1, 1, widest, tallest)
+
+
+@compiled
 def make_grid(boxes: Float64, questions: int) -> Grid:
     """Sort ``(N, 4)`` boxes into about as many cells as there are boxes; `questions`: how often it will be asked."""
     n = len(boxes)
-    side = 1 if questions * n <= FEW else int(math.sqrt(n)) + 1
+    if questions * n <= FEW:
+        return one_cell(boxes)
+    side = int(math.sqrt(n)) + 1
     left, top, right, bottom, widest, tallest = np.inf, np.inf, -np.inf, -np.inf, 0.0, 0.0
     for i in range(n):
         box = box_at(boxes, i)
@@ -106,6 +119,12 @@ def touching(grid: Grid, box: Box, found: Index) -> int:
         for i in range(len(boxes)):
             found[i] = i
         return len(boxes)
+    if len(first) == 0:  # one cell
+        for i in range(len(boxes)):
+            if not (boxes[i, 0] > box[2] or boxes[i, 2] < box[0] or boxes[i, 1] > box[3] or boxes[i, 3] < box[1]):
+                found[count] = i
+                count += 1
+        return count
     a, b, c, d = cells_of(grid, box)
     for row in range(c, d + 1):
         for column in range(a, b + 1):

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from tracker.association import costs
 from tracker.association import layout as at
+from tracker.association import memory as mem
 from tracker.association import stream as st
-from tracker.association.appearance import hidden_shares, learn_look
+from tracker.association.appearance import find_hidden, learn_look
 from tracker.association.filtering import learn_motion, predict, steady
 from tracker.association.grid import Grid, box_at, held, make_grid, touching
 from tracker.association.pairing import associate, past_at
@@ -116,12 +117,12 @@ def is_real(track: Float64, rules: Float64, stream: Float64) -> bool:
 
 
 @compiled
-def learn(
-    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, stream: Float64, matched: Index,
-    xyxy: Float64, score: Float64, embedding: Float32, hidden: Float64, now: float, before: float,
-) -> None:  # fmt: skip
+def learn(where: Index, n: int, xyxy: Float64, score: Float64, embedding: Float32, now: float, before: float) -> None:
     """Update matched tracks and all states."""
-    lag = np.zeros(4)
+    table, rules, stream = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
+    looks, quality, hidden = mem.looks_of(where), mem.sheet(where, mem.QUALITY), mem.line(where, mem.HIDDEN)
+    matched, lag = mem.indices(where, mem.MATCHED), mem.line(where, mem.LAG)
+    lag[:] = 0.0
     for row in range(n):
         track, j = table[row], matched[row]
         if j < 0:
@@ -227,18 +228,22 @@ def keep(table: Float64, n: int, looks: Float32, quality: Float64, matched: Inde
 
 
 @compiled
-def newborns(rules: Float64, matched: Index, n: int, grid: Grid, score: Float64) -> Index:
+def newborns(where: Index, n: int, grid: Grid, score: Float64) -> Index:
     """Rows of detections that nobody took and that begin a track; they follow the others in `matched`."""
-    count = len(score)
-    free, taken = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-    for j in range(count):
-        free[j] = score[j] >= rules[at.R_BIRTH_SCORE]
+    rules, matched, count = mem.line(where, mem.RULES), mem.indices(where, mem.MATCHED), len(score)
+    taken, free, any_free = mem.flags(where, mem.TAKEN), mem.flags(where, mem.FREE), False
+    taken[:count] = False
     for row in range(n):
         if matched[row] >= 0:
-            free[matched[row]], taken[matched[row]] = False, True
+            taken[matched[row]] = True
+    for j in range(count):
+        free[j] = score[j] >= rules[at.R_BIRTH_SCORE] and not taken[j]
+        any_free |= free[j]
+    if not any_free:
+        return matched[n:n]
     if rules[at.R_BIRTH_OVERLAP] < 1:
         # The surest first; what overlaps a seen track, or a surer newborn, is the same object.
-        found = np.empty(count, np.int64)
+        found = mem.indices(where, mem.FOUND)
         for j in np.argsort(-score, kind="mergesort"):
             if not free[j]:
                 continue
@@ -290,12 +295,11 @@ def bear(
 
 
 @compiled
-def report(
-    table: Float64, n: int, rules: Float64, matched: Index, xyxy: Float64, score: Float64, start: float, now: float,
-    include_lost: bool, out: Float64,
-) -> int:  # fmt: skip
-    """Write the tracks to show to `out`, by id; returns how many."""
-    rows = np.empty(n, np.int64)
+def report(where: Index, n: int, start: float, now: float, include_lost: bool) -> int:
+    """Write the tracks to show to memory's `out`, by id; returns how many."""
+    table, rules, out = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.sheet(where, mem.OUT)
+    rows, matched = mem.indices(where, mem.ROWS), mem.indices(where, mem.MATCHED)
+    xyxy, score = mem.sheet(where, mem.XYXY), mem.line(where, mem.SCORE)
     m = 0
     kind = int(rules[at.R_KIND])
     for row in range(n):
@@ -333,9 +337,7 @@ def report(
 
 
 @compiled
-def fault_of(
-    ledger: Float64, room: int, dimension: int, xyxy: Float32, score: Float32, embedding: Float32, now: float
-) -> int:
+def fault_of(where: Index, xyxy: Float32, score: Float32, embedding: Float32, now: float) -> int:
     """Why a frame cannot be taken; `DONE` when it can."""
     for j in range(len(xyxy)):
         width, height = xyxy[j, 2] - xyxy[j, 0], xyxy[j, 3] - xyxy[j, 1]
@@ -348,6 +350,7 @@ def fault_of(
             bad |= embedding[j, i] - embedding[j, i] != 0  # NaN and infinities
         if bad:
             return at.BAD_ROW
+    ledger, room, dimension = mem.line(where, mem.LEDGER), where[mem.TABLE, 1], where[mem.LOOKS, 3]
     if now <= ledger[at.L_NOW]:
         return at.BAD_TIME
     if int(ledger[at.L_TRACKS]) + len(xyxy) > room or (len(xyxy) and dimension < embedding.shape[1]):
@@ -357,43 +360,43 @@ def fault_of(
 
 @compiled
 def step(
-    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stream: Float64, stages: Float64, rules: Float64,
-    out: Float64, xyxy32: Float32, score32: Float32, class_id: Index, embedding: Float32, now: float,
-    include_lost: bool, recording: bool,
+    where: Index, xyxy: Float32, score: Float32, class_id: Index, embedding: Float32, now: float, include_lost: bool,
+    recording: bool,
 ) -> tuple[int, int, Float64 | None]:  # fmt: skip
-    """One frame. The first five change in place; nothing does when the frame is refused.
+    """One frame. The arrays of memory change in place; not when the frame is refused.
 
     Args:
-        out: room for what is shown.
+        where: the addresses of `Memory`.
         now: seconds; NaN for a nominal step after the last frame.
 
     Returns:
-        How it went, how many rows of `out` are to be shown, and the record, if there is to be one.
+        How it went, how many rows of memory's `out` are to be shown, and the record, if there is to be one.
     """
-    fault = fault_of(ledger, len(table), looks.shape[2], xyxy32, score32, embedding, now)
+    where = borrowed(where)
+    fault = fault_of(where, xyxy, score, embedding, now)
     if fault != at.DONE:
         return fault, 0, None
-    xyxy, score = xyxy32.astype(np.float64), score32.astype(np.float64)
-    grid = make_grid(xyxy, int(ledger[at.L_TRACKS]))
-    shown, record = advance(
-        ledger, table, looks, quality, stream, stages, rules, out, score, class_id, embedding, grid, now, include_lost,
-        recording,
-    )  # fmt: skip
+    count, tracks = len(xyxy), int(mem.line(where, mem.LEDGER)[at.L_TRACKS])
+    boxes, scores = mem.sheet(where, mem.XYXY)[:count], mem.line(where, mem.SCORE)
+    for j in range(count):
+        scores[j] = score[j]
+        for i in range(4):
+            boxes[j, i] = xyxy[j, i]
+    grid = make_grid(boxes, tracks)
+    shown, record = advance(where, class_id, embedding, grid, now, include_lost, recording)
     return at.DONE, shown, record if recording else None
 
 
 @compiled
 def advance(
-    ledger: Float64, table: Float64, looks: Float32, quality: Float64, stream: Float64, stages: Float64, rules: Float64,
-    out: Float64, score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, include_lost: bool,
-    recording: bool,
-) -> tuple[int, Float64]:  # fmt: skip
+    where: Index, class_id: Index, embedding: Float32, grid: Grid, now: float, include_lost: bool, recording: bool
+) -> tuple[int, Float64]:
     """A frame that can be taken; how many tracks to show, and the record."""
-    ledger, table, looks, quality = borrowed(ledger), borrowed(table), borrowed(looks), borrowed(quality)
-    stream, stages, rules, out = borrowed(stream), borrowed(stages), borrowed(rules), borrowed(out)
-    score, class_id, embedding = borrowed(score), borrowed(class_id), borrowed(embedding)
-    grid = held(grid)
-    xyxy, given = grid.boxes, score
+    where, class_id, embedding, grid = borrowed(where), borrowed(class_id), borrowed(embedding), held(grid)
+    ledger, table = mem.line(where, mem.LEDGER), mem.sheet(where, mem.TABLE)
+    rules, stream = mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
+    looks, quality, xyxy = mem.looks_of(where), mem.sheet(where, mem.QUALITY), grid.boxes
+    score = mem.line(where, mem.SCORE)[: len(xyxy)]
     first = math.isnan(ledger[at.L_NOW])
     if math.isnan(now):
         now = 0.0 if first else ledger[at.L_NOW] + rules[at.R_NOMINAL]
@@ -401,34 +404,38 @@ def advance(
         ledger[at.L_FIRST] = ledger[at.L_NOW] = now
     start, before, n = ledger[at.L_FIRST], ledger[at.L_NOW], int(ledger[at.L_TRACKS])
     serial, next_id = int(ledger[at.L_BORN]), int(ledger[at.L_NEXT_ID])
-    hidden = np.zeros(len(xyxy))
+    hidden = mem.line(where, mem.HIDDEN)
+    hidden[: len(xyxy)] = 0.0
     if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
-        hidden = hidden_shares(grid)
+        find_hidden(grid, mem.indices(where, mem.FOUND), hidden)
     if now > before:
         predict(table, n, rules, stream, now, ledger)
         if rules[at.R_BY_BOXES] > 0:
             steady(table, n, rules, grid, before)
     if rules[at.R_BOOST] > 0:
         score = boosted(table, n, rules, grid, score)
-    matched, record = associate(stages, rules, table, n, looks, xyxy, score, class_id, embedding, grid, now, recording)
+    record = associate(where, n, score, class_id, embedding, grid, now, recording)
+    matched = mem.indices(where, mem.MATCHED)
     for e in range(len(record)):  # rows move when tracks die: serials do not
         record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
     if rules[at.R_SHOWN_CHANCE] < np.inf:
         watch_gaps(table, n, rules, stream, matched, xyxy, now, before)
-    learn(table, n, looks, quality, rules, stream, matched, xyxy, score, embedding, hidden, now, before)
-    rows = newborns(rules, matched, n, grid, score)
-    dead = np.zeros(n + len(rows), np.bool_)
+    learn(where, n, xyxy, score, embedding, now, before)
+    rows = newborns(where, n, grid, score)
+    dead = mem.flags(where, mem.DEAD)[: n + len(rows)]
+    dead[:] = False
     find_dead(table, n, rules, stream, matched, dead, now, before)
     at_once = rules[at.R_AT_ONCE] > 0 and now == start
     next_id = bear(
         table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once
     )
     n, serial = n + len(rows), serial + len(rows)
-    waits, record = reunite(table, n, looks, quality, rules, matched, dead, now, recording, record)
+    waits = mem.flags(where, mem.WAITS)[:n]
+    record = reunite(table, n, looks, quality, rules, matched, dead, waits, now, recording, record)
     next_id = confirm(table, n, rules, stream, matched, waits, next_id)
     n = keep(table, n, looks, quality, matched, dead)
     if rules[at.R_SHOWN_CHANCE] < np.inf:
         weigh_gaps(table, n, rules, stream, xyxy, now)
     ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
     ledger[at.L_TRACKS], ledger[at.L_BORN], ledger[at.L_NEXT_ID] = n, serial, next_id
-    return report(table, n, rules, matched, xyxy, given, start, now, include_lost, out), record
+    return report(where, n, start, now, include_lost), record

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import costs
 from tracker.association import layout as at
+from tracker.association import memory as mem
 from tracker.association.appearance import is_set, similarity
 from tracker.association.assignment import solve
-from tracker.association.grid import Grid, box_at, touching
+from tracker.association.grid import Grid, box_at, held, touching
 from tracker.compiled import borrowed, compiled
 from tracker.motion import kalman
 
@@ -232,35 +233,20 @@ def nearest_pairs(first: Index, column: Index, cost: Float64, columns: int, gate
         gate -= step
 
 
-class Scene(NamedTuple):
-    """What a frame's stages look at: tracks, detections, and these by place."""
-
-    table: Float64
-    looks: Float32
-    xyxy: Float64
-    score: Float64
-    class_id: Index
-    embedding: Float32
-    grid: Grid
-    now: float
-    found: Index  # room for the detections around a track
-    terms: Float64  # room for the terms of a pair
-
-
 @compiled
 def collect(
-    stage: Float64, rules: Float64, rows: Index, boxes: Float64, scene: Scene, free: Flags,
-    recording: bool, record: Float64, recorded: int,
+    where: Index, stage: Float64, rows: Index, boxes: Float64, score: Float64, class_id: Index, embedding: Float32,
+    grid: Grid, now: float, recording: bool, record: Float64, recorded: int,
 ) -> tuple[Index, Index, Float64, Float64, Float64, int]:  # fmt: skip
     """All pairs within their gates.
 
     Returns:
         The edges of each row (`first`), of each edge the detection, the cost and the appearance; the record.
     """
-    stage, rules, rows, boxes, free = borrowed(stage), borrowed(rules), borrowed(rows), borrowed(boxes), borrowed(free)
-    table, looks, embedding = borrowed(scene.table), borrowed(scene.looks), borrowed(scene.embedding)
-    xyxy, score, class_id = borrowed(scene.xyxy), borrowed(scene.score), borrowed(scene.class_id)
-    found, terms = borrowed(scene.found), borrowed(scene.terms)
+    where, rows, boxes, score = borrowed(where), borrowed(rows), borrowed(boxes), borrowed(score)
+    stage, class_id, embedding, grid = borrowed(stage), borrowed(class_id), borrowed(embedding), held(grid)
+    table, looks, rules = mem.sheet(where, mem.TABLE), mem.looks_of(where), mem.line(where, mem.RULES)
+    found, free, terms = mem.indices(where, mem.FOUND), mem.flags(where, mem.FREE), mem.line(where, mem.TERMS)
     first = np.empty(len(rows) + 1, np.int64)
     room, edges = 4 * len(rows) + 16, 0
     column, cost, look = np.empty(room, np.int64), np.empty(room), np.empty(room)
@@ -268,17 +254,17 @@ def collect(
         row = rows[i]
         first[i] = edges
         box = box_at(boxes, row)
-        margin = candidate_margin(stage, box, scene.grid.widest, scene.grid.tallest, scene.now - table[row, at.SEEN])
+        margin = candidate_margin(stage, box, grid.widest, grid.tallest, now - table[row, at.SEEN])
         around = box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
-        for k in range(touching(scene.grid, around, found)):
+        for k in range(touching(grid, around, found)):
             j = found[k]
             if not free[j]:
                 continue
             if recording:
                 terms[:] = np.nan
             verdict = judge(
-                stage, rules, table[row], box, looks[row], box_at(xyxy, j), score[j], class_id[j], embedding[j],
-                scene.now, terms,
+                stage, rules, table[row], box, looks[row], box_at(grid.boxes, j), score[j], class_id[j], embedding[j],
+                now, terms,
             )  # fmt: skip
             if recording:
                 record = write(record, recorded, terms, stage, row, j, verdict)
@@ -314,13 +300,14 @@ def write(
 
 @compiled
 def pair_group(
-    stage: Float64, rules: Float64, rows: Index, boxes: Float64, scene: Scene, matched: Index, free: Flags,
-    recording: bool, record: Float64, recorded: int,
+    where: Index, stage: Float64, rows: Index, boxes: Float64, score: Float64, class_id: Index, embedding: Float32,
+    grid: Grid, now: float, recording: bool, record: Float64, recorded: int,
 ) -> tuple[Float64, int]:  # fmt: skip
-    """One stage on the tracks `rows`; fills `matched` and `free`, returns the record and its length."""
-    begin, columns = recorded, len(scene.xyxy)
+    """One stage on the tracks `rows`; fills memory's `matched` and `free`, returns the record and its length."""
+    begin, columns = recorded, len(score)
+    matched, free = mem.indices(where, mem.MATCHED), mem.flags(where, mem.FREE)
     first, column, cost, look, record, recorded = collect(
-        stage, rules, rows, boxes, scene, free, recording, record, recorded
+        where, stage, rows, boxes, score, class_id, embedding, grid, now, recording, record, recorded
     )
     if stage[at.S_MODE] == at.ADAPTIVE:
         adapt(stage, first, column, look, cost, columns)
@@ -328,7 +315,9 @@ def pair_group(
     if stage[at.S_STEP] > 0:
         chosen = nearest_pairs(first, column, cost, columns, stage[at.S_GATE], stage[at.S_STEP])
     else:
-        chosen = solve(first, column, cost - stage[at.S_GATE], columns)
+        for edge in range(len(cost)):
+            cost[edge] -= stage[at.S_GATE]  # in place: it is the last use of them
+        chosen = solve(first, column, cost, columns)
     for i in range(len(rows)):
         if chosen[i] >= 0:
             matched[rows[i]] = column[chosen[i]]
@@ -364,37 +353,24 @@ def within(first: Index, column: Index, cost: Float64, gate: float) -> tuple[Ind
 
 @compiled
 def associate(
-    stages: Float64,
-    rules: Float64,
-    table: Float64,
-    n: int,
-    looks: Float32,
-    xyxy: Float64,
-    score: Float64,
-    class_id: Index,
-    embedding: Float32,
-    grid: Grid,
-    now: float,
-    recording: bool,
-) -> tuple[Index, Float64]:
-    """The detection of every track, -1 for none, with room for newborns; the record of what was thought of pairs."""
-    record, recorded, count = np.empty((0, at.E_WIDTH)), 0, len(xyxy)
-    matched = np.full(n + count, -1, np.int64)
+    where: Index, n: int, score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, recording: bool
+) -> Float64:
+    """Find the detection of every track, memory's `matched`, -1 for none; returns what was thought of pairs."""
+    record, recorded, count = np.empty((0, at.E_WIDTH)), 0, len(score)
+    table, rules, stages = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.sheet(where, mem.STAGES)
+    matched, expected = mem.indices(where, mem.MATCHED), mem.sheet(where, mem.EXPECTED)
+    taken, free = mem.flags(where, mem.TAKEN), mem.flags(where, mem.FREE)
+    matched[: n + count] = -1
     if n == 0 or count == 0:
-        return matched, record
-    kind = int(rules[at.R_KIND])
-    predicted, observed = np.empty((n, 4)), np.empty((n, 4))
-    for row in range(n):
-        box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-        for i in range(4):
-            predicted[row, i], observed[row, i] = box[i], table[row, at.BOX + i]
-    found, terms = np.empty(count, np.int64), np.full(at.E_WIDTH, np.nan)
-    scene = Scene(table, looks, xyxy, score, class_id, embedding, grid, now, found, terms)
-    open_ = np.ones(count, np.bool_)
+        return record
+    expect(table, int(rules[at.R_KIND]), expected[:n])
+    taken[:count] = False
     for stage in stages:
-        rows = rows_for(stage, table, n, matched, now)
-        free = open_ & (score >= stage[at.S_LOW]) & ((score < stage[at.S_HIGH]) | (stage[at.S_HIGH] >= 1))
-        boxes = observed if stage[at.S_AGAINST] > 0 else predicted
+        rows = rows_for(stage, table, n, matched, now, mem.indices(where, mem.ROWS))
+        for j in range(count):
+            in_band = stage[at.S_LOW] <= score[j] and (score[j] < stage[at.S_HIGH] or stage[at.S_HIGH] >= 1)
+            free[j] = in_band and not taken[j]
+        boxes = table[:n, at.BOX : at.BOX + 4].copy() if stage[at.S_AGAINST] > 0 else expected
         start = 0
         while start < len(rows):
             end = len(rows)
@@ -403,19 +379,27 @@ def associate(
                 while end < len(rows) and table[rows[end], at.SEEN] == table[rows[start], at.SEEN]:
                     end += 1
             record, recorded = pair_group(
-                stage, rules, rows[start:end], boxes, scene, matched, free, recording, record, recorded
+                where, stage, rows[start:end], boxes, score, class_id, embedding, grid, now, recording, record, recorded
             )
             start = end
         for row in rows:
             if matched[row] >= 0:
-                open_[matched[row]] = False
-    return matched, record[:recorded]
+                taken[matched[row]] = True
+    return record[:recorded]
 
 
 @compiled
-def rows_for(stage: Float64, table: Float64, n: int, matched: Index, now: float) -> Index:
-    """The tracks a stage is for that have no detection yet; with `by_age`, those seen last first."""
-    rows, chosen = np.empty(n, np.int64), 0
+def expect(table: Float64, kind: int, boxes: Float64) -> None:
+    """Where the filters expect the first of the tracks, as many as there are `boxes`."""
+    for row in range(len(boxes)):
+        box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
+        boxes[row, 0], boxes[row, 1], boxes[row, 2], boxes[row, 3] = box
+
+
+@compiled
+def rows_for(stage: Float64, table: Float64, n: int, matched: Index, now: float, rows: Index) -> Index:
+    """The tracks a stage is for that have no detection yet, in `rows`; with `by_age`, those seen last first."""
+    chosen = 0
     wanted = int(stage[at.S_TRACKS])
     for row in range(n):
         age = now - table[row, at.SEEN]

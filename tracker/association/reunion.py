@@ -31,23 +31,22 @@ def is_known(track: Float64, rules: Float64) -> bool:
 
 @compiled
 def reunite(
-    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, matched: Index, dead: Flags, now: float,
-    recording: bool, record: Float64,
-) -> tuple[Flags, Float64]:  # fmt: skip
+    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, matched: Index, dead: Flags,
+    waits: Flags, now: float, recording: bool, record: Float64,
+) -> Float64:  # fmt: skip
     """Let newcomers go on as those who they are; they themselves end (`dead`).
 
-    Returns:
-        Which tracks wait for their id, and the record with what was thought of the pairs.
+    Says in `waits` which tracks wait for their id; returns the record with what was thought of the pairs.
     """
-    waits = np.zeros(n, np.bool_)
+    waits[:] = False
     if rules[at.R_LOOKS] == 0 or rules[at.R_EVIDENCE] == 0:
-        return waits, record
+        return record
     new = rows_of(table, n, at.TENTATIVE, at.TENTATIVE)
     new = new[matched[new] >= 0]
     gone = rows_of(table, n, at.LOST, at.REMEMBERED)
     gone = gone[~dead[gone]]
     if len(new) == 0 or len(gone) == 0:
-        return waits, record
+        return record
     begin = len(record)
     first, column, cost, record = compare(table, looks, rules, matched, new, gone, waits, now, recording, record)
     chosen = solve(first, column, cost - rules[at.R_SAME], n)
@@ -62,7 +61,7 @@ def reunite(
         if matched[row] == record[e, at.E_DETECTION]:
             record[e, at.E_VERDICT] = at.MATCHED
         record[e, at.E_ROW] = table[row, at.SERIAL]
-    return waits, record
+    return record
 
 
 @compiled

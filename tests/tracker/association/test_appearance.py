@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tracker.association import layout as at
-from tracker.association.appearance import add_sample, hidden_shares, is_set, learn_look, similarity
+from tracker.association.appearance import add_sample, find_hidden, is_set, learn_look, similarity
 from tracker.association.grid import make_grid
 from tracker.association.program import rules_row
 from tracker.association.recipe import Recipe
@@ -202,6 +202,12 @@ def naive_shares(boxes):
     return shares
 
 
+def found_shares(boxes, questions):
+    shares = np.zeros(len(boxes))
+    find_hidden(make_grid(boxes, questions), np.empty(len(boxes), np.int64), shares)
+    return shares
+
+
 crowds = st.integers(0, 30).flatmap(lambda n: arrays(np.float64, (n, 4), elements=st.integers(0, 60)))
 
 
@@ -210,13 +216,13 @@ crowds = st.integers(0, 30).flatmap(lambda n: arrays(np.float64, (n, 4), element
 def test_hidden_shares_equal_those_of_all_pairs(questions, crowd):
     """Whole pixels, so that boxes without area, the same box twice and the same lower edge come up."""
     boxes = np.c_[crowd[:, :2], crowd[:, :2] + crowd[:, 2:]]
-    shares = hidden_shares(make_grid(boxes, questions))
+    shares = found_shares(boxes, questions)
     np.testing.assert_allclose(shares, naive_shares(boxes), atol=1e-12)
 
 
 def test_who_stands_in_front_hides_who_is_behind():
     behind, front, aside = [0, 0, 10, 20], [5, 10, 15, 30], [100, 0, 110, 50]
-    shares = hidden_shares(make_grid(np.array([behind, front, aside], np.float64), 1))
+    shares = found_shares(np.array([behind, front, aside], np.float64), 1)
     assert shares.tolist() == [0.25, 0, 0]
 
 

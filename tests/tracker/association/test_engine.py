@@ -1,5 +1,8 @@
 """What every recipe must do, whatever it is."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,6 +138,24 @@ def test_saved_state_continues_to_the_bit(engine, tmp_path):
     other.load_state_dict(np.load(tmp_path / "state.npz"))
     for found in frames[30:]:
         same(engine.update(found, include_lost=True), other.update(found, include_lost=True))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
+def test_a_copy_goes_its_own_way(copied):
+    """What compiled code writes to are addresses: a copy has its own."""
+    engine, alone = load_tracker("reacquire"), load_tracker("reacquire")
+    frames = list(scene(30))
+    for found in frames[:15]:
+        engine.update(found)
+        alone.update(found)
+    other = copied(engine)
+    for found in frames[15:]:
+        other.update(see([at(500)]))  # something else
+        same(engine.update(found), alone.update(found))
+    del engine
+    again = copied(alone)
+    for found in scene(30, seed=1):
+        same(again.update(found), alone.update(found))
 
 
 def test_a_state_that_lacks_something_is_refused(engine):

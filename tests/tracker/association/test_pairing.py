@@ -12,8 +12,10 @@ from tracker import Detections, load_tracker
 from tracker.association import costs, pairing
 from tracker.association import layout as at
 from tracker.association.grid import make_grid
+from tracker.association.memory import Memory
 from tracker.association.program import rules_row, stage_row
 from tracker.association.recipe import Recipe, Stage
+from tracker.association.stream import fresh
 from tracker.config import config_names, load_recipe
 from tracker.motion import kalman
 
@@ -345,20 +347,17 @@ def all_pairs_are_there(stages, rules, side, widest):
     """Whatever `collect` leaves out, looking at every pair finds no reason to keep."""
     random = np.random.default_rng(1)
     boxes, xyxy = crowd(random, 30, side, widest), crowd(random, 40, side, widest)
-    table = np.array([track_at(box) for box in boxes])
-    table[:, at.SEEN] = -random.uniform(0, 2, len(table))
-    looks = unit(random.normal(size=(30, 2, D))).astype(np.float32)
+    table = np.array([track_at(box) for box in boxes] + [np.zeros(at.WIDTH)] * 10)
+    table[:30, at.SEEN] = -random.uniform(0, 2, 30)
+    looks = unit(random.normal(size=(40, 2, D))).astype(np.float32)
     embedding = unit(random.normal(size=(40, D))).astype(np.float32)
     score, classes = random.uniform(0, 1, 40), random.integers(0, 2, 40)
-    scene = pairing.Scene(
-        table, looks, xyxy, score, classes, embedding, make_grid(xyxy, MANY), 0.0, np.empty(40, np.int64),
-        np.empty(at.E_WIDTH),
-    )  # fmt: skip
+    memory = Memory.of(np.zeros(at.L_WIDTH), table, looks, np.zeros((40, 2)), fresh(), stages, rules)
+    memory.free[:] = True
+    where, scene = memory.addresses(), (boxes, score, classes, embedding, make_grid(xyxy, MANY), 0.0)
     count, nothing = 0, np.empty((0, at.E_WIDTH))
     for stage in stages:
-        first, column, cost, *_ = pairing.collect(
-            stage, rules, np.arange(30), boxes, scene, np.ones(40, np.bool_), False, nothing, 0
-        )
+        first, column, cost, *_ = pairing.collect(where, stage, np.arange(30), *scene, False, nothing, 0)
         ours = {(i, int(column[e])): cost[e] for i in range(30) for e in range(first[i], first[i + 1])}
         expected, terms = {}, np.empty(at.E_WIDTH)
         for i in range(30):
