@@ -8,7 +8,7 @@ import numpy as np
 
 from tracker import open_source
 
-SECONDS = (3.2, 9.6, 12.8, 19.2)
+SECONDS = (3.2, 9.6, 13.4, 19.2)
 
 
 def main() -> None:
