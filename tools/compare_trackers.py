@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -45,22 +46,30 @@ def judge(update: Update, sequence: Sequence) -> Scores:
 
 
 def of_draws(make: Callable[[], Update], draws: Draws) -> dict[str, float]:
-    """Mean scores over the draws, in percent, and their deviations."""
+    """Mean scores over the draws, in percent, and their deviations; NaN where there are none."""
+    if not draws:
+        return {name: math.nan for key in KEYS for name in (key, f"{key} deviation")}
     found = [combine({f"{s.name} {i}": judge(make(), s) for i, s in enumerate(draw)}).summary() for draw in draws]
     values = {key: [100 * float(f[key]) for f in found] for key in KEYS}
     scores = {key: float(np.mean(values[key])) for key in KEYS}
     return scores | {f"{key} deviation": float(np.std(values[key])) for key in KEYS}
 
 
+def package_of(tracker: str) -> str:
+    """The first word of its name."""
+    return tracker.partition(" ")[0]
+
+
 def row_of(name: str, make: Callable[[], Update], groups: Mapping[str, Draws]) -> Row:
-    """A tracker's scores in every group, by the truths that are not its own."""
-    fair = {group: [draw for draw in draws if draw[0].maker != name] for group, draws in groups.items()}
+    """A tracker's scores in every group, by the truths that nothing of its package made: they have its habits."""
+    own = package_of(name)
+    fair = {group: [draw for draw in draws if package_of(draw[0].maker) != own] for group, draws in groups.items()}
     return {group: of_draws(make, draws) for group, draws in fair.items()}
 
 
 def best_of(rows: list[Row]) -> Row:
     """The best of each score in each group."""
-    return {group: {key: max(row[group][key] for row in rows) for key in KEYS} for group in rows[0]}
+    return {group: {key: float(np.nanmax([row[group][key] for row in rows])) for key in KEYS} for group in rows[0]}
 
 
 def lead(row: Row, other: Row) -> Row:
@@ -90,7 +99,13 @@ def make_groups(kind: str, seeds: int) -> dict[str, Draws]:
     """The groups of one of the three sets."""
     if kind == "plain":
         return plain_groups(seeds)
-    return cross_groups(seeds) if kind == "cross" else tracked_groups({name: PEERS[name] for name in MAKERS})
+    if kind == "cross":
+        return cross_groups(seeds)
+    groups: dict[str, Draws] = {}
+    for package in sorted({package_of(name) for name in MAKERS}):
+        makers = {name: PEERS[name] for name in MAKERS if package_of(name) == package}
+        groups |= {f"{group}, {package}": draws for group, draws in tracked_groups(makers).items()}
+    return groups
 
 
 def main() -> None:

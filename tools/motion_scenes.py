@@ -7,8 +7,8 @@ Three sets of groups, every group a list of draws, every draw the sequences that
 - cross: these forwards and backwards, in several draws of nearly the same detections, at every phase of the lower frame
   rates, with detections lost, people unseen in runs, a wrong frame rate told; and other kinds of simulated detectors;
 - tracked: the MOT15 sequences without ground truth in the data folder (moving cameras, small people), where what a
-  tracker makes of all their detections is the truth, and all others see less: fewer frames, fewer detections. Who
-  made a truth is not judged by it.
+  tracker makes of all their detections is the truth, and all others see less: fewer frames, fewer detections. No
+  tracker is judged by a truth of its own package: it would have its habits.
 """
 
 from __future__ import annotations

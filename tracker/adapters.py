@@ -55,7 +55,7 @@ def to_supervision(detections: Detections, tracks: Tracks | None = None) -> sv.D
 
 def _of_tracks(value: NDArray[Any], tracks: Tracks) -> NDArray[Any]:
     """``(M, …)`` rows of an array ``(N, …)`` of the detections, zero for tracks without one."""
-    value, seen = np.asarray(value), tracks.detection >= 0
+    value, seen = np.asarray(value), ~tracks.predicted
     rows = np.zeros((len(tracks), *value.shape[1:]), value.dtype)
     rows[seen] = value[tracks.detection[seen]]
     return rows
@@ -89,7 +89,7 @@ def to_ultralytics(tracks: Tracks, results: Results) -> Results:
     """A copy of `results` that holds the tracks, ids in `boxes.id`; masks and keypoints follow their rows."""
     import torch
 
-    matched = tracks[tracks.detection >= 0]
+    matched = tracks[~tracks.predicted]
     copy: Results = results[torch.as_tensor(matched.detection)]
     columns = (matched.xyxy, matched.id, matched.score, matched.class_id)
     copy.update(boxes=torch.as_tensor(np.column_stack(columns), dtype=torch.float32))

@@ -46,6 +46,9 @@ def refined_path(path: Path) -> Path:
 def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> list[Path]:
     """Refine the table of a run, and write it beside the original in the formats that are there.
 
+    Only what was seen counts: where the tracker expected somebody out of sight, filling knows better now, and those who
+    did not come back are left out.
+
     Args:
         folder: of the run; `tracks.parquet` is read whole.
         what: see `REFINEMENTS`.
@@ -70,6 +73,7 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of tracks can be read: {error}") from error
     rows = Trajectories.from_table(table)
+    rows = rows.take(np.flatnonzero(~rows.predicted))
     if what != "gap":
         rows = join(rows, looks)
     if what != "join":

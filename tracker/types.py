@@ -264,6 +264,11 @@ class Tracks:
         setattr(self, name, column)
         return column
 
+    @property
+    def predicted(self) -> NDArray[np.bool_]:
+        """``(M,)``: who was not seen in this frame, and has the box where he is expected."""
+        return self.detection < 0
+
     def __len__(self) -> int:
         return len(self.id)
 

@@ -73,22 +73,25 @@ def test_one_at_a_time(folder):
     assert len(filled) == len(joined) + 3
 
 
-def test_who_was_only_expected_stays_marked(tmp_path):
-    """Somebody is out of sight, at a predicted box in frames 3 and 4, and not shown in 5 and 6."""
+def test_expectations_give_way_to_what_was_seen(tmp_path):
+    """Somebody is out of sight, expected too far left in frames 3 and 4, not shown in 5 and 6; and for good at the end."""
     sinks = [open_sink(name, tmp_path, frame_rate=10) for name in SAVE]
-    for frame in (0, 1, 2, 3, 4, 7, 8, 9):
-        xyxy = np.array([[5.0 * frame, 100, 5.0 * frame + 40, 200]])
+    for frame in (0, 1, 2, 3, 4, 7, 8, 9, 10):
+        expected = frame in (3, 4, 10)
+        xyxy = np.array([[5.0 * frame, 100, 5.0 * frame + 40, 200]]) - (20.0 if expected else 0.0)
         for sink in sinks:
-            tracks = Tracks([1], xyxy, [0.9], [0], [-1 if frame in (3, 4) else 0], [1])
+            tracks = Tracks([1], xyxy, [0.9], [0], [-1 if expected else 0], [1])
             sink.write(Frame(NO_IMAGE, frame, frame / 10), Detections(xyxy), tracks)
     for sink in sinks:
         sink.close()
     table, _, lines = refine_run(tmp_path, "both")
     rows = pq.read_table(table)
-    assert rows.filter(rows["predicted"])["frame"].to_pylist() == [3, 4, 5, 6]
-    assert rows.filter(rows["filled"])["frame"].to_pylist() == [5, 6]
+    assert rows["frame"].to_pylist() == list(range(10))
+    assert rows["x1"].to_pylist() == pytest.approx([5 * frame for frame in range(10)])
+    assert rows.filter(rows["filled"])["frame"].to_pylist() == [3, 4, 5, 6]
     found = [json.loads(line) for line in lines.read_text().splitlines()]
     assert [row["frame"] for row in found if row["predicted"]] == [3, 4, 5, 6]
+    assert set(pq.read_table(refine_run(tmp_path, "join")[0])["frame"].to_pylist()) == {0, 1, 2, 7, 8, 9}
 
 
 def test_looks_have_a_say(folder):

@@ -109,6 +109,7 @@ class TestTracks:
     def test_rows_and_empty(self):
         assert len(Tracks.empty()) == 0
         tracks = Tracks([1, 2], [BOX, BOX], [0.5, 0.6], [0, 0], [3, -1], [TrackState.CONFIRMED, TrackState.LOST])
+        assert tracks.predicted.tolist() == [False, True]
         seen = tracks[tracks.detection >= 0]
         assert seen.id.tolist() == [1]
         assert seen.state.dtype == np.uint8

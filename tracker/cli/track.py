@@ -169,7 +169,7 @@ def run_with_progress(job: Any) -> Outcome:
 
         def stepped(self, step: Step) -> None:
             if self.progress is not None:
-                self.progress.advance(f"{int((step.tracks.detection >= 0).sum())} in view")
+                self.progress.advance(f"{int((~step.tracks.predicted).sum())} in view")
 
     listener = Show()
     stderr.print(LOADING, highlight=False)

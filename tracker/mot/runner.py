@@ -199,7 +199,7 @@ class Track:
             with MotSink(partial) as sink:
                 for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
                     sink.write(Frame(NO_PICTURE, index, 0.0), nothing, tracks)
-                    out_of_sight = int((tracks.detection < 0).sum())
+                    out_of_sight = int(tracks.predicted.sum())
                     boxes, predicted = boxes + len(tracks) - out_of_sight, predicted + out_of_sight
                     ids.update(tracks.id.tolist())
                     report("track", index + 1)

@@ -59,7 +59,7 @@ class Annotator:
     def draw(self, frame: Frame, tracks: Tracks) -> NDArray[np.uint8]:
         """A copy of the frame's image with the tracks on it."""
         image = frame.image.copy()
-        objects, seen = _for_supervision(tracks), tracks.detection >= 0
+        objects, seen = _for_supervision(tracks), ~tracks.predicted
         if self._draws_trails:
             image = self._trails.annotate(image, objects)
         for track_id, xyxy in zip(tracks.id[~seen].tolist(), tracks.xyxy[~seen], strict=True):

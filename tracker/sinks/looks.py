@@ -21,7 +21,7 @@ class LooksSink(Sink):
     def write(self, frame: Frame, detections: Detections, tracks: Tracks) -> None:
         if detections.embedding is None:
             return
-        rows = np.flatnonzero(tracks.detection >= 0)
+        rows = np.flatnonzero(~tracks.predicted)
         rows = rows[detections.score[tracks.detection[rows]] >= LEAST_SCORE]
         vectors = detections.embedding[tracks.detection[rows]].astype(np.float64)
         for track_id, vector in zip(tracks.id[rows].tolist(), vectors, strict=True):

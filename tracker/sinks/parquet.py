@@ -85,7 +85,7 @@ class ParquetSink(Sink):
             np.concatenate([tracks.score for _, tracks in self._rows]),
             class_id,
             [self._names.get(c, str(c)) for c in class_id.tolist()],
-            np.concatenate([tracks.detection < 0 for _, tracks in self._rows]),
+            np.concatenate([tracks.predicted for _, tracks in self._rows]),
         ]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
         return pa.Table.from_arrays(arrays, schema=SCHEMA)

@@ -64,7 +64,7 @@ class JsonLinesSink(_LineSink):
         self._names = class_names or {}
 
     def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
-        columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy, tracks.detection < 0)
+        columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy, tracks.predicted)
         return [
             json.dumps(
                 {

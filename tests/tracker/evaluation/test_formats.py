@@ -270,6 +270,19 @@ def test_parquet_of_a_run_is_read(tmp_path):
         read_tables(tmp_path / "no.parquet", None, Notes())
 
 
+def test_expected_boxes_are_told(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"frame": [0, 1, 2], "id": [1, 1, 1], "x1": [1.0] * 3, "y1": [1.0] * 3, "x2": [5.0] * 3, "y2": [9.0] * 3}
+    for predicted, said in [([False, True, True], 1), ([False] * 3, 0)]:
+        notes = Notes()
+        pq.write_table(pa.table(columns | {"predicted": predicted}), tmp_path / "tracks.parquet")
+        read_tables(tmp_path / "tracks.parquet", None, notes)
+        assert len(notes.lines) == said
+        assert all(line.startswith("2 boxes are where") for line in notes.lines)
+
+
 def test_what_a_parquet_says_of_itself_is_checked(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

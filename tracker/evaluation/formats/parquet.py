@@ -42,6 +42,9 @@ def read(path: Path, notes: Notes) -> list[Table]:
     missing = [name for name in NEEDED if name not in table.column_names]
     if missing:
         raise DataError(f"{path}: columns {', '.join(missing)} are missing; there are {', '.join(table.column_names)}")
+    marked = "predicted" in table.column_names and pa.types.is_boolean(table["predicted"].type)
+    if marked and (count := pc.sum(table["predicted"]).as_py()):
+        notes.add(f"{count} boxes are where somebody out of sight was expected; the mark `predicted` is not kept")
     known = _known(path, (table.schema.metadata or {}).get(KEY, b"{}"))
     if "sequence" not in table.column_names:
         return [_table(path, path.stem, table, known.get(path.stem, {}))]
