@@ -74,7 +74,7 @@ def test_one_at_a_time(folder):
 
 
 def test_expectations_give_way_to_what_was_seen(tmp_path):
-    """Somebody is out of sight, expected too far left in frames 3 and 4, not shown in 5 and 6; and for good at the end."""
+    """Out of sight: expected too far left in frames 3 and 4, not shown in 5 and 6; and at the end for good."""
     sinks = [open_sink(name, tmp_path, frame_rate=10) for name in SAVE]
     for frame in (0, 1, 2, 3, 4, 7, 8, 9, 10):
         expected = frame in (3, 4, 10)
