@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tracker.association import costs
 from tracker.association import layout as at
+from tracker.association import memory as mem
 from tracker.association import stream as st
 from tracker.association.grid import Grid
 from tracker.association.shift import common_shift, follow_camera
@@ -16,17 +17,20 @@ from tracker.compiled import compiled
 from tracker.motion import kalman
 
 Float64 = NDArray[np.float64]
+Index = NDArray[np.int64]
 
 
 @compiled
-def predict(table: Float64, n: int, rules: Float64, stream: Float64, now: float, ledger: Float64) -> None:
+def predict(where: Index, now: float) -> None:
     """Move every track to the new frame's time, and as the camera moved."""
+    ledger, table = mem.line(where, mem.LEDGER), mem.sheet(where, mem.TABLE)
+    rules, stream = mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
     elapsed, factors = now - ledger[at.L_NOW], st.process_factors(stream, rules[at.R_SIZE_NOISE])
     kind, steps = int(rules[at.R_KIND]), elapsed / rules[at.R_NOMINAL]
     p, v = rules[at.R_POSITION_NOISE], rules[at.R_VELOCITY_NOISE]
     fade = math.exp(-elapsed / rules[at.R_COAST])
     moved, camera = ledger[at.L_MOVED] > 0, ledger[at.L_CAMERA : at.L_CAMERA + 6].reshape(2, 3)
-    for row in range(n):
+    for row in range(mem.tracks_in(where)):
         if table[row, at.STATE] == at.REMEMBERED:
             continue
         belief = table[row, at.BELIEF : at.BELIEF + kalman.SIZE]
@@ -44,10 +48,10 @@ def predict(table: Float64, n: int, rules: Float64, stream: Float64, now: float,
 
 
 @compiled
-def steady(table: Float64, n: int, rules: Float64, grid: Grid, before: float) -> None:
+def steady(where: Index, grid: Grid) -> None:
     """Move every track by what the boxes say that the camera moved."""
-    kind = int(rules[at.R_KIND])
-    dx, dy = common_shift(table, n, kind, grid, before)
+    kind, table, n = int(mem.line(where, mem.RULES)[at.R_KIND]), mem.sheet(where, mem.TABLE), mem.tracks_in(where)
+    dx, dy = common_shift(table, n, kind, grid, mem.line(where, mem.LEDGER)[at.L_NOW])
     if dx != 0 or dy != 0:
         camera = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]])
         for row in range(n):

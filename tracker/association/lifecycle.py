@@ -26,11 +26,11 @@ Flags = NDArray[np.bool_]
 
 
 @compiled
-def boosted(table: Float64, n: int, rules: Float64, grid: Grid, score: Float64) -> Float64:
+def boosted(where: Index, grid: Grid, score: Float64) -> Float64:
     """Scores, raised where a track is expected (BoostTrack's DLO; MVA 2024, section 3.1)."""
+    table, rules, found = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.indices(where, mem.FOUND)
     kind, score = int(rules[at.R_KIND]), score.copy()
-    found = np.empty(len(score), np.int64)
-    for row in range(n):
+    for row in range(mem.tracks_in(where)):
         if table[row, at.STATE] in (at.TENTATIVE, at.REMEMBERED):
             continue
         box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
@@ -78,12 +78,12 @@ def set_heading(track: Float64, box: costs.Box, now: float, rules: Float64) -> N
 
 
 @compiled
-def watch_gaps(
-    table: Float64, n: int, rules: Float64, stream: Float64, matched: Index, xyxy: Float64, now: float, before: float
-) -> None:  # fmt: skip
+def watch_gaps(where: Index, now: float) -> None:
     """Note which gaps lasted and which closed."""
-    kind = int(rules[at.R_KIND])
-    for row in range(n):
+    table, matched, xyxy = mem.sheet(where, mem.TABLE), mem.indices(where, mem.MATCHED), mem.sheet(where, mem.XYXY)
+    kind, stream = int(mem.line(where, mem.RULES)[at.R_KIND]), mem.line(where, mem.STREAM)
+    before = mem.line(where, mem.LEDGER)[at.L_NOW]
+    for row in range(mem.tracks_in(where)):
         track = table[row]
         if track[at.STATE] == at.LOST:
             overlap = -1.0
@@ -94,11 +94,12 @@ def watch_gaps(
 
 
 @compiled
-def weigh_gaps(table: Float64, n: int, rules: Float64, stream: Float64, xyxy: Float64, now: float) -> None:
+def weigh_gaps(where: Index, xyxy: Float64, now: float) -> None:
     """Say of each lost track how likely it is still where it is expected."""
+    table, stream = mem.sheet(where, mem.TABLE), mem.line(where, mem.STREAM)
     st.widen(stream, xyxy)
-    kind, chances = int(rules[at.R_KIND]), st.chances_of_return(stream)
-    for row in range(n):
+    kind, chances = int(mem.line(where, mem.RULES)[at.R_KIND]), st.chances_of_return(stream)
+    for row in range(mem.tracks_in(where)):
         track = table[row]
         if track[at.STATE] == at.LOST:
             expected = kalman.corners(kind, track[at.BELIEF : at.BELIEF + kalman.SIZE])
@@ -117,13 +118,14 @@ def is_real(track: Float64, rules: Float64, stream: Float64) -> bool:
 
 
 @compiled
-def learn(where: Index, n: int, xyxy: Float64, score: Float64, embedding: Float32, now: float, before: float) -> None:
+def learn(where: Index, score: Float64, embedding: Float32, now: float) -> None:
     """Update matched tracks and all states."""
     table, rules, stream = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
     looks, quality, hidden = mem.looks_of(where), mem.sheet(where, mem.QUALITY), mem.line(where, mem.HIDDEN)
-    matched, lag = mem.indices(where, mem.MATCHED), mem.line(where, mem.LAG)
+    matched, xyxy, lag = mem.indices(where, mem.MATCHED), mem.sheet(where, mem.XYXY), mem.line(where, mem.LAG)
+    before = mem.line(where, mem.LEDGER)[at.L_NOW]
     lag[:] = 0.0
-    for row in range(n):
+    for row in range(mem.tracks_in(where)):
         track, j = table[row], matched[row]
         if j < 0:
             track[at.STREAK] = 0
@@ -152,32 +154,31 @@ def learn(where: Index, n: int, xyxy: Float64, score: Float64, embedding: Float3
 
 
 @compiled
-def confirm(
-    table: Float64, n: int, rules: Float64, stream: Float64, matched: Index, waits: Flags, next_id: int
-) -> int:  # fmt: skip
-    """Give ids to those that have been seen often enough; returns the next."""
-    for row in range(n):
+def confirm(where: Index) -> None:
+    """Give ids to those that have been seen often enough."""
+    ledger, table, rules = mem.line(where, mem.LEDGER), mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES)
+    stream, matched, waits = mem.line(where, mem.STREAM), mem.indices(where, mem.MATCHED), mem.flags(where, mem.WAITS)
+    for row in range(mem.tracks_in(where)):
         track = table[row]
         if matched[row] < 0:
             continue
         if track[at.STATE] != at.TENTATIVE or (is_real(track, rules, stream) and not waits[row]):
             track[at.STATE] = at.CONFIRMED
             if track[at.ID] == 0:  # now, so that none is spent on a false start
-                track[at.ID] = next_id
-                next_id += 1
-    return next_id
+                track[at.ID] = ledger[at.L_NEXT_ID]
+                ledger[at.L_NEXT_ID] += 1
 
 
 @compiled
-def find_dead(
-    table: Float64, n: int, rules: Float64, stream: Float64, matched: Index, dead: Flags, now: float, before: float
-) -> None:  # fmt: skip
+def find_dead(where: Index, now: float) -> None:
     """Tentative tracks that missed, tracks too long out of sight, and lost doubles of seen ones.
 
     Who is known by his looks is remembered instead, and is nobody's double only because another stands there.
     """
-    kind = int(rules[at.R_KIND])
-    lost = False
+    table, rules, stream = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
+    matched, dead, n = mem.indices(where, mem.MATCHED), mem.flags(where, mem.DEAD), mem.tracks_in(where)
+    kind, before, lost = int(rules[at.R_KIND]), mem.line(where, mem.LEDGER)[at.L_NOW], False
+    dead[:] = False
     for row in range(n):
         if matched[row] >= 0:
             continue
@@ -200,7 +201,7 @@ def find_dead(
     boxes = np.empty((len(seen), 4))
     for i in range(len(seen)):
         boxes[i] = kalman.corners(kind, table[seen[i], at.BELIEF : at.BELIEF + kalman.SIZE])
-    grid, found = make_grid(boxes, n - len(seen)), np.empty(len(seen), np.int64)
+    grid, found = make_grid(boxes, n - len(seen)), mem.indices(where, mem.FOUND)
     for row in range(n):
         if matched[row] >= 0 or dead[row] or table[row, at.STATE] != at.LOST or is_known(table[row], rules):
             continue
@@ -212,10 +213,11 @@ def find_dead(
 
 
 @compiled
-def keep(table: Float64, n: int, looks: Float32, quality: Float64, matched: Index, dead: Flags) -> int:
-    """Close the gaps that the dead leave; returns how many remain."""
-    kept = 0
-    for row in range(n):
+def keep(where: Index) -> None:
+    """Close the gaps that the dead leave."""
+    table, looks, quality = mem.sheet(where, mem.TABLE), mem.looks_of(where), mem.sheet(where, mem.QUALITY)
+    matched, dead, kept = mem.indices(where, mem.MATCHED), mem.flags(where, mem.DEAD), 0
+    for row in range(mem.tracks_in(where)):
         if dead[row]:
             continue
         if kept < row:
@@ -224,13 +226,14 @@ def keep(table: Float64, n: int, looks: Float32, quality: Float64, matched: Inde
             quality[kept] = quality[row]
             matched[kept] = matched[row]
         kept += 1
-    return kept
+    mem.line(where, mem.LEDGER)[at.L_TRACKS] = kept
 
 
 @compiled
-def newborns(where: Index, n: int, grid: Grid, score: Float64) -> Index:
+def newborns(where: Index, grid: Grid, score: Float64) -> Index:
     """Rows of detections that nobody took and that begin a track; they follow the others in `matched`."""
-    rules, matched, count = mem.line(where, mem.RULES), mem.indices(where, mem.MATCHED), len(score)
+    rules, matched = mem.line(where, mem.RULES), mem.indices(where, mem.MATCHED)
+    n, count = mem.tracks_in(where), len(score)
     taken, free, any_free = mem.flags(where, mem.TAKEN), mem.flags(where, mem.FREE), False
     taken[:count] = False
     for row in range(n):
@@ -262,13 +265,12 @@ def newborns(where: Index, n: int, grid: Grid, score: Float64) -> Index:
 
 
 @compiled
-def bear(
-    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, rows: Index, xyxy: Float64,
-    score: Float64, class_id: Index, embedding: Float32, hidden: Float64, now: float, serial: int, next_id: int,
-    at_once: bool,
-) -> int:  # fmt: skip
-    """Begin a track on each of the detections `rows`; returns the next id."""
-    kind = int(rules[at.R_KIND])
+def bear(where: Index, rows: Index, score: Float64, class_id: Index, embedding: Float32, now: float) -> None:
+    """Begin a track on each of the detections `rows`."""
+    ledger, table, rules = mem.line(where, mem.LEDGER), mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES)
+    looks, quality, hidden = mem.looks_of(where), mem.sheet(where, mem.QUALITY), mem.line(where, mem.HIDDEN)
+    kind, xyxy, n = int(rules[at.R_KIND]), mem.sheet(where, mem.XYXY), mem.tracks_in(where)
+    at_once = rules[at.R_AT_ONCE] > 0 and now == ledger[at.L_FIRST]
     for i in range(len(rows)):
         track, j = table[n + i], rows[i]
         track[:] = 0.0
@@ -279,7 +281,7 @@ def bear(
         kalman.initiate(kind, belief, z, rules[at.R_MEASUREMENT_NOISE], rules[at.R_START_VELOCITY])
         track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE] = belief
         remember(track, box, now, rules)
-        track[at.SERIAL], track[at.HITS], track[at.STREAK] = serial + i, 1, 1
+        track[at.SERIAL], track[at.HITS], track[at.STREAK] = ledger[at.L_BORN] + i, 1, 1
         track[at.BORN] = track[at.SEEN] = now
         track[at.SCORE] = track[at.SCORE_BEFORE] = track[at.SCORES] = score[j]
         track[at.CLASS] = class_id[j]
@@ -289,20 +291,21 @@ def bear(
         if rules[at.R_LOOKS] > 0:
             track[at.EVIDENCE] = learn_look(looks[n + i], quality[n + i], rules, embedding[j], score[j], hidden[j], 0.0)
         if at_once:
-            track[at.STATE], track[at.ID] = at.CONFIRMED, next_id
-            next_id += 1
-    return next_id
+            track[at.STATE], track[at.ID] = at.CONFIRMED, ledger[at.L_NEXT_ID]
+            ledger[at.L_NEXT_ID] += 1
+    ledger[at.L_TRACKS] += len(rows)
+    ledger[at.L_BORN] += len(rows)
 
 
 @compiled
-def report(where: Index, n: int, start: float, now: float, include_lost: bool) -> int:
+def report(where: Index, include_lost: bool) -> int:
     """Write the tracks to show to memory's `out`, by id; returns how many."""
     table, rules, out = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.sheet(where, mem.OUT)
     rows, matched = mem.indices(where, mem.ROWS), mem.indices(where, mem.MATCHED)
-    xyxy, score = mem.sheet(where, mem.XYXY), mem.line(where, mem.SCORE)
-    m = 0
-    kind = int(rules[at.R_KIND])
-    for row in range(n):
+    xyxy, score, ledger = mem.sheet(where, mem.XYXY), mem.line(where, mem.SCORE), mem.line(where, mem.LEDGER)
+    start, now = ledger[at.L_FIRST], ledger[at.L_NOW]
+    m, kind = 0, int(rules[at.R_KIND])
+    for row in range(mem.tracks_in(where)):
         if matched[row] >= 0:
             # Never missed since the first frame, or again for long enough.
             steady = table[row, at.BORN] == start and table[row, at.STREAK] == table[row, at.HITS]
@@ -376,13 +379,13 @@ def step(
     fault = fault_of(where, xyxy, score, embedding, now)
     if fault != at.DONE:
         return fault, 0, None
-    count, tracks = len(xyxy), int(mem.line(where, mem.LEDGER)[at.L_TRACKS])
+    count = len(xyxy)
     boxes, scores = mem.sheet(where, mem.XYXY)[:count], mem.line(where, mem.SCORE)
     for j in range(count):
         scores[j] = score[j]
         for i in range(4):
             boxes[j, i] = xyxy[j, i]
-    grid = make_grid(boxes, tracks)
+    grid = make_grid(boxes, mem.tracks_in(where))
     shown, record = advance(where, class_id, embedding, grid, now, include_lost, recording)
     return at.DONE, shown, record if recording else None
 
@@ -393,49 +396,40 @@ def advance(
 ) -> tuple[int, Float64]:
     """A frame that can be taken; how many tracks to show, and the record."""
     where, class_id, embedding, grid = borrowed(where), borrowed(class_id), borrowed(embedding), held(grid)
-    ledger, table = mem.line(where, mem.LEDGER), mem.sheet(where, mem.TABLE)
-    rules, stream = mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
-    looks, quality, xyxy = mem.looks_of(where), mem.sheet(where, mem.QUALITY), grid.boxes
-    score = mem.line(where, mem.SCORE)[: len(xyxy)]
+    ledger, rules = mem.line(where, mem.LEDGER), mem.line(where, mem.RULES)
+    score = mem.line(where, mem.SCORE)[: len(grid.boxes)]
     first = math.isnan(ledger[at.L_NOW])
     if math.isnan(now):
         now = 0.0 if first else ledger[at.L_NOW] + rules[at.R_NOMINAL]
     if first:
         ledger[at.L_FIRST] = ledger[at.L_NOW] = now
-    start, before, n = ledger[at.L_FIRST], ledger[at.L_NOW], int(ledger[at.L_TRACKS])
-    serial, next_id = int(ledger[at.L_BORN]), int(ledger[at.L_NEXT_ID])
-    hidden = mem.line(where, mem.HIDDEN)
-    hidden[: len(xyxy)] = 0.0
+    hide(where, grid)
+    if now > ledger[at.L_NOW]:
+        predict(where, now)
+        if rules[at.R_BY_BOXES] > 0:
+            steady(where, grid)
+    if rules[at.R_BOOST] > 0:
+        score = boosted(where, grid, score)
+    record = associate(where, score, class_id, embedding, grid, now, recording)
+    if rules[at.R_SHOWN_CHANCE] < np.inf:
+        watch_gaps(where, now)
+    learn(where, score, embedding, now)
+    rows = newborns(where, grid, score)
+    find_dead(where, now)
+    bear(where, rows, score, class_id, embedding, now)
+    record = reunite(where, now, recording, record)
+    confirm(where)
+    keep(where)
+    if rules[at.R_SHOWN_CHANCE] < np.inf:
+        weigh_gaps(where, grid.boxes, now)
+    ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
+    return report(where, include_lost), record
+
+
+@compiled
+def hide(where: Index, grid: Grid) -> None:
+    """Note how much of each detection others cover, for recipes that ask."""
+    rules, hidden = mem.line(where, mem.RULES), mem.line(where, mem.HIDDEN)
+    hidden[: len(grid.boxes)] = 0.0
     if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
         find_hidden(grid, mem.indices(where, mem.FOUND), hidden)
-    if now > before:
-        predict(table, n, rules, stream, now, ledger)
-        if rules[at.R_BY_BOXES] > 0:
-            steady(table, n, rules, grid, before)
-    if rules[at.R_BOOST] > 0:
-        score = boosted(table, n, rules, grid, score)
-    record = associate(where, n, score, class_id, embedding, grid, now, recording)
-    matched = mem.indices(where, mem.MATCHED)
-    for e in range(len(record)):  # rows move when tracks die: serials do not
-        record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
-    if rules[at.R_SHOWN_CHANCE] < np.inf:
-        watch_gaps(table, n, rules, stream, matched, xyxy, now, before)
-    learn(where, n, xyxy, score, embedding, now, before)
-    rows = newborns(where, n, grid, score)
-    dead = mem.flags(where, mem.DEAD)[: n + len(rows)]
-    dead[:] = False
-    find_dead(table, n, rules, stream, matched, dead, now, before)
-    at_once = rules[at.R_AT_ONCE] > 0 and now == start
-    next_id = bear(
-        table, n, looks, quality, rules, rows, xyxy, score, class_id, embedding, hidden, now, serial, next_id, at_once
-    )
-    n, serial = n + len(rows), serial + len(rows)
-    waits = mem.flags(where, mem.WAITS)[:n]
-    record = reunite(table, n, looks, quality, rules, matched, dead, waits, now, recording, record)
-    next_id = confirm(table, n, rules, stream, matched, waits, next_id)
-    n = keep(table, n, looks, quality, matched, dead)
-    if rules[at.R_SHOWN_CHANCE] < np.inf:
-        weigh_gaps(table, n, rules, stream, xyxy, now)
-    ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
-    ledger[at.L_TRACKS], ledger[at.L_BORN], ledger[at.L_NEXT_ID] = n, serial, next_id
-    return report(where, n, start, now, include_lost), record

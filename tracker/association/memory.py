@@ -111,3 +111,9 @@ def looks_of(where: Index) -> Float32:
     """What the tracks look like."""
     view: Float32 = carray(floats_at(where[LOOKS, 0]), (where[LOOKS, 1], where[LOOKS, 2], where[LOOKS, 3]))
     return view
+
+
+@compiled
+def tracks_in(where: Index) -> int:
+    """How many there are."""
+    return int(line(where, LEDGER)[at.L_TRACKS])

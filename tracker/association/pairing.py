@@ -353,10 +353,10 @@ def within(first: Index, column: Index, cost: Float64, gate: float) -> tuple[Ind
 
 @compiled
 def associate(
-    where: Index, n: int, score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, recording: bool
+    where: Index, score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, recording: bool
 ) -> Float64:
     """Find the detection of every track, memory's `matched`, -1 for none; returns what was thought of pairs."""
-    record, recorded, count = np.empty((0, at.E_WIDTH)), 0, len(score)
+    record, recorded, n, count = np.empty((0, at.E_WIDTH)), 0, mem.tracks_in(where), len(score)
     table, rules, stages = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.sheet(where, mem.STAGES)
     matched, expected = mem.indices(where, mem.MATCHED), mem.sheet(where, mem.EXPECTED)
     taken, free = mem.flags(where, mem.TAKEN), mem.flags(where, mem.FREE)
@@ -385,7 +385,10 @@ def associate(
         for row in rows:
             if matched[row] >= 0:
                 taken[matched[row]] = True
-    return record[:recorded]
+    record = record[:recorded]
+    for e in range(recorded):  # rows move when tracks die: serials do not
+        record[e, at.E_ROW] = table[int(record[e, at.E_ROW]), at.SERIAL]
+    return record
 
 
 @compiled

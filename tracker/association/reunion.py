@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import layout as at
+from tracker.association import memory as mem
 from tracker.association.appearance import similarity
 from tracker.association.assignment import solve
 from tracker.association.pairing import grown, write
@@ -30,15 +31,15 @@ def is_known(track: Float64, rules: Float64) -> bool:
 
 
 @compiled
-def reunite(
-    table: Float64, n: int, looks: Float32, quality: Float64, rules: Float64, matched: Index, dead: Flags,
-    waits: Flags, now: float, recording: bool, record: Float64,
-) -> Float64:  # fmt: skip
+def reunite(where: Index, now: float, recording: bool, record: Float64) -> Float64:
     """Let newcomers go on as those who they are; they themselves end (`dead`).
 
     Says in `waits` which tracks wait for their id; returns the record with what was thought of the pairs.
     """
-    waits[:] = False
+    table, looks, quality = mem.sheet(where, mem.TABLE), mem.looks_of(where), mem.sheet(where, mem.QUALITY)
+    rules, matched, n = mem.line(where, mem.RULES), mem.indices(where, mem.MATCHED), mem.tracks_in(where)
+    dead, waits = mem.flags(where, mem.DEAD), mem.flags(where, mem.WAITS)
+    waits[:n] = False
     if rules[at.R_LOOKS] == 0 or rules[at.R_EVIDENCE] == 0:
         return record
     new = rows_of(table, n, at.TENTATIVE, at.TENTATIVE)
