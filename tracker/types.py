@@ -58,10 +58,9 @@ class Frame:
 def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
     if len(shape) != len(wanted):
         return False
-    for n, m in zip(wanted, shape, strict=True):  # noqa: SIM110  # half the time of all(): it is paid every frame
-        if n is not None and n != m:
-            return False
-    return True
+    if shape[1:] == wanted[1:]:  # nearly always, and twice as fast: it is paid every frame
+        return wanted[0] is None or shape == wanted
+    return all(n is None or n == m for n, m in zip(wanted, shape, strict=True))
 
 
 def _array(owner: str, name: str, value: ArrayLike, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
@@ -109,10 +108,10 @@ class Detections:
     ) -> None:
         self.xyxy = _array("Detections", "xyxy", xyxy, np.float32, (None, 4))
         n = len(self.xyxy)
-        score = np.ones(n, np.float32) if score is None else score
-        class_id = np.zeros(n, np.int64) if class_id is None else class_id
-        self.score = _array("Detections", "score", score, np.float32, (n,))
-        self.class_id = _array("Detections", "class_id", class_id, np.int64, (n,))
+        self.score = np.ones(n, np.float32) if score is None else _array("Detections", "score", score, np.float32, (n,))
+        self.class_id = np.zeros(n, np.int64)
+        if class_id is not None:
+            self.class_id = _array("Detections", "class_id", class_id, np.int64, (n,))
         self.embedding = None
         if embedding is not None:
             self.embedding = _array("Detections", "embedding", embedding, np.float32, (n, None))
