@@ -2,8 +2,9 @@
 
 The same detections for all, every tracker with one setting for everything. What they are compared on, and the three
 sets of groups that `--groups` chooses from, is said in `motion_scenes.py`. Scores are those of a group's sequences
-together; where a group has several draws, printed are the mean and the deviation over the draws. The last rows are the
-best HOTA and the best IDF1 of any peer, and how far ours is ahead.
+together; where a group has several draws, printed are the mean and the deviation over the draws. The last rows are what
+the detections allow (those that fit somebody, with his true id), the best HOTA and the best IDF1 of any peer, and how
+far ours is ahead.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from pathlib import Path
 
 import numpy as np
 from motion_peers import MAKERS, PEERS, ours
-from motion_scenes import DATA, Draws, Sequence, Update, cross_groups, only, plain_groups, tracked_groups
+from motion_scenes import DATA, Draws, Rows, Sequence, Update, cross_groups, only, plain_groups, tracked_groups
+from numpy.typing import NDArray
 
+from tracker.association.assignment import assign
+from tracker.association.costs import iou
 from tracker.config import config_names
 from tracker.evaluation.evaluate import Scores, combine, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
@@ -27,6 +31,7 @@ Row = dict[str, dict[str, float]]
 """Of a tracker: group, key of the score, percent."""
 
 KEYS = ("HOTA", "IDF1", "MOTA")
+CEILING = "true ids on what was detected"
 
 
 def judge(update: Update, sequence: Sequence) -> Scores:
@@ -45,11 +50,23 @@ def judge(update: Update, sequence: Sequence) -> Scores:
     return score_sequence(pairs)
 
 
-def of_draws(make: Callable[[], Update], draws: Draws) -> dict[str, float]:
+def true_ids(sequence: Sequence) -> Update:
+    """What no tracker of these boxes can know better: the detections that fit somebody, with his true id."""
+    truth, frame = sequence.truth, iter(range(1, len(sequence.frames) + 1))
+
+    def update(rows: Rows, _: float) -> tuple[NDArray[np.int64], Rows]:
+        now = truth.frame == next(frame)
+        who, which = assign(1 - iou(truth.xyxy[now], rows[:, :4]), 0.5)
+        return truth.id[now][who], rows[which, :4]
+
+    return update
+
+
+def of_draws(make: Callable[[Sequence], Update], draws: Draws) -> dict[str, float]:
     """Mean scores over the draws, in percent, and their deviations; NaN where there are none."""
     if not draws:
         return {name: math.nan for key in KEYS for name in (key, f"{key} deviation")}
-    found = [combine({f"{s.name} {i}": judge(make(), s) for i, s in enumerate(draw)}).summary() for draw in draws]
+    found = [combine({f"{s.name} {i}": judge(make(s), s) for i, s in enumerate(draw)}).summary() for draw in draws]
     values = {key: [100 * float(f[key]) for f in found] for key in KEYS}
     scores = {key: float(np.mean(values[key])) for key in KEYS}
     return scores | {f"{key} deviation": float(np.std(values[key])) for key in KEYS}
@@ -64,7 +81,7 @@ def row_of(name: str, make: Callable[[], Update], groups: Mapping[str, Draws]) -
     """A tracker's scores in every group, by the truths that nothing of its package made: they have its habits."""
     own = package_of(name)
     fair = {group: [draw for draw in draws if package_of(draw[0].maker) != own] for group, draws in groups.items()}
-    return {group: of_draws(make, draws) for group, draws in fair.items()}
+    return {group: of_draws(lambda _: make(), draws) for group, draws in fair.items()}
 
 
 def best_of(rows: list[Row]) -> Row:
@@ -129,10 +146,12 @@ def main() -> None:
     for name, make in contenders(args.recipes, not args.no_peers):
         table[name] = row_of(name, make, groups)
         print(as_line(name, table[name], draws), flush=True)
+    table[CEILING] = {group: of_draws(true_ids, made) for group, made in groups.items()}
+    print(as_line(CEILING, table[CEILING], draws))
     if not args.no_peers:
         best = best_of([table[name] for name in PEERS])
         print(as_line("best peer", best, draws))
-        for name in table.keys() - PEERS.keys():
+        for name in table.keys() - PEERS.keys() - {CEILING}:
             print(as_line(f"{name}, ahead by", lead(table[name], best), draws))
     if args.json:
         args.json.write_text(json.dumps(table, indent=2))

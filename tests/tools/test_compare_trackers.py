@@ -1,0 +1,59 @@
+"""What is printed of trackers is what they did."""
+
+import importlib
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tracker.evaluation.sequence import Boxes
+
+FRAMES = 40
+
+
+@pytest.fixture
+def compare(tools):
+    return importlib.import_module("compare_trackers")
+
+
+@pytest.fixture
+def sort(tools):
+    peers = importlib.import_module("motion_peers")
+    return lambda: peers.ours("sort")
+
+
+@pytest.fixture
+def scene(tools):
+    """Two walk past each other in two lanes; the first is not detected in frames `lost`."""
+    scenes = importlib.import_module("motion_scenes")
+
+    def make(lost=()):
+        frames, boxes = [], []
+        for t in range(FRAMES):
+            boxes.append(np.array([[5.0 * t, 100, 5.0 * t + 40, 200], [200 - 5.0 * t, 250, 240 - 5.0 * t, 350]]))
+            frames.append(np.column_stack([boxes[-1], [0.9, 0.9]])[1 if t in lost else 0 :])
+        n, ids = 2 * FRAMES, np.tile([7, 9], FRAMES)
+        frame = np.repeat(np.arange(FRAMES) + 1, 2)
+        truth = Boxes(frame, ids, np.concatenate(boxes), np.ones(n, np.int64), np.ones(n, bool))
+        return scenes.Sequence("made", frames, truth, 25)
+
+    return make
+
+
+def test_true_ids_are_limited_by_what_was_detected_alone(compare, scene):
+    whole = compare.judge(compare.true_ids(scene()), scene()).summary()
+    assert (whole["HOTA"], whole["IDF1"]) == (1, 1)
+    half = scene(lost=range(20))
+    assert compare.judge(compare.true_ids(half), half).summary()["IDF1"] == pytest.approx(2 * 60 / (60 + 80))
+
+
+def test_no_tracker_is_judged_by_a_truth_of_its_own_package(compare, sort, scene):
+    groups = {"a": [[replace(scene(), maker="ultralytics botsort")]], "b": [[scene()]]}
+    row = compare.row_of("ultralytics ocsort", sort, groups)
+    assert math.isnan(row["a"]["HOTA"])
+    assert row["b"]["IDF1"] > 90
+    other = compare.row_of("roboflow sort", sort, groups)
+    best = compare.best_of([row, other])
+    assert best["a"] == {key: other["a"][key] for key in compare.KEYS}
+    assert compare.lead(other, best)["a"]["HOTA"] == 0
