@@ -135,8 +135,11 @@ def _why_ended(table: pa.Table, track_id: int) -> str:
     last = pc.max(_of(mine, matched=True)["frame"]).as_py()
     after = mine.filter(pc.greater(mine["frame"], last))
     lines = [f"Track {track_id} was last matched in frame {last}."]
-    if not len(after):
+    if last == pc.max(table["frame"]).as_py():
+        lines.append("  It has not ended: there the record stops.")
+    elif not len(after):
         lines.append("  After that no detection came near enough to be compared with it.")
+    if not len(after):
         return "\n".join(lines)
     frames = pc.unique(after["frame"]).to_pylist()
     lines.append(f"  It was compared in {len(frames)} later frames, in vain. In the first, {frames[0]}:")

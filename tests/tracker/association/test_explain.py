@@ -68,9 +68,11 @@ def test_says_who_took_the_detection():
     frames += [see((100, 100)) for _ in range(3)]
     engine, shown = run(frames)
     (kept,) = shown[-1]
-    text = why(engine.take_record(), ended=3 - kept)
+    table = engine.take_record()
+    text = why(table, ended=3 - kept)
     assert "outbid" in text
     assert f"taken by track {kept}" in text
+    assert "not ended" in why(table, ended=kept)
 
 
 def test_an_unknown_id_is_refused(switch):
