@@ -75,10 +75,16 @@ def build_camera(recipe: Recipe) -> CameraMotion | None:
         rows = np.loadtxt(recipe.camera_file, ndmin=2)
     except (OSError, ValueError) as error:
         raise DataError(f"{recipe.camera_file}: camera motions cannot be read: {error}") from error
-    if rows.shape[1] != 7 or (np.diff(rows[:, 0]) != 1).any():
+    if rows.shape[1] != 7 or not np.isfinite(rows).all():
         raise DataError(
-            f"{recipe.camera_file}: expected a row a frame without gaps, of 7 numbers (frame and 2×3 affine), "
-            f"got {rows.shape[1]} columns"
+            f"{recipe.camera_file}: expected rows of 7 finite numbers (frame and 2×3 affine), "
+            f"got {rows.shape[1]} columns" + (", with NaN or infinity" if not np.isfinite(rows).all() else "")
+        )
+    gap = np.flatnonzero(np.diff(rows[:, 0]) != 1)
+    if len(gap):
+        before, after = rows[gap[0] : gap[0] + 2, 0]
+        raise DataError(
+            f"{recipe.camera_file}: frame {after:g} follows frame {before:g}: expected a row for every frame"
         )
     return RecordedCamera(rows[:, 1:].reshape(-1, 2, 3))
 

@@ -54,7 +54,7 @@ class Engine:
 
     def __init__(self, recipe: Recipe, camera: CameraMotion | None = None, *, record: bool = False) -> None:
         self.recipe = recipe
-        self.needs_image = camera is not None
+        self.needs_image = camera is not None and camera.needs_image
         self._camera = camera
         self._recording = record
         self.uses_embedding = recipe.uses_embedding
@@ -98,11 +98,12 @@ class Engine:
 
         Raises:
             DataError: a row with NaN, negative size or a score outside 0–1; a frame out of order; no
-                embeddings for a recipe that compares them, or of another length than those before.
+                embeddings for a recipe that compares them, or of another length than those before; an image that
+                is none.
         """
         now = NEXT if timestamp is None else _seconds(timestamp)
         embedding = self._embedding(detections) if self.uses_embedding else BLIND
-        if self._camera is not None and image is not None:
+        if self._camera is not None and (image is not None or not self.needs_image):
             self._follow(self._camera, image, detections, now)
         xyxy, score, class_id = detections.xyxy, detections.score, detections.class_id
         if not (xyxy.flags.carray and score.flags.carray and class_id.flags.carray):
@@ -120,7 +121,9 @@ class Engine:
             self._record.add(float(self._ledger[at.L_NOW]), pairs, self._table[: self._count], xyxy, score)
         return Tracks.from_rows(self._out[:shown].copy())
 
-    def _follow(self, camera: CameraMotion, image: NDArray[np.uint8], detections: Detections, now: float) -> None:
+    def _follow(
+        self, camera: CameraMotion, image: NDArray[np.uint8] | None, detections: Detections, now: float
+    ) -> None:
         """Note how the camera moved, once it is sure that the frame will be taken."""
         detections.validate()
         self._check_order(now)

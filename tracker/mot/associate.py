@@ -17,9 +17,6 @@ from tracker.mot.dataset import SequenceFolder
 from tracker.motion.camera import CameraMotion, RecordedCamera
 from tracker.types import Tracks
 
-NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
-"""Recorded motion is looked up; the engine only wants to know that there is a picture."""
-
 
 def cameras_of(recipe: Recipe) -> list[str]:
     """How a recipe wants the camera's motion measured in the frames: one way or none."""
@@ -40,7 +37,7 @@ def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[
         )
     engine = Engine(recipe, _camera(recipe, seen, sequence))
     for frame in range(len(seen)):
-        yield engine.update(seen.detections(frame), timestamp=frame / sequence.rate, image=NO_PICTURE)
+        yield engine.update(seen.detections(frame), timestamp=frame / sequence.rate)
 
 
 def _camera(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> CameraMotion | None:
@@ -53,7 +50,7 @@ def _camera(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> CameraMotio
     camera = build_camera(recipe.model_copy(update={"camera_file": own}))
     assert camera is not None
     for _ in range(sequence.start):
-        camera.estimate(NO_PICTURE, np.empty((0, 4), np.float32))
+        camera.estimate(None, np.empty((0, 4), np.float32))
     return camera
 
 

@@ -13,13 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from reid.runtime import choose_device
 from tracker.config import PipelineSettings
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES, rules_of
 from tracker.evaluation.evaluate import COMBINED, Scores, combine, evaluate_files
 from tracker.factory import suit
-from tracker.mot.associate import NO_PICTURE, associate, cameras_of
+from tracker.mot.associate import associate, cameras_of
 from tracker.mot.cache import Cache, CacheError, Seen
 from tracker.mot.dataset import SequenceFolder, guess_benchmark
 from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
@@ -193,12 +195,12 @@ class Track:
         return Tracked(len(seen), boxes, predicted, ids, seconds, scores)
 
     def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int, int]:
-        partial, nothing = partial_name(path), Detections.empty()
+        partial, nothing, no_picture = partial_name(path), Detections.empty(), np.zeros((1, 1, 3), np.uint8)
         boxes, predicted, ids = 0, 0, set[int]()
         try:
             with MotSink(partial) as sink:
                 for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
-                    sink.write(Frame(NO_PICTURE, index, 0.0), nothing, tracks)
+                    sink.write(Frame(no_picture, index, 0.0), nothing, tracks)
                     out_of_sight = int(tracks.predicted.sum())
                     boxes, predicted = boxes + len(tracks) - out_of_sight, predicted + out_of_sight
                     ids.update(tracks.id.tolist())

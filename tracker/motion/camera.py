@@ -39,11 +39,16 @@ for as many, so that a slow drift adds up until it is seen."""
 class CameraMotion(Protocol):
     """Tells how the camera moved since the last call."""
 
+    @property
+    def needs_image(self) -> bool:
+        """Whether it measures in pictures."""
+        ...
+
     def reset(self) -> None:
         """Forget the last frame."""
         ...
 
-    def estimate(self, image: Image, boxes: NDArray[np.float32]) -> Affine:
+    def estimate(self, image: Image | None, boxes: NDArray[np.float32]) -> Affine:
         """``(2, 3)`` affine from the last frame's pixels to this one's; `STILL` without motion."""
         ...
 
@@ -65,6 +70,8 @@ class MeasuredCamera:
             PAMI 2008). The first two leave out what detections cover, and keep what most points agree on (RANSAC).
     """
 
+    needs_image = True
+
     def __init__(self, method: Method = "flow") -> None:
         self.method = method
         self.reset()
@@ -76,13 +83,20 @@ class MeasuredCamera:
         self._still = 0
         self._since = 0
 
-    def estimate(self, image: Image, boxes: NDArray[np.float32]) -> Affine:
+    def estimate(self, image: Image | None, boxes: NDArray[np.float32]) -> Affine:
         """``(2, 3)`` affine from the last frame's pixels to this one's.
 
         Args:
-            image: ``(H, W, 3)`` uint8 BGR.
+            image: ``(H, W, 3)`` uint8 BGR; without one the camera counts as still until the next.
             boxes: ``(N, 4)`` of the moving things in it.
+
+        Raises:
+            DataError: it is no such picture.
         """
+        if image is None:
+            return STILL
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise DataError(f"image: expected (H, W, 3) uint8, got {image.dtype} of {image.shape}")
         self._since += 1
         if self._last is not None and self._still >= STILL_AFTER and self._since % LOOK_EVERY:
             return STILL
@@ -146,6 +160,8 @@ class RecordedCamera:
     Args:
         motions: ``(F, 2, 3)``; frame `i` holds the motion from frame `i - 1` to `i`.
     """
+
+    needs_image = False
 
     def __init__(self, motions: Affine | Sequence[Affine]) -> None:
         self._motions = np.asarray(motions, np.float64)
