@@ -311,6 +311,7 @@ def pair_group(
     )
     if stage[at.S_MODE] == at.ADAPTIVE:
         adapt(stage, first, column, look, cost, columns)
+        correct(record[begin:recorded], cost, stage[at.S_GATE])
         first, column, cost = within(first, column, cost, stage[at.S_GATE])
     if stage[at.S_STEP] > 0:
         chosen = nearest_pairs(first, column, cost, columns, stage[at.S_GATE], stage[at.S_STEP])
@@ -326,6 +327,18 @@ def pair_group(
         if record[e, at.E_VERDICT] == at.OUTBID and matched[int(record[e, at.E_ROW])] == record[e, at.E_DETECTION]:
             record[e, at.E_VERDICT] = at.MATCHED
     return record, recorded
+
+
+@compiled
+def correct(record: Float64, cost: Float64, gate: float) -> None:
+    """Put down what the pairs of a stage cost after all, where that is known only when all are."""
+    edge = 0
+    for pair in record:
+        if pair[at.E_VERDICT] == at.OUTBID:
+            pair[at.E_COST] = cost[edge]
+            if cost[edge] > gate:
+                pair[at.E_VERDICT] = at.BEYOND_GATE
+            edge += 1
 
 
 @compiled

@@ -78,3 +78,23 @@ def test_says_who_took_the_detection():
 def test_an_unknown_id_is_refused(switch):
     with pytest.raises(DataError, match="no track 9"):
         why(switch[0].take_record(), ended=9)
+
+
+@pytest.mark.parametrize("gate", [2.0, 0.6])
+def test_a_cost_that_depends_on_all_pairs_is_put_down_as_it_was_in_the_end(gate):
+    """Deep OC-SORT's: to motion comes appearance, twice, by 0.75 and up to half more for what tells people apart."""
+    random = np.random.default_rng(0)
+    engine, people = load_tracker("deepocsort", overrides=[f"stages.0.gate={gate}"], record=True), np.eye(16)[:6]
+    for t in range(40):
+        x = 100 + 30.0 * np.arange(6) + np.where(np.arange(6) % 2, 3 * t, -3 * t)
+        boxes = np.stack([x, x * 0 + 100, x + 40, x * 0 + 200], axis=1) + random.normal(0, 1, (6, 4))
+        seen, looks = random.random(6) > 0.2, people + random.normal(0, 0.15, people.shape)
+        looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+        engine.update(Detections(boxes[seen], np.full(seen.sum(), 0.9), embedding=looks[seen]))
+    rows = [row for row in engine.take_record().to_pylist() if row["stage"] == "1: adaptive"]
+    judged = [row for row in rows if row["verdict"] in ("matched", "outbid", "beyond the gate")]
+    assert {row["verdict"] for row in judged} >= ({"matched", "outbid"} if gate > 1 else {"matched", "beyond the gate"})
+    for row in judged:
+        weight = (row["cost"] - row["term_motion"] - 0.2 * row["term_direction"]) / (2 * row["term_look"])
+        assert 0.75 - 1e-6 <= weight <= 1.25 + 1e-6
+        assert (row["cost"] > gate) == (row["verdict"] == "beyond the gate")
