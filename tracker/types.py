@@ -85,7 +85,8 @@ class Detections:
         xyxy: ``(N, 4)`` float32, pixels.
         score: ``(N,)`` float32 in 0–1; ones when not given.
         class_id: ``(N,)`` int64; zeros when not given.
-        embedding: ``(N, D)`` float32 of unit length, or None before an embedder has run.
+        embedding: ``(N, D)`` float32 of unit length (an engine brings others to it), zeros where a row has none; or
+            None before an embedder has run.
         data: further arrays of N rows that ride along: masks, keypoints, anything.
 
     Shapes and types are checked on creation; values (NaN, sizes, score range) by `validate`,

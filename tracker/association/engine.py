@@ -16,7 +16,7 @@ from tracker.association.program import compile_recipe
 from tracker.association.recipe import Recipe
 from tracker.association.stream import fresh
 from tracker.errors import DataError
-from tracker.motion.kalman import STILL
+from tracker.motion.kalman import KINDS, STILL
 from tracker.types import Detections, Tracks
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Engine:
         """Take one frame's detections and return its tracks.
 
         Args:
-            detections: validated here; never changed.
+            detections: validated here; never changed. Embeddings of any length but nil count as of unit length.
             timestamp: seconds, later than the last; one nominal frame (`frame_rate`) after it when None.
             image: of the frame; only for recipes whose `needs_image` is true.
             include_lost: also return tracks out of sight, at their predicted boxes, `detection` -1, and those that
@@ -167,6 +167,7 @@ class Engine:
             "clock": self._ledger[[at.L_FIRST, at.L_NOW]],
             "next_id": self._ledger[[at.L_NEXT_ID]].astype(np.int64),
             "serial": self._ledger[[at.L_BORN]].astype(np.int64),
+            "motion": np.array([KINDS[self.recipe.motion.state]]),
             "table": self._table[:n].copy(),
             "looks": self._looks[:n].copy(),
             "quality": self._quality[:n].copy(),
@@ -180,11 +181,17 @@ class Engine:
         """Continue, to the bit, where `state_dict` was taken.
 
         Raises:
-            DataError: the state lacks an array, or one has another shape, as those of another version or recipe would.
+            DataError: the state lacks an array, one has another shape, or its boxes are kept in another way
+                (`motion.state`), as those of another version or recipe would.
         """
         missing = [name for name in self.state_dict() if name not in state]
         if missing:
             raise DataError(f"the saved state has no {', '.join(missing)}: it is of another version")
+        if state["motion"][0] != KINDS[self.recipe.motion.state]:
+            raise DataError(
+                f"the saved state is of a recipe with another motion.state than {self.recipe.motion.state!r}: "
+                f"continue with that recipe, or begin anew"
+            )
         clock, table, looks, quality, stream = (
             np.asarray(state[name]) for name in ("clock", "table", "looks", "quality", "stream")
         )
@@ -257,7 +264,7 @@ class Engine:
                 f"embeddings have {dimension} dimensions, those before had {before}: an engine takes those of one "
                 "embedder; reset() it for another's"
             )
-        return _ready(detections.embedding)
+        return _ready(_unit(detections.embedding))
 
 
 def _new_record() -> Record:
@@ -272,6 +279,17 @@ def _seconds(timestamp: float) -> float:
     if not math.isfinite(now):
         raise DataError(f"frame with timestamp {timestamp}: expected finite seconds")
     return now
+
+
+def _unit(embedding: Float32) -> Float32:
+    """Embeddings of unit length, those of no length as they are: it is the same look however long its vector is."""
+    squared = np.einsum("ij,ij->i", embedding, embedding)
+    off = (np.abs(squared - 1) > 0.01) & (squared > 0)
+    if not off.any():
+        return embedding
+    length = np.sqrt(np.where(off, squared, 1)).astype(np.float32)
+    unit: Float32 = embedding / length[:, None]
+    return unit
 
 
 def _ready(array: NDArray[Any]) -> NDArray[Any]:

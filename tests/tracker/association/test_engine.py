@@ -165,6 +165,15 @@ def test_a_state_that_lacks_something_is_refused(engine):
         engine.load_state_dict(state)
 
 
+def test_a_state_of_a_recipe_that_keeps_boxes_in_another_way_is_refused():
+    """The arrays have the same shapes; the numbers in them mean something else."""
+    engine, other = load_tracker("bytetrack"), load_tracker("ocsort")
+    engine.update(see([at(10)]))
+    with pytest.raises(DataError, match=r"another motion.state than 'xysr'"):
+        other.load_state_dict(engine.state_dict())
+    same(other.update(see([at(10)])), load_tracker("ocsort").update(see([at(10)])))
+
+
 @pytest.mark.parametrize("box", [[np.nan, 0, 1, 1], [np.inf, 0, np.inf, 1], [10, 0, 5, 5]])
 def test_bad_rows_are_refused_and_change_nothing(engine, box):
     engine.update(see([at(10)]), timestamp=0.0)
@@ -392,6 +401,13 @@ def test_the_length_of_embeddings_is_part_of_the_state():
     other.load_state_dict(engine.state_dict())
     with pytest.raises(DataError, match="4 dimensions, those before had 8"):
         other.update(Detections([at(10)], embedding=np.eye(1, 4)), timestamp=1000.2)
+
+
+def test_the_length_of_an_embedding_is_no_part_of_the_look(engine):
+    other = load_tracker(engine.recipe)
+    for t, found in enumerate(scene(40)):
+        longer = found.with_embedding(found.embedding * np.float32(0.125 if t % 2 else 32))
+        same(engine.update(found, include_lost=True), other.update(longer, include_lost=True))
 
 
 def born(birth, scores):
