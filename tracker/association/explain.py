@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +14,8 @@ from tracker.association.recipe import Recipe
 from tracker.errors import DataError
 
 Float64 = NDArray[np.float64]
+Row = dict[str, Any]
+"""Of the record, by column."""
 
 TERMS = {
     "term_overlap": at.E_OVERLAP, "term_motion": at.E_MOTION, "term_look": at.E_LOOK,
@@ -141,19 +145,43 @@ def _why_ended(table: pa.Table, track_id: int) -> str:
         lines.append("  After that no detection came near enough to be compared with it.")
     if not len(after):
         return "\n".join(lines)
-    frames = pc.unique(after["frame"]).to_pylist()
-    lines.append(f"  It was compared in {len(frames)} later frames, in vain. In the first, {frames[0]}:")
-    for row in _of(after, frame=frames[0]).to_pylist():
-        lines.append("  " + _pair(row))
-        taken = _of(table, frame=row["frame"], detection=row["detection"], matched=True).to_pylist()
-        lines += [
-            f"    taken by {_name(t)} in stage {t['stage']}, cost {t['cost']:.3f}" for t in taken if t["stage"] != BIRTH
-        ]
+    lines += _in_vain(table, after.filter(pc.not_equal(after["stage"], REUNION)))
+    best = _most_alike(_of(after, stage=REUNION).to_pylist())[-1:]
+    for row in best:
+        lines.append(f"  Of the newcomers it was compared with by looks, the most alike, in frame {row['frame']}:")
+        lines += ["  " + _pair(row), *_takers(table, row)]
     return "\n".join(lines)
 
 
+def _in_vain(table: pa.Table, after: pa.Table) -> list[str]:
+    """What spoke against every detection that came near a track, in the first frame without it."""
+    if not len(after):
+        return []
+    frames = pc.unique(after["frame"]).to_pylist()
+    later = "a later frame" if len(frames) == 1 else f"{len(frames)} later frames"
+    lines = [f"  It was compared in {later}, in vain. In the first, {frames[0]}:"]
+    for row in _of(after, frame=frames[0]).to_pylist():
+        lines += ["  " + _pair(row), *_takers(table, row)]
+    return lines
+
+
+def _takers(table: pa.Table, row: Row) -> list[str]:
+    """Who had the detection of a pair instead."""
+    taken = _of(table, frame=row["frame"], detection=row["detection"], matched=True).to_pylist()
+    return [
+        f"    taken by {_name(t)} in stage {t['stage']}, cost {t['cost']:.3f}" for t in taken if t["stage"] != BIRTH
+    ]
+
+
+def _most_alike(rows: list[Row]) -> list[Row]:
+    """Of each lost track the comparison by looks that was nearest to its gate, or furthest within; the best last."""
+    rows = sorted(rows, key=lambda row: row["gate"] - row["cost"])
+    return sorted({row["serial"]: row for row in rows}.values(), key=lambda row: row["gate"] - row["cost"])
+
+
 def _why_began(table: pa.Table, track_id: int) -> str:
-    birth = _of(table, serial=_serial(table, track_id), stage=BIRTH).to_pylist()
+    mine = _of(table, serial=_serial(table, track_id), matched=True)
+    birth = _of(mine, stage=BIRTH).to_pylist()
     if not birth:
         return f"Track {track_id} began before the record did."
     row = birth[0]
@@ -161,17 +189,23 @@ def _why_began(table: pa.Table, track_id: int) -> str:
     lines = [
         f"Track {track_id} began in frame {row['frame']} on detection {row['detection']} (score {row['score']:.2f})."
     ]
-    others = [other for other in others if other["stage"] != BIRTH]
+    others = [other for other in others if other["stage"] not in (BIRTH, REUNION)]
     lines.append("  No track was near it." if not others else "  The tracks that were near it:")
-    return "\n".join(lines + ["  " + _pair(other) for other in others])
+    lines += ["  " + _pair(other) for other in others]
+    seen = set(zip(mine["frame"].to_pylist(), mine["detection"].to_pylist(), strict=True))
+    newcomer = [r for r in _of(table, stage=REUNION).to_pylist() if (r["frame"], r["detection"]) in seen]
+    for other in reversed(_most_alike(newcomer)):
+        lines.append(f"  By looks it was not {_name(other)}, who was lost; most alike in frame {other['frame']}:")
+        lines.append("  " + _pair(other))
+    return "\n".join(lines)
 
 
-def _name(row: dict[str, object]) -> str:
+def _name(row: Row) -> str:
     return f"track {row['track_id']}" if row["track_id"] else "a track that was never confirmed"
 
 
-def _pair(row: dict[str, float | str]) -> str:
+def _pair(row: Row) -> str:
     terms = [f"{n[5:].replace('_', ' ')} {row[n]:.3f}" for n in TERMS if row[n] == row[n]]
-    cost = "" if np.isinf(float(row["cost"])) else f", cost {row['cost']:.3f} (gate {row['gate']:.3f})"
-    who = f"{_name(dict(row))}, detection {row['detection']}, stage {row['stage']}"
+    cost = "" if np.isinf(row["cost"]) else f", cost {row['cost']:.3f} (gate {row['gate']:.3f})"
+    who = f"{_name(row)}, detection {row['detection']}, stage {row['stage']}"
     return f"{who}: {row['verdict']}{cost}; {', '.join(terms)}"

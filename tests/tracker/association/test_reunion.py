@@ -189,7 +189,26 @@ def test_the_record_says_who_was_compared_with_whom():
     assert found[0]["cost"] == pytest.approx(0.2, abs=1e-3)
     assert found[0]["gate"] == pytest.approx(0.655 * 0.85 * (0.7 + 0.3 * 0.8 / 4), abs=1e-3)
     assert {row["verdict"] for row in rows} == {"matched", "looks unlike"}
-    assert "stage reunion: matched" in why(table, ended=1) or "stage reunion" in why(table, began=3)
+    assert "track 1, detection 2, stage reunion: looks unlike" in why(table, began=3)
+
+
+def test_says_why_who_came_back_was_taken_for_another():
+    """He waited for his id; what counts is when he was most like the one who was lost, not the first frame."""
+    film = Film(record=True)
+    film.show(see((10, look(0)), (300, look(1))))
+    film.show(see((300, look(1))), 5)
+    film.show(see((300, look(1)), (900, look(0, 0.9))), 0.2)
+    assert film.show(see((300, look(1)), (900, look(0, 0.5))), 4).id.tolist() == [2, 3]
+    table = film.engine.take_record()
+    rows = [row for row in table.to_pylist() if row["stage"] == "reunion"]
+    best = max(rows, key=lambda row: row["gate"] - row["cost"])
+    pair = f"track 1, detection 1, stage reunion: looks unlike, cost {best['cost']:.3f} (gate {best['gate']:.3f})"
+    assert best["frame"] > rows[0]["frame"] == 60
+    ended, began = why(table, ended=1), why(table, began=3)
+    assert f"the most alike, in frame {best['frame']}:\n  {pair}" in ended
+    assert "taken by track 3" in ended
+    assert f"not track 1, who was lost; most alike in frame {best['frame']}:\n  {pair}" in began
+    assert "No track was near it" in began
 
 
 @pytest.mark.parametrize(("lead", "expected"), [(0.0, [True, True]), (0.05, [True, False]), (0.2, [False, False])])
