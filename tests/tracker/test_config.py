@@ -26,6 +26,7 @@ def test_every_shipped_recipe_is_valid_and_bears_its_files_name():
         recipe = load_recipe(name)
         assert recipe.name == name
         assert recipe.paper
+        assert recipe.covers
 
 
 def test_default_pipeline_is_valid():

@@ -230,7 +230,9 @@ class Recipe(Part):
     appearance: Appearance = Appearance()
     reunion: Reunion | None = Field(None, description="null: whoever is lost for too long is a new person")
     boost: Fraction = Field(0.0, description="raise scores to this × overlap with a track's expected box (BoostTrack)")
-    class_agnostic: bool = Field(False, description="objects of different classes may match")
+    class_agnostic: bool = Field(
+        False, description="objects of different classes may match; a track keeps the class that it began with"
+    )
     box: Literal["filter", "detection"] = Field("filter", description="which box a matched track shows")
 
     @property

@@ -130,14 +130,17 @@ def test_reset_forgets(engine):
 
 
 def test_saved_state_continues_to_the_bit(engine, tmp_path):
-    frames = list(scene(60))
-    for found in frames[:30]:
-        engine.update(found)
-    np.savez(tmp_path / "state.npz", **engine.state_dict())
-    other = load_tracker(engine.recipe)
-    other.load_state_dict(np.load(tmp_path / "state.npz"))
-    for found in frames[30:]:
-        same(engine.update(found, include_lost=True), other.update(found, include_lost=True))
+    """Whenever it was saved: while some are lost, while nobody is there, while newcomers wait for their ids."""
+    frames, states, shown = [f if not 25 <= t < 32 else f[[]] for t, f in enumerate(scene(60, miss=0.3))], [], []
+    for found in frames:
+        states.append(engine.state_dict())
+        shown.append(engine.update(found, include_lost=True))
+    for begin in range(0, 60, 7):
+        np.savez(tmp_path / "state.npz", **states[begin])
+        other = load_tracker(engine.recipe)
+        other.load_state_dict(np.load(tmp_path / "state.npz"))
+        for found, tracks in zip(frames[begin:], shown[begin:], strict=True):
+            same(other.update(found, include_lost=True), tracks)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda engine: pickle.loads(pickle.dumps(engine))])
@@ -199,6 +202,15 @@ def test_classes_do_not_mix(engine):
     assert before.id.tolist() == [1]
     assert 1 not in after.id.tolist()
     assert set(after.class_id.tolist()) <= {1}
+
+
+def test_classes_mix_where_they_may(engine):
+    """A detector that cannot make up its mind; the track is what it was at first."""
+    engine = load_tracker(engine.recipe.model_copy(update={"class_agnostic": True}))
+    for t in range(12):
+        tracks = engine.update(see([at(10 + 2 * t)], classes=[3 + t % 2]))
+    assert tracks.id.tolist() == [1]
+    assert tracks.class_id.tolist() == [3]
 
 
 def test_three_thousand_detections(engine):
