@@ -369,7 +369,8 @@ def associate(
     where: Index, score: Float64, class_id: Index, embedding: Float32, grid: Grid, now: float, recording: bool
 ) -> Float64:
     """Find the detection of every track, memory's `matched`, -1 for none; returns what was thought of pairs."""
-    record, recorded, n, count = np.empty((0, at.E_WIDTH)), 0, mem.tracks_in(where), len(score)
+    record, n, count = np.empty((0, at.E_WIDTH)), mem.tracks_in(where), len(score)
+    recorded = len(record)  # no literal 0, for which numba would compile the stages a second time
     table, rules, stages = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.sheet(where, mem.STAGES)
     matched, expected = mem.indices(where, mem.MATCHED), mem.sheet(where, mem.EXPECTED)
     taken, free = mem.flags(where, mem.TAKEN), mem.flags(where, mem.FREE)
@@ -378,7 +379,8 @@ def associate(
         return record
     expect(table, int(rules[at.R_KIND]), expected[:n])
     taken[:count] = False
-    for stage in stages:
+    for s in range(len(stages)):
+        stage = stages[s]
         rows = rows_for(stage, table, n, matched, now, mem.indices(where, mem.ROWS))
         for j in range(count):
             in_band = stage[at.S_LOW] <= score[j] and (score[j] < stage[at.S_HIGH] or stage[at.S_HIGH] >= 1)
