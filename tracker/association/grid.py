@@ -77,11 +77,14 @@ def make_grid(boxes: Float64, questions: int) -> Grid:
         return one_cell(boxes)
     side = int(math.sqrt(n)) + 1
     left, top, right, bottom, widest, tallest = np.inf, np.inf, -np.inf, -np.inf, 0.0, 0.0
+    widths, heights = 1.0, 1.0
     for i in range(n):
         box = box_at(boxes, i)
         left, top, right, bottom = min(left, box[0]), min(top, box[1]), max(right, box[0]), max(bottom, box[1])
         widest, tallest = max(widest, box[2] - box[0]), max(tallest, box[3] - box[1])
-    across, down = side / max(right - left, 1.0), side / max(bottom - top, 1.0)
+        widths, heights = widths + box[2] - box[0], heights + box[3] - box[1]
+    # No cell is smaller than the mean box: where all lie on one heap, each would be in all cells.
+    across, down = min(side / max(right - left, 1.0), n / widths), min(side / max(bottom - top, 1.0), n / heights)
     first = np.zeros(side * side + 1, np.int64)
     grid = Grid(boxes, first, first, left, top, across, down, side, side, widest, tallest)
     for i in range(n):

@@ -59,3 +59,11 @@ def test_twice_as_many_boxes_are_twice_the_work():
         cells.append(len(grid.member) + grid.columns * grid.rows)
     assert cells[1] < 2.2 * cells[0]
     assert cells[2] < 2.2 * cells[1]
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0, 40.0])
+def test_boxes_on_one_heap_are_each_in_a_few_cells(spread):
+    """As from a detector that suppresses nothing."""
+    random, n = np.random.default_rng(0), 1000
+    corner = random.uniform(0, spread, (n, 2)) if spread else np.zeros((n, 2))
+    assert len(make_grid(np.concatenate([corner, corner + np.array([40, 100])], axis=1), n).member) <= 4 * n
