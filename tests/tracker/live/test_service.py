@@ -86,7 +86,7 @@ def test_a_slow_camera_never_holds_the_batch(make):
         time.sleep(4)
         fast, slow = (camera.status() for camera in service.cameras.values())
     assert fast.fps_out > 15
-    assert slow.fps_out < 1.5
+    assert slow.fps_out < 2.1  # two pictures, a second apart, where the start took long
     assert fast.latency_p95 < 0.2
     assert fast.dropped <= 5
     assert not service.status().overloaded
