@@ -6,7 +6,7 @@ DEPS   := $(VENV)/.installed
 # Test workers: one per core, four at most.
 JOBS   ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test mutations check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -22,7 +22,10 @@ demo: $(DEPS)  ## track the bundled clip with the bundled weights
 	$(BIN)/reacquire demo
 
 test: $(DEPS)  ## run the tests
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --ignore tests/mutations
+
+mutations: $(DEPS)  ## give every reader of files hundreds of damaged ones
+	$(BIN)/python -m pytest -q tests/mutations
 
 check: $(DEPS)  ## lint, format, types
 	$(BIN)/ruff check .
