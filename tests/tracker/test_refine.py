@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tracker import ConfigError, DataError, Detections, Frame, Tracks
-from tracker.evaluation.formats import parquet
-from tracker.evaluation.formats.table import Notes
+from tracker.formats import parquet
+from tracker.formats.table import Notes
 from tracker.refine import check_refinement, refine_run
 from tracker.sinks import open_sink
 from tracker.sinks.looks import LooksSink

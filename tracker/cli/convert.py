@@ -58,7 +58,7 @@ def convert(
 ) -> None:
     """Convert boxes with ids between MOTChallenge, COCO-VID, CVAT, KITTI, Parquet and YOLO labels."""
     from tracker.errors import DataError
-    from tracker.evaluation.formats.conversion import convert as convert_files
+    from tracker.formats.registry import convert as convert_files
 
     pixels = re.fullmatch(r"([1-9][0-9]{0,5})[x×]([1-9][0-9]{0,5})", size) if size else None
     if size and pixels is None:

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 from reid.runtime import sha256
 from tracker.errors import DataError
+from tracker.formats.mot import read_detections
 from tracker.types import Detections, Frame
 
+UNKNOWN = -1
+"""Stands for a score that is not known."""
 ENOUGH = 20
 """Boxes to look at before they are judged to be of the right form."""
 SLACK = 1.1
@@ -22,9 +25,9 @@ SLACK = 1.1
 class PublicDetections:
     """Looks detections up by the frame's index; frames are 1-based in the file, 0-based in memory.
 
-    Rows are ``frame, id, left, top, width, height, score, …``; a missing score is 1. Scores above 1, as some old
-    detectors write, are scaled by the file's largest; negative ones become 0. Rows with NaN, without area or wholly
-    outside the picture are dropped, counted in `dropped`, and told in `warnings`.
+    Rows are ``frame, id, left, top, width, height, score, …``; a missing score is 1, and so is one that is -1, or 0, in
+    every row. Scores above 1, as some old detectors write, are scaled by the file's largest; negative ones become 0.
+    Rows with NaN, without area or wholly outside the picture are dropped, counted in `dropped`, and told in `warnings`.
 
     Args:
         path: the file.
@@ -37,22 +40,16 @@ class PublicDetections:
     def __init__(self, path: Path, *, least_score: float | None = None) -> None:
         self.class_names = {0: "person"}
         self._path = path
-        rows = read_rows(path)
-        if len(rows) and rows[:, 0].min() < 1:
-            row = int(np.argmin(rows[:, 0]))
-            raise DataError(f"{path}, row {row + 1}: frame {rows[row, 0]:g}; frames in a MOT file begin at 1, not 0")
-        with np.errstate(invalid="ignore"):
-            faults = {"a value is NaN": ~np.isfinite(rows).all(1), "no width or height": (rows[:, 4:6] <= 0).any(1)}
+        read, faults = read_detections(path)
         useless = np.logical_or.reduce(list(faults.values()))
         self.dropped = int(useless.sum())
         self.warnings = [
-            f"{path}: {int(bad.sum())} rows dropped, the first is row {int(bad.argmax()) + 1}: {reason}"
+            f"{path}: {int(bad.sum())} rows dropped, the first in line {read.line(int(bad.argmax()))}: {reason}"
             for reason, bad in faults.items()
             if bad.any()
         ]
-        rows = rows[~useless]
-        highest = rows[:, 6].max(initial=1.0)
-        score = np.clip(rows[:, 6] / max(highest, 1.0), 0, 1)
+        rows = read.values[~useless]
+        score = self._scores(rows[:, 6])
         if least_score is not None:
             rows, score = rows[score >= least_score], score[score >= least_score]
         order = np.argsort(rows[:, 0], kind="stable")
@@ -60,6 +57,18 @@ class PublicDetections:
         self._xyxy = np.concatenate([rows[order, 2:4], rows[order, 2:4] + rows[order, 4:6]], axis=1)
         self._score = score[order]
         self._seen = self._beyond = self._outside = 0
+
+    def _scores(self, written: NDArray[np.float64]) -> NDArray[np.float64]:
+        """In 0–1. Many tools write -1 (or 0) everywhere for "not known", and some -1 among scores: both are told."""
+        highest = written.max(initial=0.0)
+        if len(written) and highest <= 0 and (written == written[0]).all():
+            self.warnings.append(f"{self._path}: every score is {written[0]:g}: taken as not known, and counted as 1")
+            return np.ones(len(written))
+        if len(written) and highest <= 0:
+            self.warnings.append(f"{self._path}: no score is above 0, so all count as 0: nothing will be tracked")
+        elif unknown := int((written == UNKNOWN).sum()):
+            self.warnings.append(f"{self._path}: {unknown} rows have the score -1, which counts as 0")
+        return np.asarray(np.clip(written / max(highest, 1.0), 0, 1), np.float64)
 
     def describe(self) -> dict[str, Any]:
         """File, hash, and how many rows were dropped."""
@@ -108,26 +117,3 @@ class PublicDetections:
                 f"{self._path}: {self._beyond} of {self._seen} boxes reach far beyond the picture; columns 5 and 6 "
                 "look like x2,y2 and must be width,height"
             )
-
-
-def read_rows(path: Path) -> NDArray[np.float64]:
-    """``(N, 7)`` of a MOT detection file: frame, id, left, top, width, height, score.
-
-    Raises:
-        DataError: names the line, and what was expected.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such detection file")
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        fields = line.replace(",", " ").split()
-        if not fields:
-            continue
-        if len(fields) < 6:
-            raise DataError(f"{path}, line {number}: expected frame,id,left,top,width,height,score; got {line[:60]!r}")
-        try:
-            values = [float(field) for field in fields[:7]]
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: expected numbers, got {line[:60]!r}") from error
-        rows.append(values if len(values) == 7 else [*values, 1.0])
-    return np.array(rows, np.float64).reshape(-1, 7)

@@ -17,8 +17,9 @@ from tracker.evaluation import hota as _hota
 from tracker.evaluation import identity as _identity
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of
 from tracker.evaluation.kitti import read_labels, sequence_lengths
-from tracker.evaluation.mot import read_result, read_sequence_info, read_truth
+from tracker.evaluation.mot import read_result, read_truth
 from tracker.evaluation.sequence import Boxes, Sequence, match_up
+from tracker.formats.seqinfo import read_sequence_info
 
 COMBINED = "combined"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tracker.errors import DataError
+from tracker.formats.seqinfo import IMAGES, read_sequence_info
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
@@ -14,7 +15,7 @@ def find_frames(name: str, truth: Path, frames: Path | None = None) -> Path | No
 
     Args:
         name: of the sequence.
-        truth: its ground truth; without `frames`, `img1/` is looked for beside its folder.
+        truth: its ground truth; without `frames`, those of its sequence's folder, if any.
         frames: a folder of sequences, a sequence's folder, a folder of images, a video, or a folder of `NAME.mp4`.
 
     Returns:
@@ -25,18 +26,22 @@ def find_frames(name: str, truth: Path, frames: Path | None = None) -> Path | No
     """
     if frames is None:
         folder = truth.parent.parent
-        return folder if truth.parent.name == "gt" and (folder / "img1").is_dir() else None
+        return folder if truth.parent.name == "gt" and _pictures_of(folder).is_dir() else None
     if frames.is_file():
         return frames
     if not frames.is_dir():
         raise DataError(f"{frames}: no such folder or video of frames")
     for folder in (frames / name, *sorted(frames.glob(f"{_literal(name)}-*")), frames):
-        if (folder / "img1").is_dir():
+        if _pictures_of(folder).is_dir():
             return folder
         if folder.is_dir() and (folder != frames or not _holds_sequences(frames)) and _has_images(folder):
-            return folder.parent if folder.name == "img1" else folder
+            return folder.parent if folder.name == IMAGES else folder
     videos = [frames / f"{name}{suffix}" for suffix in VIDEOS]
     return next((video for video in videos if video.is_file()), None)
+
+
+def _pictures_of(sequence: Path) -> Path:
+    return sequence / read_sequence_info(sequence).images
 
 
 def _literal(name: str) -> str:
@@ -44,7 +49,7 @@ def _literal(name: str) -> str:
 
 
 def _holds_sequences(folder: Path) -> bool:
-    return any(folder.glob("*/img1"))
+    return any(folder.glob(f"*/{IMAGES}"))
 
 
 def _has_images(folder: Path) -> bool:

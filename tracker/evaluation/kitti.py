@@ -8,8 +8,8 @@ import numpy as np
 
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import KITTI_CLASSES
-from tracker.evaluation.formats.kitti import read_file
 from tracker.evaluation.sequence import Boxes
+from tracker.formats.kitti import read_file
 
 MOST_TRUNCATED, MOST_OCCLUDED = 0, 2
 """A true box beyond either is a distractor."""

@@ -1,25 +1,17 @@
-"""MOTChallenge text files: ground truth and results, every pitfall an error that names file and line."""
+"""MOTChallenge text files as boxes to be scored: what would give a silently wrong score is refused by file and line."""
 
 from __future__ import annotations
 
-import configparser
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import DataError
-from tracker.evaluation.rows import Rows, read_rows
 from tracker.evaluation.sequence import Boxes, match_up
+from tracker.formats.mot import read_mot
 
-COLUMNS = "frame,id,left,top,width,height,…"
-MOST_FRAMES = 10_000_000
-"""Above it, column 1 is no frame."""
 MOST_CLASSES = 1_000_000
-LARGEST = 2.0**53
-"""Whole numbers up to it are exact."""
 AS_CORNERS = 0.99
 """Share of boxes that are wider than they are far from the left, and higher than from the top, if they are corners."""
 
@@ -38,10 +30,9 @@ def read_truth(
     Raises:
         DataError: names file and line; also where there are no rows at all.
     """
-    rows = read_rows(path, least=6, columns=COLUMNS)
+    rows = read_mot(path, length=length)
     if not len(rows):
         raise DataError(f"{path}: no rows; ground truth must have some, or there is nothing to score against")
-    _check(rows, length=length)
     values = rows.values
     rows.refuse(values[:, 1] < 0, "a negative id, and this is ground truth; is it a file of detections?")
     counts = values[:, 6] != 0 if values.shape[1] > 6 else np.ones(len(rows), bool)
@@ -65,8 +56,7 @@ def read_result(path: Path, *, length: int | None = None, truth: Boxes | None = 
     Raises:
         DataError: names file and line; also for negative ids, and for corners written where sizes belong.
     """
-    rows = read_rows(path, least=6, columns=COLUMNS)
-    _check(rows, length=length)
+    rows = read_mot(path, length=length)
     values = rows.values
     rows.refuse(values[:, 1] < 0, "a negative id; these look like detections, not like tracks")
     if classes and values.shape[1] > 7:
@@ -75,69 +65,6 @@ def read_result(path: Path, *, length: int | None = None, truth: Boxes | None = 
     if truth is not None:
         _refuse_corners(path, boxes, truth)
     return boxes
-
-
-@dataclass(frozen=True, slots=True)
-class SequenceInfo:
-    """What `seqinfo.ini` says; zeros where it does not.
-
-    Attributes:
-        length: frames.
-        size: width and height of the pictures.
-        rate: frames a second.
-    """
-
-    length: int = 0
-    size: tuple[int, int] = (0, 0)
-    rate: float = 0.0
-
-
-def read_sequence_info(folder: Path) -> SequenceInfo:
-    """`seqinfo.ini` of a sequence's folder; all zeros where there is none.
-
-    Raises:
-        DataError: it cannot be read, or holds what is no number.
-    """
-    path = folder / "seqinfo.ini"
-    if not path.is_file():
-        return SequenceInfo()
-    parser = configparser.ConfigParser(interpolation=None, strict=False)
-    try:
-        parser.read(path, encoding="utf-8-sig")
-        part = parser["Sequence"] if parser.has_section("Sequence") else {}
-        length, width, height = (int(part.get(key, "0")) for key in ("seqLength", "imWidth", "imHeight"))
-        rate = float(part.get("frameRate", "0"))
-    except (configparser.Error, ValueError) as error:
-        raise DataError(f"{path}: {' '.join(str(error).split())[:200]}") from None
-    if min(length, width, height, rate) < 0 or max(length, width, height, rate) > MOST_FRAMES or rate != rate:
-        raise DataError(f"{path}: a length, size or rate that cannot be")
-    return SequenceInfo(length, (width, height), rate)
-
-
-def _check(rows: Rows, *, length: int | None) -> None:
-    """Refuse what would give a silently wrong score."""
-    v = rows.values
-    with np.errstate(invalid="ignore"):
-        rows.refuse(~np.isfinite(v[:, :6]).all(1), "a value is NaN or infinite")
-        rows.refuse(v[:, 0] < 1, "frames in a MOT file begin at 1, not 0: add 1 to every frame")
-        rows.refuse(v[:, 0] != np.floor(v[:, 0]), "the frame is no whole number")
-        rows.refuse((v[:, 1] != np.floor(v[:, 1])) | (np.abs(v[:, 1]) > LARGEST), "the id is no whole number")
-        rows.refuse((v[:, 4] <= 0) | (v[:, 5] <= 0), "width and height must be above 0")
-        rows.refuse(~np.isfinite(v[:, 6:7]).all(1), "column 7 is NaN or infinite")
-    if length is not None:
-        rows.refuse(v[:, 0] > length, f"the sequence has only {length} frames: is the file of another sequence?")
-    rows.refuse(v[:, 0] > MOST_FRAMES, "so many frames are too many: is column 1 a time?")
-    rows.refuse(repeated(v[:, 0], v[:, 1]), "this id is in this frame twice")
-
-
-def repeated(*keys: NDArray[Any]) -> NDArray[np.bool_]:
-    """Rows whose keys an earlier row has had."""
-    order = np.lexsort(keys[::-1])
-    again = np.zeros(len(order), bool)
-    if len(order):
-        same = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys])
-        again[order[1:][same]] = True
-    return again
 
 
 def boxes_of(values: NDArray[np.float64], class_id: NDArray[np.int64], counts: NDArray[np.bool_]) -> Boxes:

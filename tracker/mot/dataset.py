@@ -12,9 +12,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal, get_args
 
+import numpy as np
+
 from tracker.errors import DataError
-from tracker.evaluation.mot import read_sequence_info
-from tracker.evaluation.rows import read_rows
+from tracker.formats.mot import read_detections, read_mot
+from tracker.formats.seqinfo import read_sequence_info
 from tracker.sources.images import NOMINAL_RATE, SUFFIXES
 
 Split = Literal["train", "train-half", "val-half", "val", "test"]
@@ -151,17 +153,18 @@ def _variants(folders: list[Path], variant: str) -> list[Path]:
 
 def _sequence(folder: Path, split: str, rate: float | None) -> SequenceFolder:
     info = read_sequence_info(folder)
-    images = folder / "img1"
+    images = folder / info.images
     files = [p for p in images.iterdir() if p.suffix.lower() in SUFFIXES] if images.is_dir() else []
     public, truth = folder / "det" / "det.txt", folder / "gt" / "gt.txt"
-    length = info.length or len(files) or max(_last_frame(public), _last_frame(truth))
+    length = info.length or len(files) or max(_last_detected(public), _last_true(truth))
     if not length:
         raise DataError(
-            f"{folder}: neither frames in img1/ nor rows in det/det.txt or gt/gt.txt, and no seqLength in seqinfo.ini"
+            f"{folder}: neither frames in {info.images}/ nor rows in det/det.txt or gt/gt.txt, and no seqLength in "
+            "seqinfo.ini"
         )
     if files and info.length and len(files) != info.length:
         raise DataError(
-            f"{folder}: seqinfo.ini says {info.length} frames, img1/ holds {len(files)}: the copy is not whole"
+            f"{folder}: seqinfo.ini says {info.length} frames, {info.images}/ holds {len(files)}: the copy is not whole"
         )
     middle = length // 2 + 1
     start = middle if split == "val-half" else 0
@@ -182,9 +185,15 @@ def _sequence(folder: Path, split: str, rate: float | None) -> SequenceFolder:
     )
 
 
-def _last_frame(path: Path) -> int:
-    """Largest number in the first column; 0 for a file that is empty or not there."""
-    if not path.is_file() or not path.stat().st_size:
+def _last_detected(path: Path) -> int:
+    """The last frame of a file of detections; 0 where it is not there or has no rows."""
+    if not path.is_file():
         return 0
-    frames = read_rows(path, least=6, columns="frame,id,left,top,width,height,…").values[:, 0]
-    return int(frames.max()) if len(frames) else 0
+    rows, faults = read_detections(path)
+    useless = np.logical_or.reduce(list(faults.values()))
+    return int(rows.values[~useless, 0].max(initial=0))
+
+
+def _last_true(path: Path) -> int:
+    """The last frame of a file of ground truth; 0 where it is not there or has no rows."""
+    return int(read_mot(path).values[:, 0].max(initial=0)) if path.is_file() else 0

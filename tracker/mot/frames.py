@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tracker.detection.public import read_rows
 from tracker.errors import DataError
+from tracker.formats.mot import read_detections
 from tracker.mot.dataset import SequenceFolder
 from tracker.sources.base import Source
 from tracker.sources.images import ImageFolder
@@ -59,8 +59,8 @@ def _extent(sequence: SequenceFolder) -> tuple[int, int]:
     """A size that holds all public detections, where no seqinfo.ini tells the true one."""
     if sequence.public is None:
         return 1, 1
-    rows = read_rows(sequence.public)
-    rows = rows[np.isfinite(rows).all(1)]
+    read, faults = read_detections(sequence.public)
+    rows = read.values[~np.logical_or.reduce(list(faults.values()))]
     corners = (rows[:, 2:4] + rows[:, 4:6]).max(axis=0, initial=1.0)
     width, height = (int(np.ceil(min(max(value, 1.0), 1e6))) for value in corners)
     return width, height

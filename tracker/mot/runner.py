@@ -21,6 +21,8 @@ from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES, rules_of
 from tracker.evaluation.evaluate import COMBINED, Scores, combine, evaluate_files
 from tracker.factory import suit
+from tracker.formats.mot import read_mot
+from tracker.formats.seqinfo import SequenceInfo, sequence_info_text
 from tracker.mot.associate import associate, cameras_of
 from tracker.mot.cache import Cache, CacheError, Seen
 from tracker.mot.dataset import SequenceFolder, guess_benchmark
@@ -223,20 +225,15 @@ def copy_truth(sequence: SequenceFolder, folder: Path) -> Path:
     """`NAME/gt/gt.txt` and `NAME/seqinfo.ini` of the frames that the split takes, counted from 1."""
     assert sequence.truth is not None
     path = folder / sequence.name / "gt" / "gt.txt"
-    part = []
-    for line in sequence.truth.read_text(encoding="utf-8-sig").splitlines():
-        first, comma, rest = line.partition("," if "," in line else " ")
-        if first.strip():
-            frame = int(float(first)) - sequence.start
-            if 1 <= frame <= sequence.length:
-                part.append(f"{frame}{comma}{rest}\n")
+    rows = read_mot(sequence.truth).values
+    rows = rows[(rows[:, 0] > sequence.start) & (rows[:, 0] <= sequence.start + sequence.length)]
+    rows[:, 0] -= sequence.start
+    text = "".join(",".join(f"{value:.12g}" for value in row) + "\n" for row in rows.tolist())
+    info = SequenceInfo(sequence.length, sequence.size, sequence.rate, sequence.name)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(part), encoding="utf-8")
-        width, height = sequence.size
-        info = f"[Sequence]\nname={sequence.name}\nframeRate={sequence.rate:g}\nseqLength={sequence.length}\n"
-        info += f"imWidth={width}\nimHeight={height}\n" if width else ""
-        (path.parents[1] / "seqinfo.ini").write_text(info, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+        (path.parents[1] / "seqinfo.ini").write_text(sequence_info_text(info), encoding="utf-8")
     return path
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tracker.errors import DataError
 from tracker.evaluation.mot import read_result
-from tracker.evaluation.rows import read_rows
+from tracker.formats.mot import read_mot
 from tracker.mot.dataset import VARIANTS, SequenceFolder, base_name
 from tracker.sinks.base import partial_name, writing
 
@@ -75,7 +75,7 @@ def check_result(path: Path, length: int | None) -> None:
     read_result(path, length=length)
     if not path.stat().st_size:
         raise DataError(f"{path}: empty: no track in the whole sequence")
-    rows = read_rows(path, least=6, columns="frame,id,left,top,width,height,score,x,y,z")
+    rows = read_mot(path, length=length)
     if rows.values.shape[1] != COLUMNS:
         raise DataError(
             f"{path}: {rows.values.shape[1]} columns, expected {COLUMNS}: frame,id,left,top,width,height,score,-1,-1,-1"

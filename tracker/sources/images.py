@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import re
 from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import closing
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import SourceError
+from tracker.formats.seqinfo import read_sequence_info
 from tracker.prefetch import prefetch
 from tracker.sources.base import Source, first_frames
 from tracker.types import Frame
@@ -96,13 +96,9 @@ class MotSequence(ImageFolder):
     kind = "mot"
 
     def __init__(self, folder: Path, *, max_frames: int | None = None) -> None:
-        info = _sequence_info(folder / "seqinfo.ini")
-        try:
-            rate = float(info["framerate"]) if "framerate" in info else None
-        except ValueError as error:
-            raise SourceError(f"{folder / 'seqinfo.ini'}: frameRate: expected a number") from error
-        images = folder / info.get("imdir", "img1")
-        super().__init__(images, frame_rate=rate, max_frames=max_frames, name=info.get("name", folder.name))
+        info = read_sequence_info(folder)
+        rate, name = info.rate or None, info.name or folder.name
+        super().__init__(folder / info.images, frame_rate=rate, max_frames=max_frames, name=name)
         stems = [p.stem for p in self._paths]
         if all(stem.isdigit() for stem in stems) and int(stems[0]) >= 1:
             self._indices = [int(stem) - 1 for stem in stems]
@@ -111,15 +107,6 @@ class MotSequence(ImageFolder):
 def is_mot_sequence(folder: Path) -> bool:
     """Whether a folder has MOTChallenge's layout."""
     return (folder / "seqinfo.ini").is_file() or (folder / "img1").is_dir()
-
-
-def _sequence_info(path: Path) -> dict[str, str]:
-    parser = configparser.ConfigParser()
-    try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: not a seqinfo.ini: {error}") from error
-    return dict(parser["Sequence"]) if parser.has_section("Sequence") else {}
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -165,14 +165,26 @@ def test_lines_are_those_of_the_file(tmp_path):
     "rewrite",
     [
         lambda text: text.replace(",", " "),
+        lambda text: text.replace(",", "\t"),
         lambda text: text.replace(",", ", "),
+        lambda text: "frame,id,x,y,w,h,conf,x,y,z\n" + text,
         lambda text: text.replace("\n", ",\n"),
         lambda text: text.replace("\n", "\r\n"),
         lambda text: "\ufeff" + text,
         lambda text: text.replace("\n", "\n\n"),
         lambda text: text.rstrip("\n"),
     ],
-    ids=["spaces", "commas and spaces", "last comma", "dos", "byte order mark", "blank lines", "no last newline"],
+    ids=[
+        "spaces",
+        "tabs",
+        "commas and spaces",
+        "header",
+        "last comma",
+        "dos",
+        "byte order mark",
+        "blank lines",
+        "no last newline",
+    ],
 )
 def test_ways_to_write_the_same(tmp_path, rewrite):
     (tmp_path / "same.txt").write_bytes(rewrite(RESULT.read_text()).encode())
@@ -182,7 +194,7 @@ def test_ways_to_write_the_same(tmp_path, rewrite):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("frame,id,x,y,w,h\n1,1,2,3,4,5\n", "line 1: expected a number, got 'frame'; is this line a header"),
+        ("frame,x,y,w,h,id\n1,1,2,3,4,5\n", "line 1: the header calls column 2 'x', but it must be id"),
         ("1,1,2,3,4,5\n2,1,2,,4,5\n", "line 2: expected a number, got ''"),
         ("1,1,2,3,4\n", r"line 1: expected frame,id,left,.*\(6 values\), got 5"),
         ('1,1,2,3,4,"5"\n', """line 1: expected a number, got '"5"'"""),
@@ -245,7 +257,7 @@ def test_the_length_is_that_of_seqinfo(folders):
 @pytest.mark.parametrize("text", ["seqLength=70", "[Sequence]\nseqLength=many", "[Sequence]\nseqLength=-3", "[Seq\0"])
 def test_a_broken_seqinfo_is_told(folders, text):
     (folders / "gt/TUD-Campus/seqinfo.ini").write_text(text)
-    with pytest.raises(DataError, match=r"seqinfo\.ini: "):
+    with pytest.raises(DataError, match=r"seqinfo\.ini, line \d: "):
         evaluate(folders / "gt", folders / "pred", benchmark="mot15")
 
 

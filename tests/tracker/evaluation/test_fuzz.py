@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES
 from tracker.evaluation.evaluate import evaluate_files
-from tracker.evaluation.formats.conversion import FORMATS, read_tables
-from tracker.evaluation.formats.table import Notes, make_table
 from tracker.evaluation.mot import read_result, read_truth
+from tracker.formats.registry import FORMATS, read_tables
+from tracker.formats.table import Notes, make_table
 
 NUMBERS = st.sampled_from(
     ["1", "2", "-1", "0", "3.0", "1.5", "nan", "inf", "-inf", "1e300", "1e-300", "", " ", "x", '"1"']

@@ -125,6 +125,6 @@ def test_settings_of_the_detector_count(filled, settings):
 def test_nothing_half_written_is_left(small, settings, tmp_path):
     sequence = find_dataset(small, names=("one",))[0]
     sequence.public.write_text("1,-1,not,a,number,1,1\n")
-    with pytest.raises(ValueError, match="expected numbers"):
+    with pytest.raises(ValueError, match="expected a number"):
         Perceiver(settings, Cache(tmp_path / "cache")).look(sequence, embed=False, cameras=[], report=Quiet())
     assert not list((tmp_path / "cache").iterdir())

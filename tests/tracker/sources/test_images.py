@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tracker import SourceError, open_source
+from tracker import DataError, SourceError, open_source
 
 
 def fill(folder, names, size=(40, 30)):
@@ -83,5 +83,5 @@ def test_another_size_ends_it_with_a_word(tmp_path):
 def test_bad_seqinfo_names_the_file(tmp_path):
     fill(tmp_path / "s" / "img1", ["1.png"])
     (tmp_path / "s" / "seqinfo.ini").write_text("[Sequence]\nframeRate=fast\n")
-    with pytest.raises(SourceError, match=r"seqinfo\.ini: frameRate: expected a number"):
+    with pytest.raises(DataError, match=r"seqinfo\.ini, line 2: expected a number .*frameRate, got 'fast'"):
         open_source(tmp_path / "s")

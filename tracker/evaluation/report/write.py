@@ -20,10 +20,10 @@ from tracker.evaluation.evaluate import (
     score_sequence,
 )
 from tracker.evaluation.frames import find_frames
-from tracker.evaluation.mot import SequenceInfo, read_sequence_info
 from tracker.evaluation.report import content
 from tracker.evaluation.report.page import page
 from tracker.evaluation.report.views import PICTURE, Pictures
+from tracker.formats.seqinfo import SequenceInfo, read_sequence_info
 from tracker.sinks.base import partial_name, writing
 
 MOST_PICTURES = 1200

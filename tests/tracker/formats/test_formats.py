@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.errors import DataError
-from tracker.evaluation.formats.conversion import FORMATS, convert, read_tables, recognise
-from tracker.evaluation.formats.table import Notes, make_table
-from tracker.evaluation.formats.yolo import read as read_yolo
+from tracker.formats.registry import FORMATS, convert, read_tables, recognise
+from tracker.formats.table import Notes, make_table
+from tracker.formats.yolo import read as read_yolo
 
 LABELS = ("pedestrian", "car", "object", "Müller & <Söhne>", "tram")
 # What each format carries besides frame, id and box.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracker.errors import DataError
-from tracker.evaluation.formats.table import UNKNOWN, Notes, Table, make_table, write_whole
+from tracker.formats.table import UNKNOWN, Notes, Table, make_table, write_whole
 
 IDS = ("instance_id", "track_id")
 FRAMES = ("frame_id", "frame_index")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tracker.errors import DataError
-from tracker.evaluation.formats import coco, cvat, kitti, mot, parquet, yolo
-from tracker.evaluation.formats.table import Notes, Table
+from tracker.formats import coco, cvat, kitti, mot, parquet, yolo
+from tracker.formats.table import Notes, Table
 
 
 @dataclass(frozen=True, slots=True)

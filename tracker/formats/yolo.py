@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from tracker.errors import DataError
-from tracker.evaluation.formats.table import Notes, Table, make_table
+from tracker.formats.table import Notes, Table, make_table
 
 NAME = re.compile(r"(?:(?P<name>.*?)[_-])?(?P<frame>[0-9]{1,9})", re.ASCII)
 WITH_SCORE = 7

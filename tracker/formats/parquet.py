@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tracker.errors import DataError
-from tracker.evaluation.formats.table import Notes, Table, make_table, write_whole
+from tracker.formats.table import Notes, Table, make_table, write_whole
 
 BOX = ("x1", "y1", "x2", "y2")
 NEEDED = ("frame", "id", *BOX)

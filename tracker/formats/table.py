@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tracker.errors import DataError
-from tracker.evaluation.mot import MOST_FRAMES, repeated
+from tracker.formats.seqinfo import MOST_FRAMES
 from tracker.sinks.base import partial_name, writing
 
 OBJECT = "object"
@@ -160,6 +160,16 @@ def make_table(
         size=size,
         rate=rate,
     )
+
+
+def repeated(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+    """Rows whose keys an earlier row has had."""
+    order = np.lexsort(keys[::-1])
+    again = np.zeros(len(order), bool)
+    if len(order):
+        same = np.logical_and.reduce([np.diff(key[order]) == 0 for key in keys])
+        again[order[1:][same]] = True
+    return again
 
 
 def file_name(table: Table) -> str:

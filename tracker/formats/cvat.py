@@ -14,8 +14,8 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from tracker.errors import DataError
-from tracker.evaluation.formats.table import OBJECT, UNKNOWN, Notes, Table, file_name, make_table, only_one, write_whole
-from tracker.evaluation.mot import MOST_FRAMES
+from tracker.formats.seqinfo import MOST_FRAMES
+from tracker.formats.table import OBJECT, UNKNOWN, Notes, Table, file_name, make_table, only_one, write_whole
 
 MOST_BOXES = 5_000_000
 DEEPEST = 100

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tracker.errors import DataError
-from tracker.evaluation.formats.table import Notes, Table, file_name, make_table, only_one, write_whole
+from tracker.formats.table import Notes, Table, file_name, make_table, only_one, write_whole
 
 COLUMNS = "frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation [score]"
 LEAST, SCORED = 10, 18

@@ -7,10 +7,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.evaluation.formats.table import OBJECT, UNKNOWN, Notes, Table, file_name, make_table, only_one, write_whole
-from tracker.evaluation.mot import COLUMNS, read_sequence_info
-from tracker.evaluation.rows import read_rows
+from tracker.formats.rows import Rows, read_rows
+from tracker.formats.seqinfo import MOST_FRAMES, SequenceInfo, read_sequence_info, sequence_info_text
+from tracker.formats.table import (
+    LARGEST,
+    OBJECT,
+    UNKNOWN,
+    Notes,
+    Table,
+    file_name,
+    make_table,
+    only_one,
+    repeated,
+    write_whole,
+)
 
+COLUMNS = ("frame", "id", "left", "top", "width", "height", "score", "class", "visibility")
+LEAST = 6
+FARTHEST = 10_000_000.0
+"""Pixels from the picture's corner; beyond, a number is no place in it."""
 CLASSES = (
     "pedestrian",
     "person on vehicle",
@@ -45,10 +60,84 @@ def read(path: Path, notes: Notes) -> list[Table]:
     return folders or [_read_file(p, None, notes) for p in sorted(path.glob("*.txt"))]
 
 
-def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
-    rows = read_rows(path, least=6, columns=COLUMNS)
+def read_mot(path: Path, *, length: int | None = None) -> Rows:
+    """Rows of ground truth or of a result: ``frame, id, left, top, width, height, score or flag, …``, frames from 1.
+
+    Args:
+        path: of the file.
+        length: frames of the sequence, where known.
+
+    Returns:
+        ``(N, K)`` with K at least 6; what the columns behind hold is for the caller to judge.
+
+    Raises:
+        DataError: a row that would be read wrongly; names file and line.
+    """
+    rows = read_rows(path, columns=COLUMNS, least=LEAST)
     v = rows.values
-    rows.refuse(v[:, 0] < 1, "frames in a MOT file begin at 1, not 0")
+    with np.errstate(invalid="ignore"):
+        rows.refuse(~np.isfinite(v[:, :6]).all(1), "a value is NaN or infinite")
+        rows.refuse(~np.isfinite(v[:, 6:7]).all(1), "column 7 is NaN or infinite")
+    _check_frames(rows, length)
+    rows.refuse((v[:, 1] != np.floor(v[:, 1])) | (np.abs(v[:, 1]) >= LARGEST), "the id is no whole number")
+    rows.refuse(~_has_area(v), "width and height must be above 0")
+    rows.refuse(_far_off(v), f"the box is more than {FARTHEST:,.0f} pixels away")
+    rows.refuse(repeated(v[:, 0], v[:, 1]) & (v[:, 1] >= 0), "this id is in this frame twice")
+    return rows
+
+
+def read_detections(path: Path, *, length: int | None = None) -> tuple[Rows, dict[str, NDArray[np.bool_]]]:
+    """Rows of detections: ``frame, id (not looked at), left, top, width, height, score``, frames from 1.
+
+    Args:
+        path: of the file.
+        length: frames of the sequence, where known.
+
+    Returns:
+        All rows, ``(N, K)`` with K at least 7, a missing score is 1; and which of them are of no use, by reason.
+
+    Raises:
+        DataError: no rows of numbers, or frames that cannot be; names file and line.
+    """
+    rows = read_rows(path, columns=COLUMNS, least=LEAST)
+    v = rows.values
+    if v.shape[1] == LEAST:
+        rows = Rows(path, np.column_stack([v, np.ones(len(v))]))
+    whole = np.asarray(np.isfinite(v[:, :7]).all(1), np.bool_)
+    _check_frames(Rows(path, np.where(whole[:, None], v, 1.0)), length)
+    with np.errstate(invalid="ignore"):
+        return rows, {
+            "a value is NaN or infinite": ~whole,
+            "no width or height": whole & ~_has_area(v),
+            "so far off that it is no place in a picture": whole & _has_area(v) & _far_off(v),
+        }
+
+
+def _check_frames(rows: Rows, length: int | None) -> None:
+    frame = rows.values[:, 0]
+    rows.refuse(frame < 1, "frames in a MOT file begin at 1, not 0: add 1 to every frame")
+    rows.refuse(frame != np.floor(frame), "the frame is no whole number")
+    if length is not None:
+        rows.refuse(frame > length, f"the sequence has only {length} frames: is the file of another sequence?")
+    rows.refuse(frame > MOST_FRAMES, "so many frames are too many: is column 1 a time?")
+
+
+def _has_area(v: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether boxes have any, also in single precision, in which they are tracked."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = v[:, 2:4].astype(np.float32), (v[:, 2:4] + v[:, 4:6]).astype(np.float32)
+        return np.asarray(((v[:, 4:6] > 0) & (high > low)).all(1), np.bool_)
+
+
+def _far_off(v: NDArray[np.float64]) -> NDArray[np.bool_]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray((np.abs(v[:, 2:4]) + np.abs(v[:, 4:6]) > FARTHEST).any(1), np.bool_)
+
+
+def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
+    info = read_sequence_info(folder) if folder else SequenceInfo()
+    rows = read_mot(path, length=info.length or None)
+    v = rows.values
     rows.refuse(v[:, 1] < 0, "a negative id; these are detections, and formats of tracks need ids")
     width = v.shape[1]
     label, labels = _labels(v[:, 7] if width > 7 else np.full(len(v), -1.0), path, notes)
@@ -56,7 +145,6 @@ def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
     # Ten columns without classes are MOT15's; its ninth is a position.
     if width == 9 or (width > 9 and label is not None):
         columns["visibility"] = np.where((v[:, 8] >= 0) & (v[:, 8] <= 1), v[:, 8], UNKNOWN)
-    info = read_sequence_info(folder) if folder else None
     return make_table(
         path,
         folder.resolve().name if folder else path.stem,
@@ -66,9 +154,9 @@ def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
         label=label,
         labels=labels,
         where=rows.line,
-        length=info.length if info else 0,
-        size=info.size if info else (0, 0),
-        rate=info.rate if info else 0.0,
+        length=info.length,
+        size=info.size,
+        rate=info.rate,
         columns=columns,
     )
 
@@ -104,13 +192,12 @@ def write_folders(path: Path, tables: list[Table], notes: Notes) -> None:
         folder = path / file_name(table)
         _write_file(folder / "gt/gt.txt", table, notes)
         length = table.length or (int(table.frame[-1]) + 1 if len(table) else 0)
-        lines = [f"name={table.name}", "imDir=img1", f"frameRate={table.rate or 25:g}", f"seqLength={length}"]
-        lines += [f"imWidth={table.size[0]}", f"imHeight={table.size[1]}", "imExt=.jpg"]
         if not table.rate or not table.size[0]:
             notes.add(
                 "frames a second or the pictures' size are not known: seqinfo.ini says 25 and 0; give --rate, --size"
             )
-        _write_text(folder / "seqinfo.ini", "\n".join(["[Sequence]", *lines, ""]))
+        info = SequenceInfo(length, table.size, table.rate or 25.0, table.name)
+        _write_text(folder / "seqinfo.ini", sequence_info_text(info))
 
 
 def _write_file(path: Path, table: Table, notes: Notes) -> None:
