@@ -53,7 +53,8 @@ READERS: dict[str, Callable[..., CropSet]] = {
     "folders": folders,
     "mot": mot,
 }
-"""By the name of the format; each takes a folder, and what its signature says besides."""
+"""By the name of the format; each takes a folder, and what its signature says besides. The command line puts in its own
+reader of MOT sequences, for this package reads no files of tracks."""
 
 
 def read_set(data_format: str, folder: str | Path, role: Split | None = None, **options: Any) -> CropSet:

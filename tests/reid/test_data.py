@@ -1,5 +1,7 @@
 """Readers of data sets on small folders of each layout, and crops and their augmentation."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 import pytest
@@ -7,11 +9,15 @@ import torch
 
 from reid.data.augment import Augment, apply
 from reid.data.crops import CropStore, read_crops
-from reid.data.mot import mot
+from reid.data.mot import mot as cut
 from reid.data.published import cuhk03, dukemtmc, msmt17, veri776
 from reid.data.sets import READERS, folders, market1501, together
-from reid.errors import DataError
+from reid.errors import ConfigError, DataError
 from reid.train import DataSet, read
+from tracker import DataError as RowsError
+from tracker.cli.reid_sequences import read_people
+
+mot = partial(cut, read=read_people)
 
 
 def crop(path, value=100, size=(20, 40)):
@@ -196,7 +202,7 @@ def test_mot_sequences_are_cut_by_their_ground_truth(tmp_path, cache):
     assert [p.stem for p in crops.paths] == ["000001", "000003", "000005", "000001"]
     images = [cv2.imread(str(p)) for p in crops.paths]
     assert images[0].shape == (40, 20, 3)
-    assert images[3].shape == (29, 11, 3)  # what is inside
+    assert images[3].shape == (30, 10, 3)  # what is inside; corners count from 0, as everywhere
     assert [round(i.mean() / 20) for i in images[:3]] == [1, 3, 5]  # each from its own frame
 
 
@@ -209,7 +215,8 @@ def test_mot_crops_are_cut_once(tmp_path, cache):
     assert all(cache in p.parents for p in first.paths)
 
 
-def test_several_mot_sequences_keep_their_ids_apart(tmp_path, cache):
+def test_several_mot_sequences_keep_their_ids_apart(tmp_path, cache, monkeypatch):
+    monkeypatch.setitem(READERS, "mot", mot)
     for name in ("A", "B"):
         sequence(tmp_path / "train" / name, ["1,7,10,5,20,40,1,-1,-1,-1"])  # as MOT15 has it: world coordinates
     assert mot(tmp_path / "train").identity.tolist() == [1, 2]
@@ -221,7 +228,7 @@ def test_mot_says_what_it_expected(tmp_path, cache):
     with pytest.raises(DataError, match=r"expected gt/gt\.txt and img1/, or folders with them, found .*photos/"):
         mot(tmp_path)
     sequence(tmp_path / "A", ["1,1,10,5,20,40,1,1,1", "one,1,10"])
-    with pytest.raises(DataError, match=r"gt\.txt, line 2: expected frame,id,left"):
+    with pytest.raises(RowsError, match=r"gt\.txt, line 2: expected frame,id,left"):
         mot(tmp_path / "A")
     sequence(tmp_path / "A", ["9,1,10,5,20,40,1,1,1"])
     with pytest.raises(DataError, match=r"names frame 9, but img1/000009\.jpg is not there"):
@@ -230,6 +237,18 @@ def test_mot_says_what_it_expected(tmp_path, cache):
     with pytest.raises(DataError, match="no box with flag 1"):
         mot(tmp_path / "A")
     assert not list(cache.rglob("*.jpg"))  # nothing half made is left
+
+
+def test_mot_sequences_need_a_reader(tmp_path):
+    with pytest.raises(ConfigError, match="read by the command line"):
+        READERS["mot"](tmp_path)
+
+
+def test_mot_frames_lie_where_the_sequence_says(tmp_path, cache):
+    sequence(tmp_path / "A", ["\ufeffframe id x y w h flag class visibility", "1 3 10 5 20 40 1 1 1"])
+    (tmp_path / "A/img1").rename(tmp_path / "A/frames")
+    (tmp_path / "A/seqinfo.ini").write_text("[Sequence]\nimDir=frames\n")
+    assert mot(tmp_path / "A").identity.tolist() == [1]
 
 
 def test_a_real_sequence(campus, cache):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tracker.cli import reid_judge, reid_ship, reid_train
+from tracker.cli import reid_judge, reid_sequences, reid_ship, reid_train
 
 app = typer.Typer(
     help="Re-identification: train, judge and use networks that turn crops into vectors.",
@@ -13,6 +13,7 @@ app = typer.Typer(
     epilog="Example:  reacquire reid eval --query val/query --gallery val/gallery",
 )
 
+app.callback()(reid_sequences.lend_readers)
 app.command("train", epilog=reid_train.EPILOG)(reid_train.train)
 app.command("eval", epilog=reid_judge.EVAL_EPILOG)(reid_judge.evaluate)
 app.command("compare", epilog=reid_judge.COMPARE_EPILOG)(reid_judge.compare)

@@ -84,6 +84,18 @@ def rules_of(benchmark: str) -> Rules:
     return RULES[benchmark]
 
 
+def why_nothing_counts(truth: Boxes, rules: Rules) -> str | None:
+    """Why no true box would be scored; None where some would be."""
+    flagged = truth.counts if rules.flags else np.ones(len(truth), bool)
+    if not flagged.any():
+        return "every flag in column 7 is 0"
+    kinds = np.unique(truth.class_id[flagged])
+    if rules.classes and rules.evaluated not in kinds:
+        there = ", ".join(map(str, kinds[:8].tolist()))
+        return f"its classes are {there}, and only {rules.evaluated} is scored"
+    return None
+
+
 def prepare(truth: Boxes, result: Boxes, rules: Rules, length: int) -> tuple[Boxes, Boxes]:
     """Truth and results with what does not count left out.
 

@@ -15,7 +15,7 @@ from tracker.evaluation import clear as _clear
 from tracker.evaluation import count as _count
 from tracker.evaluation import hota as _hota
 from tracker.evaluation import identity as _identity
-from tracker.evaluation.benchmarks import Rules, prepare, rules_of
+from tracker.evaluation.benchmarks import Rules, prepare, rules_of, why_nothing_counts
 from tracker.evaluation.kitti import read_labels, sequence_lengths
 from tracker.evaluation.mot import read_result, read_truth
 from tracker.evaluation.sequence import Boxes, Sequence, match_up
@@ -132,11 +132,24 @@ def prepare_files(truth: Path, result: Path, rules: Rules, *, length: int | None
         true = read_labels(truth, truth=True, length=length)
         found = read_labels(result, truth=False, length=length)
     else:
-        true = read_truth(truth, world_coordinates=rules.world_coordinates, length=length, classes=rules.classes)
+        true = read_counted_truth(truth, rules, length=length)
         found = read_result(result, length=length, truth=true, classes=rules.classes)
     frames = length or max(int(true.frame.max(initial=0)), int(found.frame.max(initial=0)))
     true, found = prepare(true, found, rules, frames)
     return Prepared(true, found, match_up(true, found, frames))
+
+
+def read_counted_truth(path: Path, rules: Rules, *, length: int | None = None) -> Boxes:
+    """A MOTChallenge file of ground truth in which something counts.
+
+    Raises:
+        DataError: names file and line; also where no row counts, and whatever a tracker does would be false.
+    """
+    truth = read_truth(path, world_coordinates=rules.world_coordinates, length=length, classes=rules.classes)
+    reason = why_nothing_counts(truth, rules)
+    if reason is not None:
+        raise DataError(f"{path}: no box of this ground truth counts: {reason}; --benchmark none scores every row")
+    return truth
 
 
 def evaluate_files(truth: Path, result: Path, rules: Rules, *, length: int | None = None) -> Scores:
@@ -214,7 +227,7 @@ def evaluate(
         begin: is told the name of each sequence before it is read.
 
     Raises:
-        DataError: something missing or malformed; names file and line.
+        DataError: something missing or malformed, or no true box that counts; names file and line.
     """
     rules = rules_of(benchmark)
     if not results.exists():
@@ -225,4 +238,7 @@ def evaluate(
     for name, (path, length) in sequences.items():
         begin(name)
         scores[name] = evaluate_files(path, files[name], rules, length=length)
-    return scores | {COMBINED: combine(scores)}
+    combined = combine(scores)
+    if not combined.count.GT_Dets:  # a sequence of KITTI may lack a class, but not all of them
+        raise DataError(f"{truth}: no box of this ground truth counts under the rules of {benchmark}")
+    return scores | {COMBINED: combined}

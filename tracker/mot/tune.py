@@ -19,8 +19,7 @@ from tracker.association.recipe import Recipe
 from tracker.config import PipelineSettings
 from tracker.errors import ConfigError, DataError, ReacquireError
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of
-from tracker.evaluation.evaluate import Scores, combine, score_sequence
-from tracker.evaluation.mot import read_truth
+from tracker.evaluation.evaluate import Scores, combine, read_counted_truth, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
 from tracker.factory import suit
 from tracker.mot.associate import as_result, associate, cameras_of
@@ -210,12 +209,7 @@ class Search:
     def _scene(self, name: str, report: Reporter) -> Scene:
         if name not in self._scenes:
             sequence, rules = self.sequences[name], rules_of(self.rules)
-            truth = read_truth(
-                part_of_truth(sequence, self.scratch),
-                world_coordinates=rules.world_coordinates,
-                length=sequence.length,
-                classes=rules.classes,
-            )
+            truth = read_counted_truth(part_of_truth(sequence, self.scratch), rules, length=sequence.length)
             self._scenes[name] = Scene(sequence, self.look(sequence, report), truth)
         return self._scenes[name]
 

@@ -151,6 +151,24 @@ def test_an_empty_ground_truth_is_refused(tmp_path):
         evaluate_files(tmp_path / "gt.txt", RESULT, RULES["mot15"])
 
 
+@pytest.mark.parametrize("benchmark", ["mot17", "mot20", "dancetrack"])
+@pytest.mark.parametrize(
+    ("rest", "reason"),
+    [
+        ("1,4,1", "its classes are 4, and only 1 is scored"),
+        ("0,1,1", "every flag in column 7 is 0"),
+        ("0,4,1", "every flag"),
+    ],
+)
+def test_a_ground_truth_in_which_nothing_counts_is_told(tmp_path, benchmark, rest, reason):
+    """It scored 0 everywhere, and all results were false, without a word."""
+    path = tmp_path / "gt.txt"
+    path.write_text("".join(f"{t},{i},{100 * i + t},100,40,90,{rest}\n" for t in range(1, 6) for i in (1, 2)))
+    with pytest.raises(DataError, match=rf"gt\.txt: no box of this ground truth counts: {reason}.*--benchmark none"):
+        evaluate_files(path, path, RULES[benchmark])
+    assert evaluate_files(path, path, RULES["none"]).summary()["HOTA"] == pytest.approx(1)
+
+
 def test_lines_are_those_of_the_file(tmp_path):
     """Blank lines count, also where the file is read in one go."""
     lines = RESULT.read_text().splitlines()

@@ -111,6 +111,15 @@ def test_an_empty_file(folders, tmp_path):
         evaluate_files(tmp_path / "0000.txt", truth, RULES["kitti-car"])
 
 
+def test_a_sequence_may_lack_a_class_but_not_all_of_them(tmp_path):
+    for name, kind in (("0000", "Car"), ("0001", "Pedestrian")):
+        (tmp_path / f"{name}.txt").write_text(f"0 1 {kind} 0 0 -10 10 10 60 60\n")
+    assert evaluate(tmp_path, tmp_path, benchmark="kitti-car")["combined"].full()["TP"] == 1
+    (tmp_path / "0000.txt").unlink()
+    with pytest.raises(DataError, match="no box of this ground truth counts under the rules of kitti-car"):
+        evaluate(tmp_path, tmp_path, benchmark="kitti-car")
+
+
 def test_command_line_scores_both_classes(folders, reacquire):
     arguments = ["eval", "--gt", folders / "gt", "--pred", folders / "trackers/mine/data", "-b", "kitti"]
     done = reacquire(*arguments)
