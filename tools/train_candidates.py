@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from reid.train import Trainer, TrainSettings
+from tracker.yaml_file import read_yaml
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
 RESERVE = 6.0
@@ -35,7 +35,7 @@ GRACE = 20.0
 
 def settings_of(name: str, args: argparse.Namespace) -> tuple[TrainSettings, dict[str, Any]]:
     """A candidate's settings, and what the file says of it besides."""
-    content = yaml.safe_load(args.config.read_text())
+    content = read_yaml(args.config)
     values = content["common"] | content["candidates"][name]
     besides = {key: values.pop(key, default) for key, default in (("keep", False), ("time", (0.0, 1.0)))}
     for role in ("train", "query", "gallery"):
@@ -149,7 +149,7 @@ def main() -> None:
     if args.run:
         train(args.run, args)
         return
-    names = args.only or list(yaml.safe_load(args.config.read_text())["candidates"])
+    names = args.only or list(read_yaml(args.config)["candidates"])
     finished = train_all(names, args)
     print(table(args.out / "reid-results.json"))
     sys.exit(0 if finished else 1)

@@ -11,7 +11,6 @@ import argparse
 from pathlib import Path
 
 import torch
-import yaml
 
 from reid import load_embedder
 from reid.judge import judge, scores_of
@@ -19,6 +18,7 @@ from reid.models import EmbeddingNetwork, create_model
 from reid.runtime import sha256
 from reid.train import Trainer, TrainSettings, read
 from reid.weights_file import Preprocessing, save_weights, with_threshold
+from tracker.config import load_settings
 
 
 def trained(settings: TrainSettings, out: Path) -> tuple[EmbeddingNetwork, int]:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("reid/weights/default.safetensors"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
-    settings = TrainSettings.model_validate(yaml.safe_load(args.config.read_text()))
+    settings = load_settings(TrainSettings, args.config)
     if args.verb == "train":
         Trainer(settings, args.out, device=args.device, report=lambda line: print(line, flush=True)).run()
     network, epoch = trained(settings, args.out)

@@ -7,27 +7,29 @@ what was expected, what was there and, for a misspelt key, the nearest one that 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
 
 from tracker.association.recipe import Recipe
 from tracker.errors import ConfigError
+from tracker.yaml_file import DEEPEST, kind_of, parse_yaml, read_yaml
 
 Model = TypeVar("Model", bound=BaseModel)
+Kind = TypeVar("Kind")
 
 DEFAULT_TRACKER = "reacquire"
 """The recipe that is taken where none is named."""
 
 
 class Settings(BaseModel):
-    """Base of all settings: unknown keys are refused, values cannot change afterwards."""
+    """Base of all settings: unknown keys are refused, numbers are finite, values cannot change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class DetectorSettings(Settings):
@@ -70,19 +72,6 @@ class PipelineSettings(Settings):
         return self.tracker.needs_embedding or (self.tracker.uses_embedding and named)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that refuses a key written twice, where plain YAML silently keeps the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is there twice", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def config_folder() -> Path:
     """Where the shipped settings are: inside the installed package, or beside it in a checkout."""
     inside = Path(__file__).parent / "configs"
@@ -112,26 +101,6 @@ def find_config(kind: str, name: str | Path) -> Path:
     raise ConfigError(f"{name}: no such file and no shipped settings of that name{hint} (shipped: {', '.join(names)})")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file's mapping.
-
-    Raises:
-        ConfigError: unreadable, not YAML (names the line), a key twice, or not a mapping.
-    """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{path}{line}: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected `key: value` lines, got {type(content).__name__}")
-    return content
-
-
 def apply_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """`content` with `key.path=value` settings laid over it; list items by number: `stages.0.gate=0.7`.
 
@@ -143,11 +112,10 @@ def apply_overrides(content: Mapping[str, Any], overrides: Iterable[str]) -> dic
         key, equals, text = override.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {override}: expected key.path=value, as in detector.score=0.3")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: {text!r} is not a YAML value") from error
-        _put(result, key.strip().split("."), value, override)
+        key = key.strip()
+        if key.count(".") >= DEEPEST:
+            raise ConfigError(f"--set {key[:40]}…: nested deeper than {DEEPEST} levels")
+        _put(result, key.split("."), parse_yaml(text, f"--set {key}"), key)
     return result
 
 
@@ -157,16 +125,16 @@ def _deep_copy(value: Any) -> Any:
     return [_deep_copy(item) for item in value] if isinstance(value, list) else value
 
 
-def _put(target: Any, keys: list[str], value: Any, override: str) -> None:
+def _put(target: Any, keys: list[str], value: Any, name: str) -> None:
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
         slot: Any = key
         if isinstance(target, list):
-            if not key.isdigit() or int(key) >= len(target):
-                raise ConfigError(f"--set {override}: {key!r} should be a number from 0 to {len(target) - 1}")
-            slot = int(key)
+            slot = int(key) if re.fullmatch(r"[0-9]{1,6}", key) else len(target)
+            if slot >= len(target):
+                raise ConfigError(f"--set {name}: {key!r} should be a number from 0 to {len(target) - 1}")
         elif not isinstance(target, dict):
-            raise ConfigError(f"--set {override}: {'.'.join(keys[:depth])} is {target!r} and has no keys")
+            raise ConfigError(f"--set {name}: {'.'.join(keys[:depth])} is {kind_of(target)} and has no keys")
         elif not last:
             target.setdefault(slot, {})
         if last:
@@ -237,8 +205,18 @@ WORDS = {
     "dict_type": "expected keys and values",
 }
 """What pydantic says of types, as somebody who writes YAML knows them."""
-SECRET = frozenset({"token", "password", "password_hash"})
-"""Keys whose values no error shows."""
+
+
+class Written(str):
+    """A text that stands for another one in its file, as `${PASSWORD}` does; errors show it as it is written there."""
+
+    __slots__ = ("written",)
+    written: str
+
+    def __new__(cls, value: str, written: str) -> Self:
+        text = super().__new__(cls, value)
+        text.written = written
+        return text
 
 
 def explain(error: ValidationError, model: type[BaseModel], name: str, overrides: Iterable[str] = ()) -> str:
@@ -257,19 +235,25 @@ def explain(error: ValidationError, model: type[BaseModel], name: str, overrides
             near = difflib.get_close_matches(keys[-1], known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
             lines.append(f"{where}: unknown key; {hint}")
+        elif detail["type"] == "invalid_key":
+            lines.append(f"{where}: a key must be a text")
         elif detail["type"] == "missing":
             lines.append(f"{where}: missing")
         else:
             wanted = WORDS.get(detail["type"]) or _lower_first(detail["msg"])
-            lines.append(f"{where}: {wanted}{_got(detail['input'], keys)}")
+            secret = _is_secret(model, keys)
+            lines.append(f"{where}: {wanted}{'' if secret else _got(detail['input'], detail['type'])}")
     return "\n".join(dict.fromkeys(lines))
 
 
-def _got(value: object, keys: list[str]) -> str:
-    """What was there, unless it is, or may hold, a secret."""
-    if isinstance(value, Mapping) or SECRET.intersection(keys):
+def _got(value: object, problem: str) -> str:
+    """What was there: a plain value itself, of others their kind, since they may hold a secret in a wrong place."""
+    if isinstance(value, Mapping):
         return ""
-    shown = repr(value)
+    section = problem in ("model_type", "model_attributes_type", "dict_type")
+    if (section and isinstance(value, str)) or not isinstance(value, str | int | float | None):
+        return f", got {kind_of(value)}"
+    shown = repr(value.written if isinstance(value, Written) else value)
     return f", got {shown if len(shown) <= 60 else shown[:57] + '…'}"
 
 
@@ -291,10 +275,26 @@ def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
     return sorted({field for m in models for field in m.model_fields})
 
 
+def _is_secret(model: type[BaseModel], keys: list[str]) -> bool:
+    """Whether a path inside a model leads to a secret, or into what should be one."""
+    models: list[type[BaseModel]] = [model]
+    for key in keys:
+        kinds = [m.model_fields[key].annotation for m in models if key in m.model_fields]
+        if any(_inside(kind, SecretStr) or _inside(kind, SecretBytes) for kind in kinds):
+            return True
+        models = [found for kind in kinds for found in _models_in(kind)] or models
+    return False
+
+
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     """The models inside a type such as `list[Stage] | None`."""
-    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel):
+    return _inside(annotation, BaseModel)
+
+
+def _inside(annotation: Any, base: type[Kind]) -> list[type[Kind]]:
+    """The classes of a kind inside a type such as `list[Stage] | None`."""
+    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, base):
         return [annotation]
     if get_origin(annotation) in (list, tuple, dict, Union, UnionType, Annotated):
-        return [found for argument in get_args(annotation) for found in _models_in(argument)]
+        return [found for argument in get_args(annotation) for found in _inside(argument, base)]
     return []

@@ -17,7 +17,7 @@ LISTED = ("batch_hard", "semi_hard", "distance_weighted", "random", "offline")
 class Strict(BaseModel):
     """Unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSet(Strict):

@@ -9,8 +9,8 @@ from tracker.config import (
     load_pipeline_settings,
     load_recipe,
     load_settings,
-    read_yaml,
 )
+from tracker.yaml_file import read_yaml
 
 
 def write(tmp_path, text, name="mine.yaml"):
@@ -68,7 +68,7 @@ def test_a_pipeline_names_a_recipe_beside_it(tmp_path):
         ),
         ("stages: [", r"mine.yaml, line"),
         ("name: a\nname: b\n", r"mine.yaml, line 2: key 'name' is there twice"),
-        ("- 1\n- 2\n", r"expected `key: value` lines, got list"),
+        ("- 1\n- 2\n", r"expected `key: value` lines, got a list"),
     ],
 )
 def test_errors_name_file_key_and_remedy(tmp_path, text, message):
@@ -86,10 +86,15 @@ def test_an_error_in_an_override_is_called_that():
     [
         ("detector.score", "expected key.path=value"),
         ("=1", "expected key.path=value"),
-        ("device.kind=1", "device is 'auto' and has no keys"),
+        ("device.kind=1", "device is a text and has no keys"),
         ("tracker.stages.9.gate=1", "'9' should be a number from 0 to"),
         ("detector.scroe=0.5", "unknown key; did you mean 'score'"),
-        ("detector.score=[", "is not a YAML value"),
+        ("detector.score=[", r"--set detector\.score, line 1: .*expected the node content"),
+        ("detector.weights=*x", "a text that begins with \\* needs quotes"),
+        (f"tracker.stages.{'9' * 5000}.gate=1", "should be a number from 0 to"),
+        (f"detector.{'a.' * 3000}b=1", "nested deeper than 64 levels"),
+        ("detector.score=.nan", "--set detector.score: expected a finite number"),
+        ("detector.score=1:30", "--set detector.score: expected a valid number.*got '1:30'"),
     ],
 )
 def test_overrides_that_cannot_be(override, message):
@@ -142,3 +147,9 @@ def test_the_old_name_of_the_default_recipe_is_refused_and_the_new_one_is_named(
 def test_stages_for_frames_without_embeddings(stages, problem):
     with pytest.raises(ConfigError, match=problem):
         load_recipe({"stages": stages})
+
+
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan", "1e999"])
+def test_a_number_that_is_not_finite_is_refused(tmp_path, number):
+    with pytest.raises(ConfigError, match=r"motion\.position_noise: expected a finite number"):
+        load_settings(Recipe, write(tmp_path, f"motion: {{position_noise: {number}}}\n"))

@@ -35,7 +35,7 @@ OverlapName = Literal["iou", "giou", "diou", "ciou", "biou", "hmiou"]
 class Part(BaseModel):
     """Base of all parts: unknown keys are refused, values cannot change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Motion(Part):

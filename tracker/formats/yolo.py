@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from tracker.errors import DataError
 from tracker.formats.table import Notes, Table, make_table
+from tracker.yaml_file import read_yaml
 
 NAME = re.compile(r"(?:(?P<name>.*?)[_-])?(?P<frame>[0-9]{1,9})", re.ASCII)
 WITH_SCORE = 7
@@ -96,8 +96,8 @@ def _class_names(path: Path, folder: Path) -> dict[int, str]:
             return dict(enumerate(file.read_text(encoding="utf-8").split("\n")))
     if (path / "data.yaml").is_file():
         try:
-            names = yaml.safe_load((path / "data.yaml").read_text(encoding="utf-8"))["names"]
+            names = read_yaml(path / "data.yaml")["names"]
             return {int(k): str(v) for k, v in (names.items() if isinstance(names, dict) else enumerate(names))}
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path / 'data.yaml'}: no names of classes in it: {str(error)[:80]}") from None
     return {}

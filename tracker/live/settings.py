@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote
 
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
@@ -17,14 +16,15 @@ from tracker.config import (
     DetectorSettings,
     EmbedderSettings,
     Settings,
+    Written,
     find_config,
     load_settings,
-    read_yaml,
 )
 from tracker.errors import ConfigError
+from tracker.live.environment import no_secrets
 from tracker.live.status import EventKind
 from tracker.live.web.settings import WebSettings
-from tracker.redact import redact
+from tracker.yaml_file import kind_of, read_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Fraction, Fraction]
@@ -49,6 +49,7 @@ def _list(value: Any) -> Any:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=64), BeforeValidator(_as_text), AfterValidator(_is_a_name)]
+Secret = Annotated[SecretStr, BeforeValidator(_as_text)]
 NETWORK = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 
 
@@ -84,7 +85,7 @@ class CameraSettings(Settings):
     """One camera. `defaults` of the file are laid under each."""
 
     name: Name
-    source: Annotated[SecretStr, BeforeValidator(_as_text)] = Field(
+    source: Secret = Field(
         description="rtsp://, http://, a webcam's number or device, or a file that is played in real time"
     )
     transport: Literal["tcp", "udp"] = Field("tcp", description="of RTSP")
@@ -132,7 +133,7 @@ class WebhookSettings(Settings):
     """Events as JSON to an HTTP server: `{"events": […]}` by POST, tried again until it answers 2xx."""
 
     url: SecretStr
-    token: SecretStr | None = Field(None, description="sent as `Authorization: Bearer …`")
+    token: Secret | None = Field(None, description="sent as `Authorization: Bearer …`")
     kinds: tuple[EventKind, ...] | None = Field(None, description="kinds of events; all when absent")
     timeout_seconds: float = Field(5, gt=0, le=60)
     longest_pause: float = Field(60, gt=0, le=3600, description="what the pause between attempts may grow to")
@@ -150,8 +151,8 @@ class MqttSettings(Settings):
 
     host: str = Field(min_length=1)
     port: int = Field(1883, ge=1, le=65535)
-    username: str | None = None
-    password: SecretStr | None = None
+    username: Annotated[str, BeforeValidator(_as_text)] | None = None
+    password: Secret | None = None
     tls: bool = False
     topic: str = Field("reacquire", pattern=r"^[^#+\s]+$")
     kinds: tuple[EventKind, ...] | None = Field(None, description="kinds of events; all when absent")
@@ -217,11 +218,8 @@ def load_live_settings(path: str | Path, environment: Mapping[str, str] = os.env
         ConfigError: names file, key, expected, got, and the nearest key for an unknown one.
     """
     path = Path(path)
-    try:
-        content = _with_environment(read_yaml(path), environment, str(path))
-        return _checked(content, path)
-    except ConfigError as error:
-        raise ConfigError(redact(str(error))) from None  # the cause would show what this hides
+    with no_secrets(environment) as known:
+        return _checked(known.fill(read_yaml(path), str(path)), path)
 
 
 def single_source(source: str) -> LiveSettings:
@@ -231,10 +229,8 @@ def single_source(source: str) -> LiveSettings:
         ConfigError: not a source.
     """
     stem = "camera" if "://" in source or source.isdigit() else re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.")
-    try:
+    with no_secrets({}):
         return _checked({"cameras": [{"name": stem or "camera", "source": source}]}, Path())
-    except ConfigError as error:
-        raise ConfigError(redact(str(error))) from None
 
 
 def one_more_camera(
@@ -246,19 +242,17 @@ def one_more_camera(
     Raises:
         ConfigError: not a name, not a source, or the file's defaults make no sense.
     """
-    try:
-        defaults = {} if path is None else _with_environment(read_yaml(path).get("defaults"), environment, str(path))
+    with no_secrets(environment) as known:
+        defaults = {} if path is None else known.fill(read_yaml(path).get("defaults"), str(path))
         content = {"cameras": [{"name": name, "source": source}], "defaults": defaults}
         return _checked(content, path or Path()).cameras[0]
-    except ConfigError as error:
-        raise ConfigError(redact(str(error))) from None
 
 
 def _checked(content: dict[str, Any], path: Path) -> LiveSettings:
     defaults = content.pop("defaults", None) or {}
     cameras = content.get("cameras")
     if not isinstance(defaults, Mapping):
-        raise ConfigError(f"{path}: defaults: expected keys of a camera, got {type(defaults).__name__}")
+        raise ConfigError(f"{path}: defaults: expected keys of a camera, got {kind_of(defaults)}")
     if isinstance(cameras, list):
         content["cameras"] = [
             _whole_camera(c, defaults, path, i) if isinstance(c, Mapping) else c for i, c in enumerate(cameras)
@@ -280,7 +274,10 @@ def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: 
         whole["tracker"] = read_yaml(found)
     source = whole.get("source")
     if isinstance(source, str) and source.strip() and "://" not in source and not source.isdigit():
-        where = source if path == Path() else f"{path}: cameras.{index}.source: {source}"
+        # With an @ it was meant as an address, and what stands before the last one is a password.
+        written = source.written if isinstance(source, Written) else source
+        shown = f"…@{written.rpartition('@')[2]}" if "@" in written else written
+        where = shown if path == Path() else f"{path}: cameras.{index}.source: {shown}"
         whole["source"] = str(_found(source, path, where))
     return whole
 
@@ -295,22 +292,3 @@ def _found(source: str, path: Path, where: str) -> Path:
     if source.startswith("/dev/"):  # a webcam that is not plugged in yet
         return Path(source)
     raise ConfigError(f"{where}: no such file, and not an address, which begins with rtsp:// or http://")
-
-
-def _with_environment(value: Any, environment: Mapping[str, str], where: str) -> Any:
-    """`value` with `${NAME}` in its texts replaced."""
-    if isinstance(value, Mapping):
-        return {key: _with_environment(item, environment, f"{where}: {key}") for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_environment(item, environment, where) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def known(match: re.Match[str]) -> str:
-        if match[1] not in environment:
-            raise ConfigError(f"{where}: ${{{match[1]}}} is not in the environment; set {match[1]}")
-        found = environment[match[1]]
-        of_user = "://" in value[: match.start()] and "@" in value[match.end() :]
-        return quote(found, safe="%") if of_user else found  # a password's / and @ would end the user, or the host
-
-    return re.sub(r"\$\{(\w+)\}", known, value)

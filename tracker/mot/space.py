@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.association.recipe import Recipe
-from tracker.config import apply_overrides, load_settings, read_yaml
+from tracker.config import apply_overrides, load_settings
 from tracker.errors import ConfigError
+from tracker.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     import optuna
