@@ -23,6 +23,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "resnet50_ibn_a": lambda: ResNet50(ibn=True),
     "slimnet": SlimNet,
     "slimnet_ibn": lambda: SlimNet(ibn=True),
+    "slimnet_ibn_wide": lambda: SlimNet((32, 64, 128, 256), ibn=True),
     "slimnet_x0_5": lambda: SlimNet((16, 32, 64, 96)),
 }
 Pooling = Literal["average", "gem"]
