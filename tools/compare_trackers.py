@@ -1,10 +1,11 @@
 """Identities by motion alone, ours beside others' trackers as shipped: `python tools/compare_trackers.py`.
 
-The same detections for all, every tracker with one setting for everything. What they are compared on, and the three
-sets of groups that `--groups` chooses from, is said in `motion_scenes.py`. Scores are those of a group's sequences
-together; where a group has several draws, printed are the mean and the deviation over the draws. The last rows are what
-the detections allow (those that fit somebody, with his true id), the best HOTA and the best IDF1 of any peer, and how
-far ours is ahead.
+The same detections for all, every tracker with one setting for everything. What they are compared on, and the four
+sets of groups that `--groups` chooses from, is said in `motion_scenes.py`: real detections unless another is asked
+for. Scores are those of a group's sequences together; where a group has several draws, printed are the mean and the
+deviation over the draws. The last rows are what the detections allow (those that fit somebody, with his true id), the
+best of each score of any peer, and how far ours is ahead. A group with a known camera motion hands it to all that can
+take it: our recipes, and those of Ultralytics' trackers that follow a camera.
 """
 
 from __future__ import annotations
@@ -13,17 +14,30 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from motion_peers import MAKERS, PEERS, ours
-from motion_scenes import DATA, Draws, Rows, Sequence, Update, cross_groups, only, plain_groups, tracked_groups
+from motion_scenes import (
+    DATA,
+    Draws,
+    Maker,
+    Rows,
+    Sequence,
+    Update,
+    cross_groups,
+    only,
+    plain_groups,
+    real_groups,
+    tracked_groups,
+)
 from numpy.typing import NDArray
 
 from tracker.association.assignment import assign
 from tracker.association.costs import iou
 from tracker.config import config_names
+from tracker.evaluation.benchmarks import prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
 
@@ -46,8 +60,8 @@ def judge(update: Update, sequence: Sequence) -> Scores:
     result = Boxes(
         np.concatenate(frames), np.concatenate(ids), np.concatenate(boxes), np.ones(n, np.int64), np.ones(n, bool)
     )
-    pairs = match_up(sequence.truth, result, len(sequence.frames))
-    return score_sequence(pairs)
+    truth, result = prepare(sequence.truth, result, rules_of(sequence.benchmark), len(sequence.frames))
+    return score_sequence(match_up(truth, result, len(sequence.frames)))
 
 
 def true_ids(sequence: Sequence) -> Update:
@@ -62,7 +76,7 @@ def true_ids(sequence: Sequence) -> Update:
     return update
 
 
-def of_draws(make: Callable[[Sequence], Update], draws: Draws) -> dict[str, float]:
+def of_draws(make: Maker, draws: Draws) -> dict[str, float]:
     """Mean scores over the draws, in percent, and their deviations; NaN where there are none."""
     if not draws:
         return {name: math.nan for key in KEYS for name in (key, f"{key} deviation")}
@@ -77,11 +91,11 @@ def package_of(tracker: str) -> str:
     return tracker.partition(" ")[0]
 
 
-def row_of(name: str, make: Callable[[], Update], groups: Mapping[str, Draws]) -> Row:
+def row_of(name: str, make: Maker, groups: Mapping[str, Draws]) -> Row:
     """A tracker's scores in every group, by the truths that nothing of its package made: they have its habits."""
     own = package_of(name)
     fair = {group: [draw for draw in draws if package_of(draw[0].maker) != own] for group, draws in groups.items()}
-    return {group: of_draws(lambda _: make(), draws) for group, draws in fair.items()}
+    return {group: of_draws(make, draws) for group, draws in fair.items()}
 
 
 def best_of(rows: list[Row]) -> Row:
@@ -99,21 +113,21 @@ def as_line(name: str, row: Row, draws: Mapping[str, int]) -> str:
     cells = []
     for group, scores in row.items():
         wide = draws[group] > 1 and "HOTA deviation" in scores
-        cells.append(
-            " ".join(f"{scores[k]:.1f}" + (f"±{scores[f'{k} deviation']:.1f}" if wide else "") for k in KEYS[:2])
-        )
-    return f"{name:<40}" + "".join(f"{cell:>19}" for cell in cells)
+        cells.append(" ".join(f"{scores[k]:.1f}" + (f"±{scores[f'{k} deviation']:.1f}" if wide else "") for k in KEYS))
+    return f"{name:<40}" + "".join(f"{cell:>27}" for cell in cells)
 
 
-def contenders(recipes: list[str], peers: bool) -> Iterator[tuple[str, Callable[[], Update]]]:
+def contenders(recipes: list[str], peers: bool) -> Iterator[tuple[str, Maker]]:
     """Names, and how each is made anew for a sequence."""
     for recipe in recipes:
-        yield f"reacquire {recipe}", lambda recipe=recipe: ours(recipe)
+        yield f"reacquire {recipe}", lambda scene, recipe=recipe: ours(recipe, camera=scene.camera)
     yield from PEERS.items() if peers else ()
 
 
 def make_groups(kind: str, seeds: int) -> dict[str, Draws]:
-    """The groups of one of the three sets."""
+    """The groups of one of the four sets."""
+    if kind == "real":
+        return real_groups()
     if kind == "plain":
         return plain_groups(seeds)
     if kind == "cross":
@@ -129,7 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="+", default=config_names("trackers"), help="shipped names, or YAML files")
     parser.add_argument("--no-peers", action="store_true")
-    parser.add_argument("--groups", choices=("plain", "cross", "tracked"), default="plain")
+    parser.add_argument("--groups", choices=("real", "plain", "cross", "tracked"), default="real")
     parser.add_argument("--seeds", type=int, default=2, help="simulated detectors for every MOT17 sequence; draws")
     parser.add_argument("--only", nargs="+", metavar="SEQUENCE", help="these sequences alone")
     parser.add_argument("--json", type=Path)
@@ -140,8 +154,8 @@ def main() -> None:
     if args.only:
         groups = only(groups, args.only)
     draws = {group: len(made) for group, made in groups.items()}
-    print("HOTA / IDF1, in percent")
-    print(f"{'':<40}" + "".join(f"{group:>19}" for group in groups))
+    print("HOTA / IDF1 / MOTA, in percent")
+    print(f"{'':<40}" + "".join(f"{group:>27}" for group in groups))
     table: dict[str, Row] = {}
     for name, make in contenders(args.recipes, not args.no_peers):
         table[name] = row_of(name, make, groups)

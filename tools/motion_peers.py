@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 
 import numpy as np
-from motion_scenes import Rows, Update
+from motion_scenes import Maker, Rows, Update
 from numpy.typing import NDArray
 
 from tracker import Detections
@@ -16,9 +16,39 @@ from tracker.config import load_recipe
 from tracker.mot.associate import motion_only
 
 
-def ours(recipe: str, overrides: Iterable[str] = ()) -> Update:
-    """A recipe by motion alone."""
-    engine = Engine(motion_only(load_recipe(recipe, overrides)))
+class Published:
+    """Camera motion that is known beforehand, a matrix a frame."""
+
+    needs_image = False
+
+    def __init__(self, moved: NDArray[np.float64]) -> None:
+        self.moved, self.frame = moved, 0
+
+    def reset(self) -> None:
+        """Begin at the first frame."""
+        self.frame = 0
+
+    def estimate(self, _image: NDArray[np.uint8] | None, _boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+        """``(2, 3)`` of the next frame."""
+        self.frame += 1
+        return self.moved[self.frame - 1]
+
+    def state_dict(self) -> dict[str, NDArray[np.generic]]:
+        """Where it is."""
+        return {"frame": np.array([self.frame])}
+
+    def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Go on from there."""
+        self.frame = int(state["frame"][0])  # type: ignore[arg-type]
+
+
+def ours(recipe: str, overrides: Iterable[str] = (), camera: NDArray[np.float64] | None = None) -> Update:
+    """A recipe by motion alone, with a known camera motion in place of its own."""
+    settings = motion_only(load_recipe(recipe, overrides))
+    if camera is None:
+        engine = Engine(settings)
+    else:
+        engine = Engine(settings.model_copy(update={"camera_motion": "none"}), Published(camera))
 
     def update(rows: Rows, seconds: float) -> tuple[NDArray[np.int64], Rows]:
         tracks = engine.update(Detections(rows[:, :4], rows[:, 4]), timestamp=seconds)
@@ -27,8 +57,10 @@ def ours(recipe: str, overrides: Iterable[str] = ()) -> Update:
     return update
 
 
-def ultralytics(name: str, changes: Mapping[str, object] | None = None) -> Update:
-    """One of Ultralytics' trackers with its shipped settings."""
+def ultralytics(
+    name: str, changes: Mapping[str, object] | None = None, camera: NDArray[np.float64] | None = None
+) -> Update:
+    """One of Ultralytics' trackers with its shipped settings; those that follow a camera may be told how it moved."""
     from ultralytics.engine.results import Boxes as Found
     from ultralytics.trackers.track import TRACKER_MAP
     from ultralytics.utils import YAML
@@ -36,10 +68,15 @@ def ultralytics(name: str, changes: Mapping[str, object] | None = None) -> Updat
 
     settings = YAML.load(check_yaml(f"{name}.yaml")) | {"gmc_method": "none", "with_reid": False} | dict(changes or {})
     tracker = TRACKER_MAP[settings["tracker_type"]](SimpleNamespace(**settings))
+    told = camera is not None and hasattr(tracker, "gmc")
+    picture = np.zeros((2, 2, 3), np.uint8) if told else None
+    if told:
+        published = Published(camera)
+        tracker.gmc = SimpleNamespace(method="published", apply=published.estimate)
 
     def update(rows: Rows, _: float) -> tuple[NDArray[np.int64], Rows]:
         boxes = np.column_stack([rows, np.zeros(len(rows))]).astype(np.float32)
-        out = np.asarray(tracker.update(Found(boxes, (4000, 4000))), np.float64).reshape(-1, 8)
+        out = np.asarray(tracker.update(Found(boxes, (4000, 4000)), picture), np.float64).reshape(-1, 8)
         return out[:, 4].astype(np.int64), out[:, :4]
 
     return update
@@ -66,18 +103,18 @@ def roboflow(name: str) -> Update:
 PAPER = {"track_high_thresh": 0.6, "new_track_thresh": 0.7, "match_thresh": 0.8}
 """ByteTrack's own settings, where Ultralytics ships others."""
 
-PEERS: dict[str, Callable[[], Update]] = {
-    "ultralytics bytetrack": lambda: ultralytics("bytetrack"),
-    "ultralytics bytetrack, paper's settings": lambda: ultralytics("bytetrack", PAPER),
-    "ultralytics botsort": lambda: ultralytics("botsort"),
-    "ultralytics ocsort": lambda: ultralytics("ocsort"),
-    "ultralytics fasttrack": lambda: ultralytics("fasttrack"),
-    "ultralytics tracktrack": lambda: ultralytics("tracktrack"),
-    "roboflow sort": lambda: roboflow("SORTTracker"),
-    "roboflow bytetrack": lambda: roboflow("ByteTrackTracker"),
-    "roboflow ocsort": lambda: roboflow("OCSORTTracker"),
-    "roboflow botsort": lambda: roboflow("BoTSORTTracker"),
-    "roboflow cbiou": lambda: roboflow("CBIoUTracker"),
+PEERS: dict[str, Maker] = {
+    "ultralytics bytetrack": lambda scene: ultralytics("bytetrack", camera=scene.camera),
+    "ultralytics bytetrack, paper's settings": lambda scene: ultralytics("bytetrack", PAPER, scene.camera),
+    "ultralytics botsort": lambda scene: ultralytics("botsort", camera=scene.camera),
+    "ultralytics ocsort": lambda scene: ultralytics("ocsort", camera=scene.camera),
+    "ultralytics fasttrack": lambda scene: ultralytics("fasttrack", camera=scene.camera),
+    "ultralytics tracktrack": lambda scene: ultralytics("tracktrack", camera=scene.camera),
+    "roboflow sort": lambda _: roboflow("SORTTracker"),
+    "roboflow bytetrack": lambda _: roboflow("ByteTrackTracker"),
+    "roboflow ocsort": lambda _: roboflow("OCSORTTracker"),
+    "roboflow botsort": lambda _: roboflow("BoTSORTTracker"),
+    "roboflow cbiou": lambda _: roboflow("CBIoUTracker"),
 }
 
 MAKERS = ("ultralytics botsort", "ultralytics bytetrack", "roboflow cbiou")

@@ -1,9 +1,13 @@
 """What trackers are compared on by motion alone: sequences with ground truth, and what else could have been seen.
 
-Three sets of groups, every group a list of draws, every draw the sequences that are scored together:
-- plain: SORT's public detections (Faster R-CNN) of the MOT15 sequences whose ground truth the data folder has, and
-  ground truth of MOT17 seen by a simulated detector (misses in runs, jitter, scores that fall with occlusion, false
-  boxes); each again with every second and every fifth frame only, with a shaking camera, and with noise on the scores;
+Four sets of groups, every group a list of draws, every draw the sequences that are scored together:
+- real: real detections alone. First the published setting: the second halves of MOT17's training sequences with
+  YOLOX-X as ByteTrack trained it for its ablation (on the first halves), scored by MOT17's rules; again with every
+  second and every fourth frame, backwards, and with the camera motion that BoT-SORT's authors published. Then SORT's
+  public detections (Faster R-CNN) of MOT15, at the full and at half the frame rate;
+- plain: SORT's public detections of the MOT15 sequences whose ground truth the data folder has, and ground truth of
+  MOT17 seen by a simulated detector (misses in runs, jitter, scores that fall with occlusion, false boxes); each again
+  with every second and every fifth frame only, with a shaking camera, and with noise on the scores;
 - cross: these forwards and backwards, in several draws of nearly the same detections, at every phase of the lower frame
   rates, with detections lost, people unseen in runs, a wrong frame rate told; and other kinds of simulated detectors;
 - tracked: the MOT15 sequences without ground truth in the data folder (moving cameras, small people), where what a
@@ -21,7 +25,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.evaluation.mot import read_truth
 from tracker.evaluation.sequence import Boxes
+from tracker.formats.seqinfo import read_sequence_info
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
 Rows = NDArray[np.float64]
@@ -30,13 +36,31 @@ Update = Callable[[Rows, float], tuple[NDArray[np.int64], Rows]]
 
 @dataclass(frozen=True)
 class Sequence:
-    """Detections ``(N, 5)`` of every frame (corners and score), the ground truth, frames a second, whose truth."""
+    """Detections of a sequence and what is true of it.
+
+    Attributes:
+        name: of the sequence.
+        frames: of each frame ``(N, 5)``, corners and score.
+        truth: the ground truth, frames from 1.
+        rate: frames a second.
+        maker: whose output the truth is; empty for annotated truth.
+        benchmark: whose rules say what counts.
+        camera: ``(F, 2, 3)`` of each frame how the camera moved since the one before, for whoever can take it.
+    """
 
     name: str
     frames: list[Rows]
     truth: Boxes
     rate: float
     maker: str = ""
+    benchmark: str = "none"
+    camera: NDArray[np.float64] | None = None
+
+
+Maker = Callable[[Sequence], Update]
+"""Makes a tracker anew for a sequence."""
+
+NOBODY = Boxes(*(np.empty(0, np.int64),) * 2, np.empty((0, 4)), np.empty(0, np.int64), np.empty(0, bool))
 
 
 def boxes_of(rows: Rows, frame: NDArray[np.int64]) -> Boxes:
@@ -64,6 +88,30 @@ def public(name: str, rate: float) -> Sequence:
     frames, last = detections(name), int(truth[:, 0].max())
     frames += [np.empty((0, 5))] * (last - len(frames))
     return Sequence(name, frames[:last], boxes_of(truth, truth[:, 0].astype(np.int64)), rate)
+
+
+def yolox(name: str, rate: float) -> Sequence:
+    """The second half of a MOT17 sequence with YOLOX-X's detections, which never saw it, and all its ground truth."""
+    folder = DATA / "mot17"
+    found = np.loadtxt(folder / "yolox_x" / f"{name}.txt", delimiter=",")
+    truth = read_truth(folder / name / "gt/gt.txt", classes=True)
+    length = int(truth.frame.max())
+    half = length // 2
+    frames = []
+    for frame in range(half + 1, length + 1):
+        rows = found[found[:, 0] == frame]
+        frames.append(np.column_stack([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6], np.clip(rows[:, 6], 0, 1)]))
+    truth = truth.keep(truth.frame > half)
+    truth = Boxes(truth.frame - half, truth.id, truth.xyxy, truth.class_id, truth.counts)
+    return Sequence(name, frames, truth, rate, benchmark="mot17")
+
+
+def with_camera(sequence: Sequence) -> Sequence:
+    """The second half of a MOT17 sequence, with the camera motion that was published for it."""
+    moved = np.loadtxt(DATA / "mot17/camera_motion" / f"{sequence.name}.txt")[:, 1:7].reshape(-1, 2, 3)
+    length = len(sequence.frames)
+    half = int(read_sequence_info(DATA / "mot17" / sequence.name).length) // 2
+    return replace(sequence, camera=moved[half : half + length])
 
 
 @dataclass(frozen=True)
@@ -213,9 +261,10 @@ def told(sequence: Sequence, rate: float) -> Sequence:
     return replace(sequence, rate=rate)
 
 
-def tracked(name: str, rate: float, maker: str, make: Callable[[], Update]) -> Sequence:
+def tracked(name: str, rate: float, maker: str, make: Maker) -> Sequence:
     """A MOT15 sequence whose truth is what a tracker makes of it: tracks of 8 frames and 0.8 s, gaps closed."""
-    frames, update, seen = detections(name), make(), {}
+    frames, seen = detections(name), {}
+    update = make(Sequence(name, frames, NOBODY, rate))
     for index, rows in enumerate(frames):
         for who, box in zip(*update(rows, index / rate), strict=True):
             seen.setdefault(int(who), []).append([index + 1.0, *box])
@@ -235,11 +284,24 @@ def tracked(name: str, rate: float, maker: str, make: Callable[[], Update]) -> S
 
 MOT15 = (("TUD-Campus", 25), ("TUD-Stadtmitte", 25))
 MOT17 = (("MOT17-05", 14), ("MOT17-09", 30))
+YOLOX = (("MOT17-02", 30), ("MOT17-05", 14), ("MOT17-09", 30), ("MOT17-11", 30))
 UNLABELLED = (
     ("ADL-Rundle-6", 30), ("ADL-Rundle-8", 30), ("ETH-Bahnhof", 14), ("ETH-Pedcross2", 14), ("ETH-Sunnyday", 14),
     ("KITTI-13", 10), ("KITTI-17", 10), ("Venice-2", 30),
 )  # fmt: skip
 Draws = list[list[Sequence]]
+
+
+def real_groups() -> dict[str, Draws]:
+    """Real detections, the published setting first; a draw for each phase of a lower frame rate."""
+    strong, weak = [yolox(name, rate) for name, rate in YOLOX], [public(name, rate) for name, rate in MOT15]
+    made: dict[str, Draws] = {"mot17-yolox": [strong], "mot17-yolox camera": [[with_camera(s) for s in strong]]}
+    for step in (2, 4):
+        made[f"mot17-yolox 1/{step}"] = [[every(s, step, first) for s in strong] for first in range(step)]
+    made["mot17-yolox backwards"] = [[backwards(s) for s in strong]]
+    made["mot15"] = [weak]
+    made["mot15 1/2"] = [[every(s, 2, first) for s in weak] for first in range(2)]
+    return made
 
 
 def plain_groups(seeds: int) -> dict[str, Draws]:
@@ -280,7 +342,7 @@ def cross_groups(seeds: int) -> dict[str, Draws]:
     return made
 
 
-def tracked_groups(makers: Mapping[str, Callable[[], Update]]) -> dict[str, Draws]:
+def tracked_groups(makers: Mapping[str, Maker]) -> dict[str, Draws]:
     """A draw for each of the makers of a truth."""
     whole = [[tracked(name, rate, maker, make) for name, rate in UNLABELLED] for maker, make in makers.items()]
     made: dict[str, Draws] = {f"tracked 1/{n}": [[every(s, n) for s in draw] for draw in whole] for n in (2, 3, 5)}

@@ -86,14 +86,14 @@ def scenes(without: tuple[str, ...], seeds: int) -> tuple[dict[str, Draws], Row]
     """All that is tuned on, and the best of the published recipes there."""
     groups = cross_groups(seeds) | tracked_groups({name: PEERS[name] for name in MAKERS})
     groups = only(groups, list(without), without=True)
-    return groups, best_of([row_of(name, lambda name=name: ours(name), groups) for name in PUBLISHED])
+    return groups, best_of([row_of(name, lambda _, name=name: ours(name), groups) for name in PUBLISHED])
 
 
 def utility(settings: Mapping[str, float], without: tuple[str, ...], seeds: int) -> float:
     """What is made larger."""
     groups, best = scenes(without, seeds)
     overrides = [f"{key}={value}" for key, value in settings.items()]
-    ahead = lead(row_of(BASE, lambda: ours(BASE, overrides), groups), best)
+    ahead = lead(row_of(BASE, lambda _: ours(BASE, overrides), groups), best)
     leads = [max((scores["HOTA"] + scores["IDF1"]) / 2, -20.0) for scores in ahead.values()]
     return float(np.mean([6 * (1 - math.exp(-points / 6)) for points in leads]))
 

@@ -20,7 +20,7 @@ def compare(tools):
 @pytest.fixture
 def sort(tools):
     peers = importlib.import_module("motion_peers")
-    return lambda: peers.ours("sort")
+    return lambda _: peers.ours("sort")
 
 
 @pytest.fixture
@@ -57,3 +57,30 @@ def test_no_tracker_is_judged_by_a_truth_of_its_own_package(compare, sort, scene
     best = compare.best_of([row, other])
     assert best["a"] == {key: other["a"][key] for key in compare.KEYS}
     assert compare.lead(other, best)["a"]["HOTA"] == 0
+
+
+def test_a_camera_that_is_known_is_told_to_those_that_can_take_it(tools, scene):
+    """The camera pans by 60 pixels a frame; people stand still, so that boxes of two frames hardly overlap."""
+    peers = importlib.import_module("motion_peers")
+    compare = importlib.import_module("compare_trackers")
+    still, shift = scene(), 60.0 * np.arange(FRAMES)
+    standing = np.array([[2000, 100, 2040, 200], [2500, 250, 2540, 350.0]])
+    boxes = [standing - np.array([s, 0, s, 0]) for s in shift]
+    frames = [np.column_stack([b, [0.9, 0.9]]) for b in boxes]
+    truth = replace(still.truth, xyxy=np.concatenate(boxes))
+    moved = np.tile(np.array([[1.0, 0, -60], [0, 1, 0]]), (FRAMES, 1, 1))
+    moved[0] = np.eye(2, 3)
+    panned = replace(still, frames=frames, truth=truth)
+    lost = compare.judge(peers.ours("bytetrack"), panned).summary()["IDF1"]
+    for update in (peers.ours("bytetrack", camera=moved), peers.ultralytics("botsort", camera=moved)):
+        assert compare.judge(update, panned).summary()["IDF1"] > 0.9 > lost
+
+
+def test_a_benchmark_says_what_counts(compare, sort, scene):
+    """Of two people one is a statue: whoever follows it is neither rewarded nor punished."""
+    made = scene()
+    kinds = np.where(made.truth.id == 9, 7, 1)
+    statue = replace(made, benchmark="mot17", truth=replace(made.truth, class_id=kinds))
+    found = compare.judge(sort(statue), statue).summary()
+    assert found["TP"] + found["FN"] == FRAMES
+    assert found["FP"] == 0
