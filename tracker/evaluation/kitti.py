@@ -10,6 +10,8 @@ from tracker.errors import DataError
 from tracker.evaluation.benchmarks import KITTI_CLASSES
 from tracker.evaluation.sequence import Boxes
 from tracker.formats.kitti import read_file
+from tracker.formats.seqinfo import MOST_FRAMES
+from tracker.formats.text import lines_of, number, read_bytes
 
 MOST_TRUNCATED, MOST_OCCLUDED = 0, 2
 """A true box beyond either is a distractor."""
@@ -48,10 +50,11 @@ def sequence_lengths(folder: Path) -> dict[str, int]:
     found = sorted([*folder.glob("evaluate_tracking.seqmap*"), *folder.parent.glob("evaluate_tracking.seqmap*")])
     lengths = {}
     for path in found:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for place, line in enumerate(lines_of(read_bytes(path)), 1):
             fields = line.split()
-            if len(fields) >= 4 and fields[3].isdigit():
-                lengths[fields[0]] = int(fields[3])
+            length = number(fields[3]) if len(fields) >= 4 else None
+            if length is not None and 0 <= length <= MOST_FRAMES and length == int(length):
+                lengths[fields[0]] = int(length)
             elif fields:
-                raise DataError(f"{path}, line {number}: expected name, empty, first frame, length; got {line[:60]!r}")
+                raise DataError(f"{path}, line {place}: expected name, empty, first frame, length; got {line[:60]!r}")
     return lengths

@@ -6,6 +6,7 @@ its keyframes. Documents with a document type are refused, and so with them enti
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -16,6 +17,7 @@ import numpy as np
 from tracker.errors import DataError
 from tracker.formats.seqinfo import MOST_FRAMES
 from tracker.formats.table import OBJECT, UNKNOWN, Notes, Table, file_name, make_table, only_one, write_whole
+from tracker.formats.text import SHOWN, number
 
 MOST_BOXES = 5_000_000
 DEEPEST = 100
@@ -92,10 +94,10 @@ class _Document:
             self.meta.setdefault("/".join(self._stack[-2:]), text)
 
     def _number(self, attributes: dict[str, str], key: str) -> float:
-        try:
-            return float(attributes[key])
-        except (KeyError, ValueError):
-            raise self._fail(f"expected a number as {key}, got {attributes.get(key, 'nothing')[:40]!r}") from None
+        value = number(attributes.get(key, "").strip())
+        if value is None or not math.isfinite(value):
+            raise self._fail(f"expected a number as {key}, got {attributes.get(key, 'nothing')[:SHOWN]!r}")
+        return value
 
     def _whole(self, attributes: dict[str, str], key: str) -> int:
         text = attributes.get(key, "nothing")

@@ -12,6 +12,7 @@ import numpy as np
 
 from tracker.errors import DataError
 from tracker.formats.table import Notes, Table, file_name, make_table, only_one, write_whole
+from tracker.formats.text import SHOWN, lines_of, number, read_bytes
 
 COLUMNS = "frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation [score]"
 LEAST, SCORED = 10, 18
@@ -27,23 +28,22 @@ def read_file(path: Path) -> Table:
     Raises:
         DataError: missing, or a line that is not of the format; names it.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    rows, where, label, score = [], [], [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"), 1):
+    rows, where, label = [], [], []
+    for place, line in enumerate(lines_of(read_bytes(path)), 1):
         fields = line.split()
         if not fields:
             continue
         if len(fields) < LEAST:
-            raise DataError(f"{path}, line {number}: expected {COLUMNS}, got {len(fields)} values")
-        try:
-            rows.append([float(fields[i]) for i in NUMBERS])
-            score.append(float(fields[SCORED - 1]) if len(fields) >= SCORED else 1.0)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: expected {COLUMNS}: {str(error)[:80]}") from None
+            raise DataError(f"{path}, line {place}: expected {COLUMNS}, got {len(fields)} values")
+        scored = (SCORED - 1,) if len(fields) >= SCORED else ()
+        numbers = [number(fields[i]) for i in (*NUMBERS, *scored)]
+        if None in numbers:
+            wrong = fields[(*NUMBERS, *scored)[numbers.index(None)]]
+            raise DataError(f"{path}, line {place}: expected {COLUMNS}: {wrong[:SHOWN]!r} is no number")
+        rows.append(numbers if scored else [*numbers, 1.0])
         label.append(_BY_NAME.get(fields[2].lower(), fields[2]))
-        where.append(f"line {number}")
-    values = np.array(rows, np.float64).reshape(-1, len(NUMBERS))
+        where.append(f"line {place}")
+    values = np.array(rows, np.float64).reshape(-1, len(NUMBERS) + 1)
     values[[name == "DontCare" for name in label], 1] = -1
     return make_table(
         path,
@@ -51,7 +51,7 @@ def read_file(path: Path) -> Table:
         frame=values[:, 0],
         id=values[:, 1],
         xyxy=values[:, 4:8],
-        columns={"truncated": np.trunc(values[:, 2]), "occluded": np.trunc(values[:, 3]), "score": score},
+        columns={"truncated": np.trunc(values[:, 2]), "occluded": np.trunc(values[:, 3]), "score": values[:, -1]},
         label=label,
         where=where,
         per_class=True,

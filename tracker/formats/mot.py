@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from tracker.formats.rows import Rows, read_rows
 from tracker.formats.seqinfo import MOST_FRAMES, SequenceInfo, read_sequence_info, sequence_info_text
 from tracker.formats.table import (
+    FARTHEST,
     LARGEST,
     OBJECT,
     UNKNOWN,
     Notes,
     Table,
     file_name,
+    has_area,
     make_table,
     only_one,
     repeated,
@@ -24,8 +26,6 @@ from tracker.formats.table import (
 
 COLUMNS = ("frame", "id", "left", "top", "width", "height", "score", "class", "visibility")
 LEAST = 6
-FARTHEST = 10_000_000.0
-"""Pixels from the picture's corner; beyond, a number is no place in it."""
 CLASSES = (
     "pedestrian",
     "person on vehicle",
@@ -75,9 +75,7 @@ def read_mot(path: Path, *, length: int | None = None) -> Rows:
     """
     rows = read_rows(path, columns=COLUMNS, least=LEAST)
     v = rows.values
-    with np.errstate(invalid="ignore"):
-        rows.refuse(~np.isfinite(v[:, :6]).all(1), "a value is NaN or infinite")
-        rows.refuse(~np.isfinite(v[:, 6:7]).all(1), "column 7 is NaN or infinite")
+    rows.refuse(~np.isfinite(v).all(1), "a value is NaN or infinite")
     _check_frames(rows, length)
     rows.refuse((v[:, 1] != np.floor(v[:, 1])) | (np.abs(v[:, 1]) >= LARGEST), "the id is no whole number")
     rows.refuse(~_has_area(v), "width and height must be above 0")
@@ -122,16 +120,20 @@ def _check_frames(rows: Rows, length: int | None) -> None:
     rows.refuse(frame > MOST_FRAMES, "so many frames are too many: is column 1 a time?")
 
 
-def _has_area(v: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether boxes have any, also in single precision, in which they are tracked."""
+def corners_of(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``(N, 4)`` corners of rows with left, top, width and height in columns 3 to 6."""
     with np.errstate(over="ignore", invalid="ignore"):
-        low, high = v[:, 2:4].astype(np.float32), (v[:, 2:4] + v[:, 4:6]).astype(np.float32)
-        return np.asarray(((v[:, 4:6] > 0) & (high > low)).all(1), np.bool_)
+        return np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
+
+
+def _has_area(v: NDArray[np.float64]) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray((v[:, 4:6] > 0).all(1) & (has_area(corners_of(v)) | _far_off(v)), np.bool_)
 
 
 def _far_off(v: NDArray[np.float64]) -> NDArray[np.bool_]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray((np.abs(v[:, 2:4]) + np.abs(v[:, 4:6]) > FARTHEST).any(1), np.bool_)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(corners_of(v)) > FARTHEST).any(1), np.bool_)
 
 
 def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
@@ -150,7 +152,7 @@ def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
         folder.resolve().name if folder else path.stem,
         frame=v[:, 0] - 1,
         id=v[:, 1],
-        xyxy=np.concatenate([v[:, 2:4], v[:, 2:4] + v[:, 4:6]], axis=1),
+        xyxy=corners_of(v),
         label=label,
         labels=labels,
         where=rows.line,

@@ -9,6 +9,7 @@ from pathlib import Path
 from tracker.errors import DataError
 from tracker.formats import coco, cvat, kitti, mot, parquet, yolo
 from tracker.formats.table import Notes, Table
+from tracker.formats.text import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def recognise(path: Path, *, reading: bool) -> str:
             return BY_SUFFIX[file.suffix]
         with file.open(encoding="utf-8-sig", errors="replace") as opened:
             fields = opened.readline(10_000).replace(",", " , ").split()
-        if len(fields) > 2 and "," not in fields and not _is_number(fields[2]):
+        if len(fields) > 2 and "," not in fields and number(fields[2]) is None:
             return "kitti"
         if "," not in fields and 5 <= len(fields) <= yolo.WITH_SCORE and path.is_dir():
             return "yolo"
@@ -72,14 +73,6 @@ def _some(folder: Path) -> list[Path]:
         if found:
             return found[:20]
     return []
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_tables(

@@ -19,6 +19,9 @@ OBJECT = "object"
 UNKNOWN = -1
 """Stands for a visibility, a truncation or an occlusion that is not known."""
 LARGEST = 2**53
+"""Whole numbers below it are exact."""
+FARTHEST = 10_000_000.0
+"""Pixels from the picture's corner; beyond, a number is no place in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,9 +127,10 @@ def make_table(
         refuse(~((frames >= 0) & (frames < MOST_FRAMES) & (frames == np.floor(frames))), "the frame is no whole number")
         refuse(~((ids >= -1) & (ids < LARGEST) & (ids == np.floor(ids))), "the id is no whole number above -1")
         refuse(~np.isfinite(corners).all(1), "a corner of the box is NaN or infinite")
-        refuse((corners[:, 2:] <= corners[:, :2]).any(1), "the box has no area")
+        refuse(~has_area(corners), "the box has no area")
+        refuse((np.abs(corners) > FARTHEST).any(1), f"the box is more than {FARTHEST:,.0f} pixels away")
         for key, values in rest.items():
-            refuse(~np.isfinite(values), f"{key} is NaN or infinite")
+            refuse(~(np.abs(values) < LARGEST), f"{key} is no number that it can be")
     if not 0 <= length <= MOST_FRAMES:
         raise DataError(f"{path}: a sequence of {length:,} frames cannot be")
     if length:
@@ -160,6 +164,17 @@ def make_table(
         size=size,
         rate=rate,
     )
+
+
+def has_area(corners: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """``(N,)`` whether boxes have any, also in single precision, in which they are tracked.
+
+    Args:
+        corners: ``(N, 4)``; one that is NaN or infinite has none.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = corners.astype(np.float32)
+        return np.asarray((single[:, 2:] > single[:, :2]).all(1) & np.isfinite(single).all(1), np.bool_)
 
 
 def repeated(*keys: NDArray[Any]) -> NDArray[np.bool_]:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from tracker.errors import DataError
-from tracker.formats.table import Notes, Table, make_table
+from tracker.formats.table import LARGEST, Notes, Table, make_table
+from tracker.formats.text import lines_of, number, read_bytes
 from tracker.yaml_file import read_yaml
 
 NAME = re.compile(r"(?:(?P<name>.*?)[_-])?(?P<frame>[0-9]{1,9})", re.ASCII)
@@ -52,18 +53,15 @@ def _read(
     rows: list[list[float]] = []
     where: list[str] = []
     for frame, file in sorted(files):
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig", errors="replace").split("\n"), 1):
-            fields = line.split()
-            if not fields:
+        for place, line in enumerate(lines_of(read_bytes(file)), 1):
+            numbers = [number(field) for field in line.split()]
+            if not numbers:
                 continue
-            try:
-                numbers = [float(field) for field in fields]
-            except ValueError:
-                numbers = []
-            if not 5 <= len(numbers) <= WITH_SCORE or not numbers[0].is_integer():
-                raise DataError(f"{file}, line {number}: expected {COLUMNS}; got {line[:60]!r}")
-            rows.append([frame, *numbers, *[np.nan] * (WITH_SCORE - len(numbers))])
-            where.append(f"{file.name}, line {number}")
+            known = [value for value in numbers if value is not None and abs(value) < LARGEST]
+            if len(known) != len(numbers) or not 5 <= len(known) <= WITH_SCORE or not known[0].is_integer():
+                raise DataError(f"{file}, line {place}: expected {COLUMNS}; got {line[:60]!r}")
+            rows.append([frame, *known, *[np.nan] * (WITH_SCORE - len(known))])
+            where.append(f"{file.name}, line {place}")
     values = np.array(rows, np.float64).reshape(-1, 1 + WITH_SCORE)
     scored = bool(np.isfinite(values[:, WITH_SCORE]).any())
     identity = values[:, WITH_SCORE if scored else WITH_SCORE - 1]
@@ -93,7 +91,7 @@ def _class_names(path: Path, folder: Path) -> dict[int, str]:
     """From `classes.txt` or `data.yaml`, where there is one."""
     for file in (folder / "classes.txt", path / "classes.txt"):
         if file.is_file():
-            return dict(enumerate(file.read_text(encoding="utf-8").split("\n")))
+            return dict(enumerate(map(str.strip, lines_of(read_bytes(file)))))
     if (path / "data.yaml").is_file():
         try:
             names = read_yaml(path / "data.yaml")["names"]

@@ -111,6 +111,12 @@ def test_an_empty_file(folders, tmp_path):
         evaluate_files(tmp_path / "0000.txt", truth, RULES["kitti-car"])
 
 
+def test_lengths_that_cannot_be(folders):
+    (folders / "gt/evaluate_tracking.seqmap.bad").write_text("0000 empty 000000 \u00b2\n")
+    with pytest.raises(DataError, match=r"seqmap\.bad, line 1: expected name, empty, first frame, length"):
+        evaluate(folders / "gt", folders / "trackers/mine/data", benchmark="kitti-car")
+
+
 def test_a_sequence_may_lack_a_class_but_not_all_of_them(tmp_path):
     for name, kind in (("0000", "Car"), ("0001", "Pedestrian")):
         (tmp_path / f"{name}.txt").write_text(f"0 1 {kind} 0 0 -10 10 10 60 60\n")

@@ -166,7 +166,11 @@ FILE = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
         (f"<track id='1'>{box(0, 5)}{box(0, 9)}</track>", "", "two boxes in this frame"),
         (f"<track id='1'>{box(10**8, 5)}</track>", "", "frame 100000000 is too large"),
         ("<track id='1'><box frame='0' xtl='a'/></track>", "", "expected a number as xtl, got 'a'"),
-        ("<track id='1'><box frame='0' xtl='nan' ytl='1' xbr='2' ybr='3'/></track>", "", "line 1: a corner .* NaN"),
+        (
+            "<track id='1'><box frame='0' xtl='nan' ytl='1' xbr='2' ybr='3'/></track>",
+            "",
+            "line 1: expected a number as xtl, got 'nan'",
+        ),
         (f"<track id='1'>{box(0, 1)}{box(9_999_999, 2)}</track>" * 3, "", "30,000,000 boxes between keyframes"),
     ],
 )
@@ -294,6 +298,24 @@ def test_what_a_parquet_says_of_itself_is_checked(tmp_path):
             read_tables(tmp_path / "a.parquet", None, Notes())
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "1,1,2,3,40,50,1,1,nan\n", "line 1 .*a value is NaN or infinite"),
+        ("a.txt", "1,1,2,3,1e300,50,1,1,1\n", "line 1 .*more than 10,000,000 pixels away"),
+        ("a.txt", "1,1,1000,3,1e-9,50,1,1,1\n", "line 1 .*width and height must be above 0"),
+        ("k.txt", "0 1 Car 0 1e300 -10 1 2 30 40\n", "line 1: occluded is no number that it can be"),
+        ("k.txt", "0 1_0 Car 0 0 -10 1 2 30 40\n", "line 1: expected frame id .*'1_0' is no number"),
+        ("k.txt", "0 1 Car 0 0 -10 1 2 30 \u0664\u0660\n", "line 1: expected frame id .*is no number"),
+        ("v.xml", "<annotations><track id='1'><box frame='0' xtl='1_0'/></track></annotations>", "line 1: .* as xtl"),
+    ],
+)
+def test_numbers_that_cannot_be(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=rf"{name}, {message}"):
+        read_tables(tmp_path / name, None, Notes())
+
+
 def yolo(tmp_path, **files):
     (tmp_path / "labels").mkdir()
     for name, text in files.items():
@@ -316,6 +338,13 @@ def test_yolo_labels(tmp_path):
     assert "1 rows without an id were left out" in notes.lines[0]
 
 
+def test_yolo_class_names_in_another_encoding(tmp_path):
+    folder = yolo(tmp_path, v_1="1 0.5 0.5 0.1 0.2 0.9 7\n")
+    (folder / "classes.txt").write_bytes("café\r\ncar\r\n".encode("latin-1"))
+    (table,) = read_yolo(folder, Notes(), (200, 100))
+    assert names_of(table) == ["car"]
+
+
 def test_yolo_labels_without_scores(tmp_path):
     folder = yolo(tmp_path, v_1="0 0.5 0.5 0.1 0.2 7\n0 0.2 0.5 0.1 0.2 8\n")
     (table,) = read_tables(folder, None, Notes(), size=(200, 100))
@@ -332,6 +361,8 @@ def test_yolo_labels_without_scores(tmp_path):
         ({"v_1": "0.5 0.5 0.5 0.1 0.1 3"}, (9, 9), r"v_1\.txt, line 1: expected class"),
         ({"v_1": "0 0.5 0.5 0.1 0.2 7\n0 0.5 0.5 0 0.2 8"}, (9, 9), r"v_1\.txt, line 2: the box has no area"),
         ({"street": "0 0.5 0.5 0.1 0.2 7"}, (9, 9), r"street\.txt: expected NAME_FRAME"),
+        ({"v_1": "0 0.5 0.5 0.1 -inf 0.9 7"}, (9, 9), r"v_1\.txt, line 1: expected class, x, y"),
+        ({"v_1": "0 0.5 0.5 0.1 0.2 0.9 1_0"}, (9, 9), r"v_1\.txt, line 1: expected class, x, y"),
     ],
 )
 def test_hostile_labels(tmp_path, files, size, message):
