@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,24 @@ class Vectors:
     about: dict[str, Any]
 
 
+def check_names(path: Path, names: Iterable[str]) -> None:
+    """Refuse names that a file of this kind cannot hold.
+
+    Raises:
+        DataError: Parquet has Unicode text only, and a crop's file is called otherwise.
+    """
+    odd = next((name for name in names if any("\ud800" <= letter <= "\udfff" for letter in name)), None)
+    if odd is not None and path.suffix == ".parquet":
+        raise DataError(f"{path}: the name {odd} is not Unicode, which Parquet cannot hold; write an .npz")
+
+
 def write_vectors(path: Path, vectors: Vectors) -> None:
     """Write a file that its owner alone can read; it appears when it is whole.
 
     Parquet has columns `name` (string) and `vector` (a list of D float32), and the facts under the key `reacquire`
     of its metadata; NPZ has arrays `name` (N,), `vector` (N, D) and `about` (JSON text).
     """
+    check_names(path, vectors.name)
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     partial.touch(mode=0o600)
@@ -62,7 +75,8 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
             flat = pa.array(np.ascontiguousarray(vectors.vector).ravel())
             lists = pa.FixedSizeListArray.from_arrays(flat, vectors.vector.shape[1])
             table = pa.table({"name": pa.array(vectors.name, pa.string()), "vector": lists})
-            parquet.write_table(table.replace_schema_metadata({"reacquire": about}), partial)
+            with partial.open("wb") as file:
+                parquet.write_table(table.replace_schema_metadata({"reacquire": about}), file)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -92,7 +106,8 @@ def _read_npz(path: Path) -> Vectors:
 def _read_parquet(path: Path) -> Vectors:
     from pyarrow import parquet
 
-    table = parquet.read_table(path)
+    with path.open("rb") as file:
+        table = parquet.read_table(file)
     column = table["vector"].combine_chunks()
     flat = np.asarray(column.flatten(), np.float32)
     about = json.loads((table.schema.metadata or {})[b"reacquire"])

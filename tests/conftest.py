@@ -77,6 +77,8 @@ def reacquire(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["reacquire", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "200")
         capsys.readouterr()
+        for stream in (sys.stdout, sys.stderr):  # pytest reads them back as UTF-8, whatever is in a file's name
+            stream.reconfigure(errors="backslashreplace")
         code = 0
         try:
             main()

@@ -69,7 +69,8 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
 
     path = folder / FORMATS["parquet"]
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:
+            table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: no table of tracks can be read: {error}") from error
     rows = Trajectories.from_table(table)
@@ -95,7 +96,8 @@ def _write_table(rows: Trajectories, original: pa.Table, path: Path) -> Path:
     import pyarrow.parquet as pq
 
     with writing(path):
-        pq.write_table(rows.to_table(_names(original)), partial_name(path))
+        with partial_name(path).open("wb") as file:
+            pq.write_table(rows.to_table(_names(original)), file)
         partial_name(path).replace(path)
     return path
 

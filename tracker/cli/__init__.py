@@ -7,25 +7,58 @@ import sys
 
 def main() -> None:
     """Run `reacquire`; errors that a user can mend become one message and exit code 1."""
+    from tracker.cli.streams import BROKEN_PIPE, LostOutputError, deliver, discard, prepare_streams
+
+    prepare_streams()
+    try:
+        code = _run()
+        deliver()
+    except LostOutputError as error:
+        discard()
+        if not error.reader_left:  # who left, as `| head` does, has all that he wanted
+            _say(str(error))
+        code = BROKEN_PIPE if error.reader_left else 1
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    """The exit code of what the arguments ask for."""
     from reid.errors import ReidError
-    from tracker.cli.app import app
-    from tracker.cli.console import stderr
+    from tracker.cli.streams import LostOutputError, say_fault
     from tracker.errors import ReacquireError
 
     try:
+        from tracker.cli.app import app
+
         app()
+    except SystemExit as leaving:
+        return leaving.code
     except (ReacquireError, ReidError) as error:
-        stderr.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _say(str(error))
+        return 1
+    except OSError as error:  # of the machine, not of the program, wherever it came up
+        _say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        return 1
+    except MemoryError:
+        _say("there is not enough memory for this")
+        return 1
     except KeyboardInterrupt:
-        stderr.print("interrupted")
-        sys.exit(130)
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        sys.stderr.close()
-        sys.exit(141)
+        sys.stderr.write("interrupted\n")
+        return 130
+    except LostOutputError:
+        raise
+    except Exception as error:  # noqa: BLE001  # a fault of ours: shown whole, but for passwords
+        say_fault(error)
+        _say("this is a fault of reacquire itself; please report it with the lines above")
+        return 1
+    return 0
 
 
-def _escaped(text: str) -> str:
+def _say(problem: str) -> None:
+    """One message on stderr, whatever is in it."""
     from rich.markup import escape
 
-    return escape(text)
+    from tracker.cli.console import stderr
+    from tracker.redact import redact
+
+    stderr.print(f"[bold red]error:[/] {escape(redact(problem))}", highlight=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from tracker import __version__
 from tracker.cli import convert, demo, doctor, explain, live, mot, reid, track
 from tracker.cli import eval as evaluation
+from tracker.errors import SourceError
 
 app = typer.Typer(
     name="reacquire",
@@ -33,7 +35,10 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
-    pass
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise SourceError("the folder that you are in is gone, or may not be entered: cd to another one") from error
 
 
 app.command("demo")(demo.demo)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
 from rich.console import Console
+
+from tracker.sinks.run import as_json
 
 # Where there is no terminal, lines are as long as they need to be.
 stdout = Console(width=None if sys.stdout.isatty() else 200)
@@ -18,4 +19,4 @@ LOADING = "loading … (the first run on a machine compiles the tracker, for abo
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout, and nothing else there."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(as_json(value, sys.stdout.encoding) + "\n")

@@ -64,8 +64,13 @@ def live(
     if not cameras:
         raise typer.BadParameter("which cameras? Give a file of cameras, or one camera's number or address.")
     settings, path = _settings(cameras, host, port, out)
+    from tracker.extras import needed
     from tracker.live.service import LiveService
     from tracker.session import interruptible
+
+    if page:
+        with needed("the page", "live"):  # before networks are loaded
+            import tracker.live.web.server  # noqa: F401
 
     if check:
         LiveService(settings, path)  # finds weights that are not there, and classes that they do not know

@@ -63,14 +63,15 @@ def embed(
 ) -> None:
     """Turn a folder of crops into a file of vectors."""
     from reid.data.sets import images_in
-    from reid.vectors import FORMATS, NOTE, Vectors, write_vectors
+    from reid.vectors import FORMATS, NOTE, Vectors, check_names, write_vectors
 
     writable(out, overwrite=overwrite, endings=FORMATS)
     paths = images_in(images)
+    names = tuple(path.relative_to(images).as_posix() for path in paths)
+    check_names(out, names)
     embedder = embedder_of(weights, device, backend, size)
     with FrameProgress("embed", len(paths), unit="crops") as progress:
         vectors = embedder.embed_files(paths, progress=lambda count: progress.advance(count=count))
-    names = tuple(path.relative_to(images).as_posix() for path in paths)
     write_vectors(out, Vectors(names, vectors, embedder.describe()))
     if as_json:
         print_json({"file": str(out), "vectors": len(names), "dimension": embedder.dimension} | embedder.describe())

@@ -34,8 +34,9 @@ def read(path: Path, notes: Notes) -> list[Table]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        # Not partitioned: the folders that the file lies in say nothing of its rows.
-        table = pq.read_table(path, partitioning=None)
+        # A file rather than its name, of which Arrow thinks too much: folders that are columns, addresses, Unicode.
+        with path.open("rb") as file:
+            table = pq.read_table(file)
         table.validate(full=True)  # damaged text too
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: no Parquet: {str(error)[:200]}") from None
@@ -117,7 +118,12 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
         kind = np.float64 if name in ("score", "visibility") else np.int64
         arrays[name] = _joined([getattr(t, name) for t in tables], kind)
     table = pa.table(arrays).replace_schema_metadata({KEY: json.dumps(known).encode()})
-    write_whole(path, lambda partial: pq.write_table(table, partial))
+
+    def fill(partial: Path) -> None:
+        with partial.open("wb") as file:
+            pq.write_table(table, file)
+
+    write_whole(path, fill)
 
 
 def _joined(columns: list[np.ndarray[Any, Any]], kind: type) -> np.ndarray[Any, Any]:

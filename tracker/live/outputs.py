@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from tracker.extras import needed
 from tracker.live.events import as_json
 from tracker.live.outlet import Outlet
 from tracker.live.settings import EventsFileSettings, MqttSettings, WebhookSettings
@@ -166,8 +167,9 @@ class Mqtt:
     """Publishes events to `TOPIC/CAMERA/KIND`, at least once each, across losses of the broker."""
 
     def __init__(self, settings: MqttSettings) -> None:
-        import paho.mqtt.client as mqtt
-        from paho.mqtt.enums import CallbackAPIVersion
+        with needed("mqtt in the file of cameras", "live"):
+            import paho.mqtt.client as mqtt
+            from paho.mqtt.enums import CallbackAPIVersion
 
         self.name, self.dropped = "mqtt", 0
         self.trouble: str | None = "not connected yet"

@@ -180,7 +180,11 @@ class Entry:
         with writing(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                with pq.ParquetWriter(partial, schema, compression="zstd", write_page_checksum=True) as writer:
+                # A file rather than its name: Arrow takes names for addresses, and knows none that are not Unicode.
+                with (
+                    partial.open("wb") as file,
+                    pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+                ):
                     for batch in batches:
                         columns = [_column(batch[f.name], f.type) for f in schema]
                         writer.write_table(pa.Table.from_arrays(columns, schema=schema))
@@ -198,9 +202,9 @@ class Entry:
         if not path.is_file():
             raise CacheError(f"{self.folder}: no {kind} of {self.sequence.name} ({self.sequence.split}){self._hint()}")
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                made = json.loads((file.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
-                table = file.read() if made == self.about(kind) else None
+            with path.open("rb") as file, pq.ParquetFile(file, page_checksum_verification=True) as stored:
+                made = json.loads((stored.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
+                table = stored.read() if made == self.about(kind) else None
         except (pa.ArrowException, OSError, ValueError) as error:
             raise CacheError(f"{path}: damaged or cut off ({_line(error)})") from error
         if table is None:
@@ -258,7 +262,8 @@ class Entry:
 def _about(path: Path) -> dict[str, Any]:
     """What a file says that it was made of; nothing where it cannot be read."""
     try:
-        made = json.loads((pq.read_schema(path).metadata or {}).get(ABOUT, b"{}"))
+        with path.open("rb") as file:
+            made = json.loads((pq.read_schema(file).metadata or {}).get(ABOUT, b"{}"))
     except (pa.ArrowException, OSError, ValueError):
         return {}
     return made if isinstance(made, dict) else {}

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.association.recipe import Recipe
 from tracker.config import PipelineSettings
-from tracker.errors import ConfigError, DataError, ReacquireError
+from tracker.errors import ConfigError, DataError
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, read_counted_truth, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
+from tracker.extras import needed
 from tracker.factory import suit
 from tracker.mot.associate import as_result, associate, cameras_of
 from tracker.mot.cache import Seen
@@ -358,11 +359,9 @@ def tune(job: TuneJob, audience: Audience) -> Tuning:
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
     """The studies in a SQLite file; several processes may write it, and a commit does not wait for the disk."""
-    try:
+    with needed("tuning", "tune"):
         import optuna
         import sqlalchemy
-    except ImportError as error:
-        raise ReacquireError("tuning needs optuna: pip install 'reacquire[tune]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
     storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}})

@@ -57,7 +57,8 @@ def read_record(path: Path) -> pa.Table:
         DataError: no such file, or not such a table.
     """
     try:
-        table = pq.read_table(path)
+        with path.open("rb") as file:
+            table = pq.read_table(file)
     except FileNotFoundError:
         raise DataError(f"{path}: no record of what the tracker thought; track with --explain") from None
     except (pa.ArrowInvalid, OSError) as error:

@@ -37,9 +37,19 @@ def create_run_folder(wanted: Path, *, overwrite: bool = False) -> Path:
     raise AssertionError("unreachable: numbers do not end")
 
 
+def as_json(content: Any, encoding: str = "utf-8") -> str:
+    """JSON for people: readable characters, or escapes where the encoding lacks one, as for bytes of a file's name."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=2)
+    return text
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file that is always whole: the old one or the new one."""
     partial = partial_name(path)
     with writing(path):
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(as_json(content) + "\n", encoding="utf-8")
         partial.replace(path)
