@@ -1,12 +1,11 @@
 """Checkpoints of other projects (`.pth`), read as data only: OSNet in torchreid's naming.
 
-A checkpoint is a pickle, which may name any function to be called. It is read by torch's reader of plain data,
-which calls none, and one that asks for a call is refused.
+A checkpoint is a pickle, which may name any function to be called. It is looked through first (`reid.pickled`), and one
+that asks for a call is refused; what is left is read by torch's reader of plain data.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +17,14 @@ from torch import Tensor, nn
 
 from reid.errors import WeightsError
 from reid.models.osnet import OSNet
+from reid.pickled import RefusedError, look_through
 from reid.runtime import sha256
-from reid.weights_file import EmbedderFile, Preprocessing, fit
+from reid.weights_file import EmbedderFile, Preprocessing, check_fit, fill
 
 SIZE = (256, 128)
 """Height and width of crops that torchreid trains with, unless told otherwise."""
+MOST_WIDTH = 4
+"""Of an OSNet: four times the channels of the published one."""
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
 """Keys under which trainers keep the tensors."""
 
@@ -82,6 +84,10 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: not a checkpoint, damaged, or it asks for code to be run; says which.
     """
+    try:
+        look_through(path)
+    except RefusedError as error:
+        raise WeightsError(f"{error}. Ask its author for the state dict alone, or for safetensors") from error
     # The score of the best epoch, as some trainers store it, is a NumPy number: data, and harmless.
     numbers: list[Any] = [
         np.dtype,
@@ -93,15 +99,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         with torch.serialization.safe_globals(numbers):
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"(?:GLOBAL|global|class|function)\s+`?([\w.]+)`?", str(error))
-        if wanted and "." in wanted[1]:
-            raise WeightsError(
-                f"{path}: refused: it is not plain tensors, loading it would call `{wanted[1]}`, and that could be any "
-                "code. Ask its author for the state dict alone, or for safetensors"
-            ) from error
-        raise WeightsError(f"{path}: damaged, or not a checkpoint of torch ({_first_line(error)})") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # whatever a damaged pickle's operations do to each other
         raise WeightsError(f"{path}: damaged, or not a checkpoint of torch ({_first_line(error)})") from error
     return _unwrapped(path, content)
 
@@ -155,7 +153,7 @@ def checkpoint_network(about: EmbedderFile) -> nn.Module:
 def _network(path: Path) -> tuple[float, TorchreidOSNet]:
     tensors = load_tensors(path)
     first = tensors.get("conv1.conv.weight")
-    if first is None or first.ndim != 4 or "conv5.conv.weight" not in tensors:
+    if first is None or first.ndim != 4 or not len(first) or "conv5.conv.weight" not in tensors:
         raise WeightsError(
             f"{path}: expected OSNet in torchreid's naming (conv1.conv.weight, conv2.0.conv1.conv.weight, ..., "
             f"conv5.conv.weight, fc.0.weight), got {', '.join(sorted(tensors)[:4])}, ...; for other networks "
@@ -163,9 +161,16 @@ def _network(path: Path) -> tuple[float, TorchreidOSNet]:
         )
     width = first.shape[0] / 64
     projection = tensors.get("fc.0.weight")
-    network = TorchreidOSNet(width, None if projection is None else int(projection.shape[0]))
-    mapped = {our_name(k): v.float() for k, v in tensors.items() if not k.startswith("classifier.")}
-    fit(network, mapped, f"{path}: ", f"OSNet x{width:g} in torchreid's naming")
+    dimension = None if projection is None else int(projection.shape[0]) if projection.ndim else 0
+    mapped = {our_name(k): v for k, v in tensors.items() if not k.startswith("classifier.")}
+    shapes = {name: tuple(tensor.shape) for name, tensor in mapped.items()}
+    architecture = f"OSNet x{width:g} in torchreid's naming"
+    if width > MOST_WIDTH or dimension == 0 or any(len(shape) and not min(shape) for shape in shapes.values()):
+        raise WeightsError(f"{path}: damaged: {architecture} with tensors of sizes that no network has")
+    with torch.device("meta"):  # shapes alone: nothing is made before it is known to be in the file
+        check_fit(TorchreidOSNet(width, dimension), shapes, f"{path}: ", architecture)
+    network = TorchreidOSNet(width, dimension)
+    fill(network, mapped, f"{path}: ")
     return width, network.eval()
 
 

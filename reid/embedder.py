@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import DataError, ExportError, WeightsError
-from reid.runtime import cache_folder, choose_device
+from reid.runtime import cache_folder, cached, choose_device
 from reid.weights_file import EmbedderFile, read_about
 
 BUNDLED = {"default": "default.safetensors"}
@@ -80,6 +80,7 @@ class Embedder:
 
         Raises:
             DataError: a wrong shape, or NaN.
+            WeightsError: the network gives no finite numbers.
         """
         return self.embed_batch([image], [xyxy])[0]
 
@@ -123,6 +124,12 @@ class Embedder:
         if not parts:
             return [np.empty((0, self.dimension), np.float32) for _ in boxes]
         vectors = self._run(parts, inside)
+        bad = len(vectors) - np.count_nonzero(np.isfinite(vectors).all(axis=1))
+        if bad:
+            raise WeightsError(
+                f"{self.about.path}: gives vectors that are not finite, for {bad} of {len(vectors)} crops; the weights "
+                "are damaged, or do not fit half precision"
+            )
         ends = np.cumsum([len(b) for b in checked])
         return [np.ascontiguousarray(part) for part in np.split(vectors, ends[:-1])]
 
@@ -176,16 +183,14 @@ def _exported(about: EmbedderFile) -> Runner | None:
     folder = cache_folder()
     if folder is None:
         return None
-    path = folder / f"embedder-v{EXPORT}-{about.sha256[:16]}.onnx"
-    if path.exists():
-        try:
-            return OnnxRunner(path, about.preprocessing)
-        except WeightsError:
-            path.unlink(missing_ok=True)
-    from reid.crop_network import write_onnx
+
+    def write(path: Path) -> None:
+        from reid.crop_network import write_onnx
+
+        write_onnx(about, path, inputs="crops")
 
     try:
-        write_onnx(about, path, inputs="crops")
+        path = cached(folder, f"embedder-v{EXPORT}-{about.sha256[:16]}", write)
     except OSError:  # a full disk, say
         return None
     return OnnxRunner(path, about.preprocessing)
@@ -235,8 +240,8 @@ def load_embedder(
     """An embedder by its weights.
 
     Args:
-        weights: "default" (bundled), a `.safetensors` file of ours, an `.onnx` file of anybody, or a `.pth`
-            checkpoint of torchreid's OSNet.
+        weights: "default" (bundled), a safetensors file of ours, an ONNX file of anybody, or a checkpoint of
+            torchreid's OSNet. What a file is, its content decides.
         device: auto, cpu, cuda:0, mps.
         backend: what runs it; the faster one when auto.
         size: height and width of the crops, for files of others that do not say it.

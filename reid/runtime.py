@@ -6,8 +6,10 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +80,33 @@ def cache_folder() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
+def cached(folder: Path, name: str, write: Callable[[Path], None]) -> Path:
+    """A file of the cache, made anew where it is missing or damaged.
+
+    Its name ends in the hash of its content, by which damage is known, whatever came between.
+
+    Args:
+        folder: of the cache.
+        name: of what it is, and of which version.
+        write: makes it at a path with the suffix `.onnx`.
+
+    Raises:
+        OSError: a full disk, say.
+    """
+    for path in sorted(folder.glob(f"{name}-*.onnx")):
+        if path.stem.rpartition("-")[2] == sha256(path)[:16]:
+            return path
+        path.unlink(missing_ok=True)
+    partial = folder / f".{name}-{os.getpid()}-{threading.get_ident()}.onnx"
+    try:
+        write(partial)
+        path = folder / f"{name}-{sha256(partial)[:16]}.onnx"
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
 def export_onnx(
     network: nn.Module,
     path: Path,
@@ -130,6 +159,20 @@ def export_onnx(
         raise ExportError(f"this network cannot be written as ONNX, it runs in torch alone: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def onnx_errors(what: str) -> Iterator[None]:
+    """What ONNX Runtime raises inside, as an error of ours that begins with what it is about."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    own = [kind for kind in vars(state).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    expected: tuple[type[Exception], ...] = (*own, RuntimeError, ValueError, TypeError, MemoryError)
+    try:
+        yield
+    except expected as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise WeightsError(f"{what}: damaged, or not a network that ONNX Runtime can run ({reason})") from error
 
 
 def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:

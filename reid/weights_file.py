@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import safetensors
 
-from reid.errors import WeightsError
+from reid.errors import ConfigError, WeightsError
+from reid.file_kind import Kind, declared_size, kind_of
 from reid.runtime import sha256
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from reid.models import EmbeddingNetwork
 
 FORMAT = "reacquire-embedder/1"
-CHECKPOINTS = {".pth", ".pt", ".tar", ".ckpt", ".bin"}
+SIDES = (8, 2048)
+"""Pixels of a crop's side, at least and at most."""
+MOST_DIMENSIONS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class EmbedderFile:
 
 
 def read_about(path: Path, *, size: tuple[int, int] | None = None) -> EmbedderFile:
-    """What a weights file is: `.safetensors` of ours, `.onnx` of anybody, or a `.pth` checkpoint.
+    """What a weights file is, by its content: safetensors of ours, ONNX of anybody, or a checkpoint of torch.
 
     Args:
         path: of the file.
@@ -75,19 +77,41 @@ def read_about(path: Path, *, size: tuple[int, int] | None = None) -> EmbedderFi
     Raises:
         WeightsError: missing, damaged, or of another format.
     """
-    if not path.is_file():
+    if not _there(path):
         raise WeightsError(f"{path}: no such weights; `default` is the name of the bundled ones")
-    if path.suffix == ".onnx":
-        from reid.onnx_file import read_onnx
-
-        about = read_onnx(path, size=size)
-    elif path.suffix in CHECKPOINTS:
+    kind = kind_of(path)
+    if kind == "safetensors":
+        return described(path, read_metadata(path))
+    if kind == "checkpoint":
         from reid.checkpoint import read_checkpoint
 
-        about = read_checkpoint(path, size=size)
-    else:
-        about = described(path, read_metadata(path))
-    return about
+        return read_checkpoint(path, size=size)
+    if kind == "onnx":
+        from reid.onnx_file import read_onnx
+
+        return read_onnx(path, size=size)
+    expected = {".onnx": "an ONNX file", ".safetensors": "a safetensors file"}.get(
+        path.suffix, "weights of an embedder"
+    )
+    raise WeightsError(f"{path}: damaged, or not {expected} ({_FOUND[kind]})")
+
+
+_FOUND: dict[Kind, str] = {
+    "torchscript": "a TorchScript program, which could run any code: export to ONNX, or give the state dict alone",
+    "openvino": "an OpenVINO folder: export to ONNX",
+    "ncnn": "an NCNN folder: export to ONNX",
+    "tensorrt": "a TensorRT engine: export to ONNX",
+    "text": "text",
+    "empty": "an empty file",
+    "other": "of no known kind",
+}
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -99,25 +123,16 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
-    except (safetensors.SafetensorError, OSError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{path}: damaged, or not a safetensors file{_lack(path)} ({error})") from error
 
 
 def _lack(path: Path) -> str:
     """What a file is short of, by its own header; nothing where that cannot be read."""
-    content = path.read_bytes()
-    if len(content) < 8:
-        return f": expected at least 8 bytes, got {len(content)}"
-    expected = 8 + struct.unpack("<Q", content[:8])[0]
-    if expected <= len(content):
-        try:
-            header = json.loads(content[8:expected])
-            expected += max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return ""
-    elif expected > 100_000_000:  # no header is so long: the first bytes are something else
-        return ""
-    return f": expected {expected:,} bytes, got {len(content):,}; copy it again" if expected > len(content) else ""
+    expected, got = declared_size(path), path.stat().st_size
+    if got < 8:
+        return f": expected at least 8 bytes, got {got}"
+    return f": expected {expected:,} bytes, got {got:,}; copy it again" if expected and expected > got else ""
 
 
 def described(path: Path, about: Mapping[str, str]) -> EmbedderFile:
@@ -136,8 +151,10 @@ def described(path: Path, about: Mapping[str, str]) -> EmbedderFile:
         values: dict[str, Any] = {}
         for name, read in _FACTS.items():
             values[name] = read(about[name])
-    except (KeyError, ValueError, TypeError) as error:
-        raise WeightsError(f"{path}: {name!r} is missing or not understood: {about.get(name)!r}") from error
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        found = about.get(name)
+        found = found if found is None else found[:80]
+        raise WeightsError(f"{path}: {name!r} is missing or not understood: {found!r}") from error
     return EmbedderFile(
         path=path,
         sha256=sha256(path),
@@ -149,21 +166,34 @@ def described(path: Path, about: Mapping[str, str]) -> EmbedderFile:
     )
 
 
-def _numbers(text: str, count: int, kind: type) -> tuple[Any, ...]:
+def _numbers(text: str, count: int, kind: type, least: float, most: float) -> tuple[Any, ...]:
     values = tuple(kind(value) for value in json.loads(text))
-    if len(values) != count or not all(value > 0 for value in values):
+    if len(values) != count or not all(least <= value <= most for value in values):
         raise ValueError(text)
     return values
 
 
+def _between(text: str, kind: type, least: float, most: float) -> Any:
+    value = kind(text)
+    if not least <= value <= most:
+        raise ValueError(text)
+    return value
+
+
+def _pooling(text: str) -> str:
+    if text not in ("average", "gem", "None"):
+        raise ValueError(text)
+    return text
+
+
 _FACTS: dict[str, Any] = {
     "backbone": str,
-    "pooling": str,
-    "dimension": int,
-    "size": lambda text: _numbers(text, 2, int),
-    "mean": lambda text: _numbers(text, 3, float),
-    "std": lambda text: _numbers(text, 3, float),
-    "threshold": lambda text: None if text == "None" else float(text),
+    "pooling": _pooling,
+    "dimension": lambda text: _between(text, int, 1, MOST_DIMENSIONS),
+    "size": lambda text: _numbers(text, 2, int, *SIDES),
+    "mean": lambda text: _numbers(text, 3, float, 0, 1),
+    "std": lambda text: _numbers(text, 3, float, 1e-3, 1e3),
+    "threshold": lambda text: None if text == "None" else _between(text, float, 0, 2),
 }
 
 
@@ -198,32 +228,82 @@ def read_network(about: EmbedderFile) -> nn.Module:
         return checkpoint_network(about)
     if about.kind != "safetensors":
         raise WeightsError(f"{about.path}: an ONNX file runs in ONNX Runtime on the CPU only; take --device cpu")
+    import torch
     from safetensors.torch import load_file
 
     from reid.models import create_model
 
-    tensors = {name: tensor.float() for name, tensor in load_file(about.path).items()}
-    network = create_model(about.backbone, dimension=about.dimension, pooling=about.pooling)
-    fit(network, tensors, f"{about.path}: ", about.backbone)
+    shapes = shapes_in(about.path)
+
+    def make() -> nn.Module:
+        return create_model(about.backbone, dimension=about.dimension, pooling=about.pooling)
+
+    try:
+        with torch.device("meta"):  # shapes alone: nothing is made before it is known to be in the file
+            check_fit(make(), shapes, f"{about.path}: ", about.backbone)
+    except ConfigError as error:
+        raise WeightsError(f"{about.path}: {error}") from error
+    network = make()
+    fill(network, load_file(about.path), f"{about.path}: ")
     return network.eval()
 
 
-def fit(network: nn.Module, tensors: Mapping[str, Tensor], where: str, architecture: str) -> None:
-    """Load tensors that must be exactly those of the architecture.
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a safetensors file's tensors, from its header alone.
 
     Raises:
-        WeightsError: they are not; counts and lists them.
+        WeightsError: damaged.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: damaged, or not a safetensors file ({error})") from error
+
+
+def misfits(network: nn.Module, shapes: Shapes) -> dict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]]:
+    """Tensors that are not those of a network: what was expected and what there is, by name.
+
+    Counters of batches are of no use after training, and old checkpoints lack them.
     """
     expected = {name: tuple(t.shape) for name, t in network.state_dict().items()}
-    got = {name: tuple(t.shape) for name, t in tensors.items()}
-    # Counters of batches are of no use after training, and old checkpoints lack them.
-    counters = {name: t for name, t in network.state_dict().items() if name.endswith("num_batches_tracked")}
-    wrong = sorted(n for n in (expected.keys() | got.keys()) - counters.keys() if expected.get(n) != got.get(n))
+    names = {n for n in expected.keys() | shapes.keys() if not n.endswith("num_batches_tracked") or n in shapes}
+    return {n: (expected.get(n), shapes.get(n)) for n in sorted(names) if expected.get(n) != shapes.get(n)}
+
+
+def check_fit(network: nn.Module, shapes: Shapes, where: str, architecture: str) -> None:
+    """Refuse tensors that are not exactly those of the architecture.
+
+    Raises:
+        WeightsError: counts and lists them.
+    """
+    wrong = misfits(network, shapes)
     if wrong:
-        lines = [f"{name}: expected {expected.get(name)}, got {got.get(name)}" for name in wrong[:5]]
+        lines = [f"{name}: expected {expected}, got {got}" for name, (expected, got) in list(wrong.items())[:5]]
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise WeightsError(f"{where}{len(wrong)} tensors do not fit {architecture}; {'; '.join(lines)}{more}")
-    network.load_state_dict({**counters, **{name: tensors[name] for name in expected.keys() - counters.keys()}})
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Give a network its tensors, which fit, in single precision.
+
+    Raises:
+        WeightsError: they are not finite numbers; names the first.
+    """
+    import torch
+
+    own = network.state_dict()
+    try:
+        given = {name: tensor.to(own[name].dtype) for name, tensor in tensors.items()}
+        bad = [name for name, tensor in given.items() if not torch.isfinite(tensor).all()]
+        if bad:
+            raise WeightsError(f"{where}damaged: {bad[0]} has NaN or infinity among its numbers")
+        network.load_state_dict({**own, **given})
+    except (RuntimeError, TypeError, NotImplementedError) as error:  # numbers of a kind that torch cannot take
+        raise WeightsError(f"{where}damaged: {str(error).splitlines()[0]}") from error
 
 
 def save_weights(

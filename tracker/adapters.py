@@ -69,13 +69,18 @@ def _numpy(value: Any) -> NDArray[Any]:
 def from_ultralytics(results: Results) -> Detections:
     """One image's Ultralytics `Results` as detections; masks and keypoints ride along.
 
-    `data["mask"]` is (N, h, w), `data["keypoints"]` (N, K, 2) or (N, K, 3).
+    `data["mask"]` is (N, h, w), `data["keypoints"]` (N, K, 2) or (N, K, 3). Of oriented boxes it is the upright
+    rectangle around each, as far as it is inside the picture.
 
     Raises:
-        DataError: the results hold no boxes (a classification model, or oriented boxes).
+        DataError: the results hold no boxes (a classification model).
     """
+    if results.boxes is None and results.obb is None:
+        raise DataError("Ultralytics results without boxes: use a detection, segmentation, pose or OBB model")
     if results.boxes is None:
-        raise DataError("Ultralytics results without boxes: use a detection, segmentation or pose model")
+        height, width = results.orig_shape
+        xyxy = _numpy(results.obb.xyxy).clip(0, np.array([width, height] * 2, np.float32))
+        return Detections(xyxy, _numpy(results.obb.conf), _numpy(results.obb.cls).astype(np.int64))
     data = {}
     if results.masks is not None:
         data["mask"] = _numpy(results.masks.data)

@@ -1,5 +1,7 @@
 """What can go wrong, as types. The message of each says what, where, and what to do."""
 
+from reid.errors import WeightsError as EmbedderWeightsError
+
 
 class ReacquireError(Exception):
     """Base of every error that a user can cause or mend; the command line prints its message and exits 1."""
@@ -13,7 +15,7 @@ class ConfigError(ReacquireError, ValueError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
-class WeightsError(ReacquireError):
+class WeightsError(ReacquireError, EmbedderWeightsError):
     """Weights are missing, of the wrong architecture, damaged, or not safe to load."""
 
 

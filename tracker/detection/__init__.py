@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from reid.errors import WeightsError as EmbedderWeightsError
+from reid.file_kind import kind_of
 from tracker.detection.base import Detector
+from tracker.errors import WeightsError
 
 __all__ = ["BUNDLED", "Detector", "load_detector"]
 
@@ -27,8 +31,9 @@ def load_detector(
     """A detector by its weights.
 
     Args:
-        weights: "person" (bundled); a file of ours (`.safetensors`); anything Ultralytics loads (`.pt`, `.onnx`,
-            `.engine`, an OpenVINO folder, …); or "public:DET.txt", detections in MOTChallenge's format.
+        weights: "person" (bundled); a file of ours (safetensors); anything Ultralytics loads (a checkpoint, ONNX, a
+            TensorRT engine, an OpenVINO folder, …); or "public:DET.txt", detections in MOTChallenge's format. What a
+            file is, its content decides.
         classes: names to keep; all when None.
         score: lowest score in 0–1; the weights' own when None. To feed a tracker ask for 0.1, as the pipeline does:
             trackers use weak boxes too.
@@ -36,10 +41,12 @@ def load_detector(
         image_size: long side in pixels that pictures are scaled to; the weights' own when None.
         device: auto, cpu, cuda:0, mps.
         half: half precision; on a GPU when None.
-        trust: load a pickled checkpoint even if it may run code.
+        trust: load the file even if it may run code: a pickle, TorchScript, an engine, and whatever is not known to be
+            data only.
 
     Raises:
-        WeightsError: missing, damaged, of a wrong architecture, not safe to load, or to be downloaded offline.
+        WeightsError: missing, damaged, of a wrong architecture or task, not safe to load, to be downloaded offline, or
+            no such device.
         ConfigError: a class that the weights do not know.
     """
     text = str(weights)
@@ -47,22 +54,33 @@ def load_detector(
         from tracker.detection.public import PublicDetections
 
         return PublicDetections(Path(text.removeprefix("public:")), least_score=score)
-    if text in BUNDLED or text.endswith(".safetensors"):
-        from tracker.detection.bundled import BundledDetector
-
+    settings: dict[str, Any] = {
+        "classes": classes,
+        "score": score,
+        "nms_iou": nms_iou,
+        "image_size": image_size,
+        "device": device,
+        "half": half,
+    }
+    try:
         path = Path(__file__).parent / "weights" / BUNDLED[text] if text in BUNDLED else Path(text)
-        return BundledDetector(
-            path, classes=classes, score=score, nms_iou=nms_iou, image_size=image_size, device=device, half=half
-        )
-    from tracker.detection.yolo import UltralyticsDetector
+        if text in BUNDLED or _is_ours(path):
+            from tracker.detection.bundled import BundledDetector
 
-    return UltralyticsDetector(
-        text,
-        classes=classes,
-        score=score,
-        nms_iou=nms_iou,
-        image_size=image_size,
-        device=device,
-        half=half,
-        trust=trust,
-    )
+            return BundledDetector(path, **settings)
+        from tracker.detection.yolo import UltralyticsDetector
+
+        return UltralyticsDetector(text, trust=trust, **settings)
+    except EmbedderWeightsError as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(str(error)) from error
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it holds plain tensors; a file that is not there goes by its name, and an error says so."""
+    try:
+        there = path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+    return kind_of(path) == "safetensors" if there else path.suffix == ".safetensors"

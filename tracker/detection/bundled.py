@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.runtime import cache_folder, choose_device, onnx_session
+from reid.runtime import cache_folder, cached, choose_device, onnx_errors, onnx_session
 from tracker.detection.base import class_ids
-from tracker.detection.weights_file import read_about
+from tracker.detection.weights_file import DetectorFile, read_about
+from tracker.errors import WeightsError
 from tracker.types import Detections, Frame
 
 STRIDES = (8, 16, 32)
@@ -44,10 +45,13 @@ class OnnxBackend:
     name = "onnxruntime cpu"
 
     def __init__(self, path: Path) -> None:
-        self._session = onnx_session(path)
+        with onnx_errors(str(path)):
+            self._session = onnx_session(path)
+        self._path = path
 
     def __call__(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        sides, classes = self._session.run(None, {"images": images})
+        with onnx_errors(str(self._path)):
+            sides, classes = self._session.run(None, {"images": images})
         return sides, classes
 
 
@@ -81,15 +85,10 @@ class BundledDetector:
         self._classes = class_ids(classes, self.class_names, path.name)
         device = choose_device(device)
         half = device != "cpu" if half is None else half
-        folder = cache_folder() if device == "cpu" and not half and backend != "torch" else None
         self._run: Backend
-        if folder is not None:
-            onnx = folder / f"detector-v{EXPORT}-{about.sha256[:16]}.onnx"
-            if not onnx.exists():
-                from tracker.detection.network import build, write_onnx
-
-                write_onnx(build(about), onnx)
-            self._run = OnnxBackend(onnx)
+        exported = _exported(about) if device == "cpu" and not half and backend != "torch" else None
+        if exported is not None:
+            self._run = exported
         else:
             from tracker.detection.network import TorchBackend, build
 
@@ -145,6 +144,8 @@ class BundledDetector:
             allowed[self._classes] = 0.0
             classes = classes + allowed
         best = classes.max(1)
+        if np.isnan(best).any():
+            raise WeightsError(f"{self.about.path}: gives scores that are no numbers; the weights are damaged")
         least = np.log(self.score / (1 - self.score)) if 0 < self.score < 1 else (-1e9 if self.score == 0 else 1e9)
         rows = np.flatnonzero(best >= least)
         if not len(rows):
@@ -160,6 +161,23 @@ class BundledDetector:
         class_id = classes[rows].argmax(1)
         kept = merge(boxes, score, class_id, self.nms_iou)
         return Detections(boxes[kept], score[kept], class_id[kept])
+
+
+def _exported(about: DetectorFile) -> OnnxBackend | None:
+    """ONNX Runtime on the export in the cache, made anew where it is missing or damaged; None where it cannot be."""
+    folder = cache_folder()
+    if folder is None:
+        return None
+
+    def write(path: Path) -> None:
+        from tracker.detection.network import build, write_onnx
+
+        write_onnx(build(about), path)
+
+    try:
+        return OnnxBackend(cached(folder, f"detector-v{EXPORT}-{about.sha256[:16]}", write))
+    except OSError:  # a full disk, say
+        return None
 
 
 def anchors(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

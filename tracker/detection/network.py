@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reid.runtime import export_onnx
-from tracker.detection.weights_file import DetectorFile
+from reid.weights_file import fill, misfits, shapes_in
+from tracker.detection.ultralytics_settings import prepare
+from tracker.detection.weights_file import ARCHITECTURES, DetectorFile
 from tracker.errors import WeightsError
 
 
@@ -54,30 +54,26 @@ def build(about: DetectorFile) -> RawDetector:
     """The network of a weights file, convolutions and normalisations fused, for inference.
 
     Raises:
-        WeightsError: the tensors are not those of the architecture; says which are missing or too many.
+        WeightsError: the tensors are not those of the architecture, says which are missing or too many; or they are
+            damaged.
     """
-    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-    from ultralytics.nn.tasks import DetectionModel, yaml_model_load
+    prepare()
+    from ultralytics.nn.tasks import DetectionModel
+    from ultralytics.utils import ROOT, YAML
 
-    config = yaml_model_load(about.architecture)
-    config["nc"] = len(about.class_names)
+    file, scale = ARCHITECTURES[about.architecture]
+    # From the package alone: Ultralytics would take a file of that name in the present folder first.
+    config = YAML.load(ROOT / "cfg" / "models" / file) | {"scale": scale, "nc": len(about.class_names)}
     model = DetectionModel(config, ch=3, nc=config["nc"], verbose=False)
-    tensors = load_file(about.path)
-    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
-    got = {name: tensor.shape for name, tensor in tensors.items()}
-    wrong = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
+    wrong = misfits(model, shapes_in(about.path))
     if wrong:
-        name = wrong[0]
+        name, (expected, got) = next(iter(wrong.items()))
         raise WeightsError(
-            f"{about.path}: {len(wrong)} tensors do not fit {about.architecture}; {name}: "
-            f"expected {_shape(expected.get(name))}, got {_shape(got.get(name))}"
+            f"{about.path}: {len(wrong)} tensors do not fit {about.architecture}; {name}: expected "
+            f"{expected or 'nothing'}, got {got or 'nothing'}"
         )
-    model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    fill(model, load_file(about.path), f"{about.path}: ")
     return RawDetector(model.eval().fuse(verbose=False)).eval()
-
-
-def _shape(shape: Sequence[int] | None) -> str:
-    return "nothing" if shape is None else str(tuple(shape))
 
 
 class TorchBackend:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from reid.file_kind import Kind
 from reid.runtime import choose_device, sha256
 from tracker.adapters import from_ultralytics
 from tracker.detection.base import class_ids
-from tracker.errors import WeightsError
+from tracker.detection.ultralytics_settings import prepare
+from tracker.errors import ConfigError, ReacquireError, WeightsError
 from tracker.types import Detections, Frame
 
 DEFAULT_SCORE = 0.1
@@ -21,6 +25,10 @@ class UltralyticsDetector:
     """A YOLO of Ultralytics (AGPL-3.0). Masks and keypoints ride along in `Detections.data`.
 
     Args: see `tracker.detection.load_detector`.
+
+    Raises:
+        WeightsError: missing, damaged, of a task that finds no boxes, or it could run code and is not trusted.
+        ConfigError: a class that it does not know, or a size that it does not take.
     """
 
     def __init__(
@@ -35,96 +43,124 @@ class UltralyticsDetector:
         half: bool | None = None,
         trust: bool = False,
     ) -> None:
-        os.environ.setdefault("YOLO_AUTOINSTALL", "false")
-        os.environ.setdefault("YOLO_VERBOSE", "false")
-        self._device = choose_device(device)
-        self._path = _find(weights)
-        if self._path.suffix == ".pt" and not trust:
-            _refuse_code(self._path)
-        from ultralytics import YOLO
+        prepare()
+        from tracker.detection.ultralytics_export import Export, read_export, read_folder
+        from tracker.detection.ultralytics_files import NamedLink, find, judge
 
-        try:
-            self._model = YOLO(str(self._path), verbose=False, task=None if self._path.suffix == ".pt" else "detect")
-            self.class_names: dict[int, str] = dict(self._model.names)
-        except (OSError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
-            raise WeightsError(f"{self._path}: Ultralytics cannot load it: {error}") from error
+        self._device = choose_device(device)
+        self._path = find(weights)
+        kind = judge(self._path, trust=trust)
+        export: Export | None = None
+        if kind == "onnx":
+            export = read_export(self._path)
+        elif kind in ("openvino", "ncnn"):
+            export = read_folder(self._path)
         self.score = DEFAULT_SCORE if score is None else score
         self.nms_iou, self.image_size = nms_iou, image_size
         self.half = self._device != "cpu" if half is None else half
+        self._batch = export.batch if export else None
+        self._options = self._sizes(export)
+        self._classes: list[int] | None = None
+        self._link = NamedLink(self._path, kind, export.beside if export else ())
+        with _errors(self._path):
+            self._model = self._load(kind, export, trust)
+            self.task = str(self._model.task)
+            probe = self._predict([np.zeros((64, 64, 3), np.uint8)])[0]
+            names = export.names if export else None
+            self.class_names: dict[int, str] = names or {int(k): str(v) for k, v in self._model.names.items()}
+        if probe.boxes is None and probe.obb is None:
+            raise WeightsError(
+                f"{self._path}: a network for the task {self.task!r}, which finds no boxes; take one for detection, "
+                "segmentation, pose or oriented boxes"
+            )
         self._classes = class_ids(classes, self.class_names, self._path.name)
+
+    def _load(self, kind: Kind, export: Any, trust: bool) -> Any:
+        from ultralytics import YOLO
+
+        from tracker.detection.ultralytics_files import data_only
+
+        with data_only(trust=trust):
+            model = YOLO(str(self._link.path), verbose=False, task=export.task if export else None)
+        if kind == "checkpoint":
+            self._check_checkpoint(model)
+        return model
+
+    def _check_checkpoint(self, model: Any) -> None:
+        """What a checkpoint says of its use is data like the rest."""
+        import torch
+
+        from tracker.detection.ultralytics_export import SIDES
+
+        usual = model.overrides.get("imgsz", SIDES[1])
+        for side in usual if isinstance(usual, list | tuple) else [usual]:
+            if not isinstance(side, int) or not SIDES[0] <= side <= SIDES[1]:
+                raise WeightsError(f"{self._path}: was trained at size {usual!r}; expected {SIDES[0]} to {SIDES[1]}")
+        model.overrides.pop("data", None)  # from where names would be read, over the network too
+        if not model.names:
+            raise WeightsError(f"{self._path}: does not name its classes; damaged")
+        for name, tensor in model.model.state_dict().items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                raise WeightsError(f"{self._path}: damaged: {name} has NaN or infinity among its numbers")
+
+    def _sizes(self, export: Any) -> dict[str, Any]:
+        """The size that Ultralytics is told; a file's fixed one cannot be changed."""
+        if export is None or (export.size is None and self.image_size is not None):
+            return {} if self.image_size is None else {"imgsz": self.image_size}
+        if export.size is None:
+            return {} if export.usual is None else {"imgsz": list(export.usual)}
+        if self.image_size not in (None, max(export.size)):
+            raise ConfigError(
+                f"detector.image_size: {self._path.name} takes pictures of {export.size[1]}x{export.size[0]} alone, "
+                f"got {self.image_size}; leave it out, or export the network anew with dynamic=True"
+            )
+        return {"imgsz": list(export.size), "rect": False}
 
     def describe(self) -> dict[str, Any]:
         """Weights, hash, size, device and thresholds."""
         return {
             "weights": self._path.name,
             "sha256": sha256(self._path) if self._path.is_file() else None,
-            "image_size": self.image_size,
+            "task": self.task,
+            "image_size": self.image_size or max(self._options.get("imgsz", [0])) or None,
             "backend": f"ultralytics {self._device}" + (" half" if self.half else ""),
             "score": self.score,
             "nms_iou": self.nms_iou,
         }
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Objects of frames, in one batch."""
-        if not frames:
-            return []
-        options = {} if self.image_size is None else {"imgsz": self.image_size}
-        results = self._model.predict(
-            [frame.image for frame in frames],
-            conf=self.score,
-            iou=self.nms_iou,
-            classes=self._classes,
-            device=self._device,
-            half=self.half,
-            verbose=False,
-            **options,
-        )
-        return [from_ultralytics(result) for result in results]
+        """Objects of frames, in one batch, or in as many as the file's fixed one needs."""
+        images = [frame.image for frame in frames]
+        with _errors(self._path):
+            return [from_ultralytics(result) for result in self._predict(images)]
+
+    def _predict(self, images: list[Any]) -> list[Any]:
+        """Results of pictures; where a file takes a fixed number at once, the last are filled up with one of them."""
+        at_once = self._batch or len(images)
+        results: list[Any] = []
+        for start in range(0, len(images), max(at_once, 1)):
+            part = images[start : start + at_once]
+            found = self._model.predict(
+                part + part[-1:] * (at_once - len(part)),
+                conf=self.score,
+                iou=self.nms_iou,
+                classes=self._classes,
+                device=self._device,
+                half=self.half,
+                verbose=False,
+                **self._options,
+            )
+            results += found[: len(part)]
+        return results
 
 
-def _find(weights: str) -> Path:
-    """The weights' path; a bare name that Ultralytics knows is downloaded, where there is a network."""
-    path = Path(weights)
-    if path.exists():
-        return path
-    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
-
-    if path.name != weights or weights not in GITHUB_ASSETS_NAMES:
-        raise WeightsError(f"{weights}: no such weights; `person` is the name of the bundled ones")
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """What Ultralytics and the libraries below it raise inside, as an error of ours."""
     try:
-        path = Path(attempt_download_asset(weights))
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(_offline(weights)) from error
-    if not path.exists():
-        raise WeightsError(_offline(weights))
-    return path
-
-
-def _offline(weights: str) -> str:
-    return (
-        f"{weights}: not on this machine, and it cannot be downloaded (no network?); bring the file, "
-        "or leave --detector out for the bundled `person`, which needs none"
-    )
-
-
-def _refuse_code(path: Path) -> None:
-    """Refuse a pickle that holds anything but tensors and Ultralytics' own layers.
-
-    Raises:
-        WeightsError: says so, and how to load it all the same.
-    """
-    import pickle
-
-    from ultralytics.nn.tasks import torch_safe_load
-
-    try:
-        torch_safe_load(str(path), safe_only=True)
-    except (pickle.UnpicklingError, TypeError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"{path}: refused, because it is damaged or could run code when it is loaded ({_first_line(error)}); "
-            "if you trust where it comes from, add --trust-weights"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        yield
+    except ReacquireError:
+        raise
+    except Exception as error:  # of whatever library runs the file
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+        raise WeightsError(f"{path}: Ultralytics cannot run it: {reason}") from error
