@@ -1,7 +1,5 @@
 """What can go wrong, as types. The message of each says what, where, and what to do."""
 
-from reid.errors import WeightsError as EmbedderWeightsError
-
 
 class ReacquireError(Exception):
     """Base of every error that a user can cause or mend; the command line prints its message and exits 1."""
@@ -15,7 +13,7 @@ class ConfigError(ReacquireError, ValueError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
-class WeightsError(ReacquireError, EmbedderWeightsError):
+class WeightsError(ReacquireError):
     """Weights are missing, of the wrong architecture, damaged, or not safe to load."""
 
 

@@ -13,6 +13,11 @@ from tracker.errors import WeightsError
 
 __all__ = ["BUNDLED", "Detector", "load_detector"]
 
+
+class SharedWeightsError(WeightsError, EmbedderWeightsError):
+    """Raised by what detectors and embedders read weights with together: an error of both."""
+
+
 BUNDLED = {"person": "person.safetensors", "default": "person.safetensors"}
 """Names of the weights that come with the package."""
 
@@ -72,9 +77,7 @@ def load_detector(
 
         return UltralyticsDetector(text, trust=trust, **settings)
     except EmbedderWeightsError as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(str(error)) from error
+        raise SharedWeightsError(str(error)) from error
 
 
 def _is_ours(path: Path) -> bool:
