@@ -198,6 +198,8 @@ def load_pipeline_settings(
     return load_settings(PipelineSettings, content, overrides, name=name)
 
 
+MOST_TOLD = 12
+"""Faults that one message lists."""
 WORDS = {
     "tuple_type": "expected a list",
     "model_type": "expected keys and values",
@@ -243,7 +245,9 @@ def explain(error: ValidationError, model: type[BaseModel], name: str, overrides
             wanted = WORDS.get(detail["type"]) or _lower_first(detail["msg"])
             secret = _is_secret(model, keys)
             lines.append(f"{where}: {wanted}{'' if secret else _got(detail['input'], detail['type'])}")
-    return "\n".join(dict.fromkeys(lines))
+    told = list(dict.fromkeys(lines))
+    rest = [f"{name}: and {len(told) - MOST_TOLD} more faults"] if len(told) > MOST_TOLD else []
+    return "\n".join(told[:MOST_TOLD] + rest)
 
 
 def _got(value: object, problem: str) -> str:

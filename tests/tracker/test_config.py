@@ -153,3 +153,12 @@ def test_stages_for_frames_without_embeddings(stages, problem):
 def test_a_number_that_is_not_finite_is_refused(tmp_path, number):
     with pytest.raises(ConfigError, match=r"motion\.position_noise: expected a finite number"):
         load_settings(Recipe, write(tmp_path, f"motion: {{position_noise: {number}}}\n"))
+
+
+def test_a_message_lists_some_faults_and_counts_the_rest(tmp_path):
+    (tmp_path / "many.yaml").write_text("".join(f"wrong{i}: 1\n" for i in range(50)))
+    with pytest.raises(ConfigError) as refused:
+        load_recipe(tmp_path / "many.yaml")
+    lines = str(refused.value).splitlines()
+    assert len(lines) == 13
+    assert lines[-1].endswith("many.yaml: and 39 more faults")
