@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 DEPS   := $(VENV)/.installed
+LOWEST := $(VENV)/lowest/.installed
 # Test workers: one per core, four at most.
 JOBS   ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 
-.PHONY: help demo test mutations check format bench clean
+.PHONY: help demo test mutations lowest check format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +27,14 @@ test: $(DEPS)  ## run the tests
 
 mutations: $(DEPS)  ## give every reader of files hundreds of damaged ones
 	$(BIN)/python -m pytest -q tests/mutations
+
+$(LOWEST): $(DEPS)
+	rm -rf $(@D)
+	$(BIN)/python -m pip install --quiet --target $(@D) $$($(BIN)/python tools/lowest_versions.py live pydantic)
+	@touch $@
+
+lowest: $(LOWEST)  ## the page's tests with the lowest versions of its packages, laid over those that are installed
+	PYTHONPATH=$(abspath $(<D)):$(CURDIR) $(BIN)/python -m pytest -q -n $(JOBS) tests/tracker/live/web $(addprefix --ignore=tests/tracker/live/web/,test_page.py test_service.py)
 
 check: $(DEPS)  ## lint, format, types
 	$(BIN)/ruff check .

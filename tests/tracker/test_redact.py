@@ -64,3 +64,48 @@ def test_a_password_is_never_shown(text):
 def test_any_password(password):
     shown = redact(f"gate: rtsp://admin:{password}#S3@10.0.0.2:554/ch1")
     assert shown == "gate: rtsp://***@10.0.0.2:554/ch1"
+
+
+LONG = 200_000
+"""Characters at which a pattern that takes the square of them would take many minutes, and the test's time is over."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "_" * LONG,
+        "-" * LONG,
+        "a" * LONG,
+        "a." * LONG,
+        "_-" * LONG,
+        "password" * LONG,
+        "a://" * LONG,
+        "a:" * LONG,
+        "-:-" * LONG,
+        "a:b@" * LONG,
+        "@" * LONG,
+        "a@" * LONG + " ",
+        "%25" * LONG,
+        "%" + "25" * LONG,
+        "%3a%2f%2f" * LONG,
+        "%3a" + "%2525" * LONG,
+        "%3a%2f%2f" + "%25" * LONG,
+        "authorization:" * LONG,
+        "authorization:" + " " * LONG + '"',
+        "authorization: " + "a" * LONG + '"',
+        "authorization: a" + " " * LONG + '"',
+        "?p=" * LONG,
+        "&" * LONG,
+        "\n://" * LONG,
+        " " * LONG,
+        "'" * LONG,
+        "/:" * LONG,
+        "*:" * LONG,
+    ],
+    ids=lambda text: repr(text[:12]),
+)
+def test_no_text_takes_long(text):
+    text = text[:LONG]
+    hidden = redact(f"{text} rtsp://u:s3cret@h/x\n{text}")
+    assert "s3cret" not in hidden
+    assert len(hidden) <= 2 * len(text) + 30

@@ -41,12 +41,14 @@ class Environment:
         if not isinstance(value, str):
             return value
 
+        scheme, at = value.find("://"), value.rfind("@")
+
         def known(match: re.Match[str]) -> str:
             name = match[1]
             if name not in self._values:
                 raise ConfigError(f"{where}: ${{{name}}} is not in the environment; set {name}")
             found = self._given[name] = self._values[name]
-            of_user = "://" in value[: match.start()] and "@" in value[match.end() :]
+            of_user = 0 <= scheme <= match.start() - 3 and at >= match.end()
             return quote(found, safe="%") if of_user else found  # a password's / and @ would end the user, or the host
 
         filled = re.sub(r"\$\{(\w+)\}", known, value)

@@ -1,10 +1,16 @@
-"""Who may do what: the host's name, the login, and that changes come from our own page."""
+"""Who may do what: the host's name, the login, and that changes come from our own page.
+
+What is asked for is the scope's path, which is what the router goes by. A `request.url` is put together from what the
+client says of itself (`Host`), so nothing is decided by one.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from urllib.parse import parse_qs, urlsplit
+import re
+from collections.abc import Iterable
+from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -20,6 +26,9 @@ COOKIE = "reacquire_session"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN = frozenset({"/login", "/healthz"})
 """Paths that need no login, with everything under /static/."""
+SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
+HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?))(?::([0-9]{1,5}))?")
+"""The shape of `Host` in small letters: a name, or an address of IPv6 in brackets, and perhaps a port (RFC 9110)."""
 
 
 class Access:
@@ -41,11 +50,13 @@ class Access:
 
     def refuse(self, request: Request) -> Response | None:
         """The answer to a request that may not pass; None for one that may."""
-        path = request.url.path
+        path = path_of(request)
+        if not path.startswith("/"):
+            return problem(400, "a path begins with /")
         if path != "/healthz" and not self._host_is_ours(request):
             return problem(400, "this name is not one of ours; web.allowed_hosts says which are")
         bearer = _bearer(request)
-        if bearer is not None and self._settings.locked:
+        if bearer is not None and self._settings.locked and path != "/healthz":
             return self._judge_bearer(request, bearer)
         if _for_another_site(request):
             return problem(403, "other sites' pages may not read this")
@@ -59,7 +70,7 @@ class Access:
 
     def logged_in(self, request: Request) -> bool:
         """Whether the request carries a session of ours."""
-        name = request.cookies.get(COOKIE)
+        name = session_of(request)
         return name is not None and self.sessions.holds(name)
 
     def still(self, request: Request) -> bool:
@@ -84,7 +95,7 @@ class Access:
     def set_cookie(self, request: Request, response: Response, name: str) -> None:
         """Hand the session out: never to scripts, never to another site, over TLS only where there is TLS."""
         secure = self._settings.secure_cookie
-        secure = request.url.scheme == "https" if secure == "auto" else secure
+        secure = request.scope["scheme"] == "https" if secure == "auto" else secure
         response.set_cookie(
             COOKIE, name, max_age=int(self.sessions.seconds), httponly=True, samesite="strict", secure=secure
         )
@@ -106,16 +117,50 @@ class Access:
 
     def _host_is_ours(self, request: Request) -> bool:
         """A name that was made to point here (DNS rebinding) is not one of ours."""
-        name = _host_name(request.headers.get("host", ""))
+        name = host_name(request)
         return name is not None and (self._any_host or name in self._hosts)
 
     def _from_our_page(self, request: Request) -> bool:
         """Browsers say where a change comes from; what says nothing and has no session is no browser."""
-        origin = request.headers.get("origin")
-        if origin is not None:
-            return urlsplit(origin).netloc.lower() == request.headers.get("host", "").lower()
+        origins = request.headers.getlist("origin")
+        if origins:
+            host = request.headers.get("host", "").lower()
+            return len(origins) == 1 and origins[0].lower() in (f"http://{host}", f"https://{host}")
         site = request.headers.get("sec-fetch-site")
-        return site == "same-origin" if site is not None else COOKIE not in request.cookies
+        return site == "same-origin" if site is not None else session_of(request) is None
+
+
+def path_of(request: Request) -> str:
+    """What is asked for, as the router sees it."""
+    path: str = request.scope["path"]
+    return path
+
+
+def host_name(request: Request) -> str | None:
+    """The name in the request's one `Host`, without brackets and port; None where it has not the shape of one."""
+    said = request.headers.getlist("host")
+    found = HOST.fullmatch(said[0].lower()) if len(said) == 1 else None
+    if found is None or not 0 < int(found[3] or 1) < 65536:
+        return None
+    return found[1] or found[2]
+
+
+def session_of(request: Request) -> str | None:
+    """The name of the session in the request's cookies, where it has the shape of one of ours."""
+    return own_cookie(request.headers.getlist("cookie"))
+
+
+def own_cookie(headers: Iterable[str]) -> str | None:
+    """Our cookie's value in headers of cookies.
+
+    Ours is never quoted. So others' quotes are let be; Python's own reader takes the square of their number for them.
+    """
+    for header in headers:
+        for pair in header.split(";"):
+            key, _, value = pair.strip().partition("=")
+            if key == COOKIE and SESSION.fullmatch(value):
+                return value
+    return None
 
 
 def _for_another_site(request: Request) -> bool:
@@ -131,10 +176,3 @@ def _bearer(request: Request) -> str | None:
 
 def _address(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
-
-
-def _host_name(host: str) -> str | None:
-    try:
-        return urlsplit(f"//{host}").hostname
-    except ValueError:
-        return None

@@ -48,6 +48,7 @@ def create_app(view: LiveView, settings: WebSettings) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # its redirects name the host that the client named
     )
     app.state.context = context
     problems.install(app)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import traceback
+from collections.abc import Iterable
 
 from fastapi import HTTPException
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tracker.live.web.access import Access
+from tracker.live.web.access import COOKIE, Access, own_cookie, path_of
 from tracker.live.web.problems import problem
 from tracker.redact import redact
 
 LOGGER = logging.getLogger(__name__)
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 10.0
+LENGTH = re.compile(r"[0-9]{1,9}")
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -54,6 +57,7 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        scope = {**scope, "headers": _without_foreign_cookies(scope["headers"])}
         request = Request(scope)
         try:
             refusal = self._access.refuse(request) or _refuse_body(request)
@@ -61,16 +65,23 @@ class Guard:
         except ClientDisconnect:
             pass
         except Exception:  # noqa: BLE001  # nothing of an unforeseen error may reach the outside
-            LOGGER.error("%s %s failed:\n%s", request.method, request.url.path, redact(traceback.format_exc()))  # noqa: TRY400  # redacted
+            LOGGER.error("%s %s failed:\n%s", request.method, path_of(request)[:200], redact(traceback.format_exc()))  # noqa: TRY400  # redacted
             if not started:
                 await problem(500, "this is a fault of ours; the log has more")(scope, receive, send_with_headers)
 
 
+def _without_foreign_cookies(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Of the cookies only ours: a browser sends along what other services of the same name have set."""
+    kept = [(key, value) for key, value in headers if key != b"cookie"]
+    own = own_cookie(value.decode("latin-1") for key, value in headers if key == b"cookie")
+    return kept if own is None else [*kept, (b"cookie", f"{COOKIE}={own}".encode())]
+
+
 def _refuse_body(request: Request) -> ASGIApp | None:
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > LARGEST_BODY:
+    if LENGTH.fullmatch(length) is None or int(length) > LARGEST_BODY:
         return problem(413, f"a request's body may have {LARGEST_BODY} bytes")
-    if request.method not in ("POST", "PUT") or not request.url.path.startswith("/api/"):
+    if request.method not in ("POST", "PUT") or not path_of(request).startswith("/api/"):
         return None
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return problem(415, "send application/json")

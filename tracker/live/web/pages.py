@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from tracker.live.web.access import COOKIE
+from tracker.live.web.access import COOKIE, session_of
 from tracker.live.web.context import Shared
 
 FOLDER = Path(__file__).parent / "static"
@@ -91,7 +91,7 @@ async def log_in(request: Request, shared: Shared) -> Response:
 @router.post("/logout")
 def log_out(request: Request, shared: Shared) -> Response:
     """The session ends here and in the browser."""
-    shared.access.sessions.end(request.cookies.get(COOKIE, ""))
+    shared.access.sessions.end(session_of(request) or "")
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response

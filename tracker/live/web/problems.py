@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -14,7 +15,9 @@ from tracker.errors import ConfigError, ReacquireError
 from tracker.redact import redact
 
 MEDIA_TYPE = "application/problem+json"
-MOST_ERRORS = 20
+MOST_ERRORS, LONGEST = 20, 200
+"""Errors that are told of one request, and characters of each."""
+KEY = re.compile(r"[A-Za-z_][\w.-]{0,40}")
 
 
 def problem(
@@ -42,7 +45,7 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    found = [f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()[:MOST_ERRORS]]
+    found = [f"{_place(one['loc'])}: {one['msg'][:LONGEST]}" for one in error.errors()[:MOST_ERRORS]]
     return problem(422, "the request does not fit its schema, see /api/openapi.json", errors=found)
 
 
@@ -52,3 +55,9 @@ async def _config(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     return problem(503, str(error))
+
+
+def _place(keys: Sequence[object]) -> str:
+    """Where in a request something does not fit; of its keys only those are shown that look like keys."""
+    shown = (str(key) if isinstance(key, int) or KEY.fullmatch(str(key)) else "…" for key in keys)
+    return ".".join(shown)
