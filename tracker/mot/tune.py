@@ -15,21 +15,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reid.runtime import sha256
 from tracker.association.recipe import Recipe
 from tracker.config import PipelineSettings
-from tracker.errors import ConfigError, DataError
+from tracker.errors import ConfigError, DataError, ReacquireError
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, read_counted_truth, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
 from tracker.extras import needed
 from tracker.factory import suit
 from tracker.mot.associate import as_result, associate, cameras_of
-from tracker.mot.cache import Seen
+from tracker.mot.cache import Cache, Seen
 from tracker.mot.dataset import SequenceFolder, base_name
 from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
 from tracker.mot.runner import Look, part_of_truth
 from tracker.mot.space import Dimension, flatten, with_values
 from tracker.session import interruptible
+from tracker.sinks.base import writing
 
 if TYPE_CHECKING:
     import optuna
@@ -142,7 +144,6 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         names = (*study.tuned_on, *study.held_out)
         recipe = suit(self.look.settings)
-        default_scores = self._judge(recipe, names, report)
         # A digest: Python's own hash of a text is another one in every process.
         seed = SEED + int(hashlib.sha256(study.name.encode()).hexdigest()[:6], 16)
         search = optuna.create_study(
@@ -152,11 +153,14 @@ class Search:
             direction="maximize",
             load_if_exists=True,
         )
-        self._begin(search, recipe)
+        self._begin(search, recipe, study, report)
+        default_scores = self._judge(recipe, names, report)
         while (done := _finished(search)) < self.trials:
             report("trials", done)
             search.sampler = _sampler(seed + done)  # drawn anew each time, so that a search that goes on is the same
             search.optimize(lambda trial: self._trial(trial, recipe, study, report), n_trials=1)
+        if all(trial.value is None for trial in search.get_trials(deepcopy=False)):
+            raise DataError(f"the recipe allows none of {self.trials} trials; narrow the space, or try more")
         best = search.best_trial
         values = {d.name: _plain(d, best.params[d.name]) for d in self.space}
         best_scores = self._judge(with_values(recipe, values), names, report)
@@ -170,27 +174,43 @@ class Search:
             importances=_importances(search),
         )
 
-    def _begin(self, search: optuna.Study, recipe: Recipe) -> None:
-        """The default settings come first; a study of something else is refused."""
-        about = json.dumps(
-            {
-                "recipe": recipe.model_dump(mode="json"),
-                "space": [(d.name, d.low, d.high, d.whole, d.log, d.step, d.choices) for d in self.space],
-                "objective": self.objective,
-                "sequences": sorted(self.sequences),
-            },
-            sort_keys=True,
-        )
-        if search.user_attrs.get("about", about) != about:
-            raise ConfigError(
-                f"the study {self.study!r} was begun with another recipe, space, objective or data: "
-                "give another --study"
-            )
-        if "about" not in search.user_attrs:
+    def _begin(self, search: optuna.Study, recipe: Recipe, study: Study, report: Reporter) -> None:
+        """The default settings come first; a study of something else is refused, since its trials tell nothing here."""
+        about = self._about(recipe, study)
+        before = search.user_attrs.get("about")
+        if before is None:
             search.set_user_attr("about", about)
             known = flatten(recipe.model_dump(mode="json"))
             stored = {d.name: d.stored(known[d.keys[0]]) for d in self.space}
             search.enqueue_trial({name: value for name, value in stored.items() if value is not None})
+            return
+        known_parts = before if isinstance(before, dict) else {}
+        other = [part for part, digest in about.items() if known_parts.get(part) != digest]
+        if other:
+            raise ConfigError(
+                f"the study {self.study!r} in {self.storage} was begun with another {' and '.join(other)}: "
+                "give another --study, or another --out"
+            )
+        if done := _finished(search):
+            report.say(f"goes on after {done} trials")
+
+    def _about(self, recipe: Recipe, study: Study) -> dict[str, str]:
+        """All that a trial's value depends on, as digests: what differs in one of them is another search."""
+        names = (*study.tuned_on, *study.held_out)
+        sequences = [self.sequences[name] for name in names]
+        kind = "embeddings" if self.look.embed else "detections"
+        cache = Cache(self.look.cache)
+        parts: dict[str, Any] = {
+            "recipe": recipe.model_dump(mode="json"),
+            "space": [(d.name, d.low, d.high, d.whole, d.log, d.step, d.choices) for d in self.space],
+            "objective": self.objective,
+            "benchmark": self.rules,
+            "set of sequences": [study.tuned_on, study.held_out],
+            "ground truth": [[s.start, s.length, s.rate, sha256(s.truth)] for s in sequences if s.truth is not None],
+            "frames or detections": [cache.entry(s, self.look.settings).about(kind) for s in sequences],
+        }
+        return {part: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+                for part, value in parts.items()}  # fmt: skip
 
     def _trial(self, trial: optuna.Trial, recipe: Recipe, study: Study, report: Reporter) -> float:
         import optuna
@@ -363,8 +383,17 @@ def _storage(path: Path) -> optuna.storages.RDBStorage:
         import optuna
         import sqlalchemy
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}})
+    if "?" in str(path.resolve()):
+        raise ConfigError(f"{path}: a search cannot be kept in a folder that has a ? in its name")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}}
+        )
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise ReacquireError(f"{path}: no file of studies can be read or written there: {reason}") from error
 
     def prepare(connection: Any, _: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")

@@ -1,9 +1,11 @@
 """Tuning: the space is checked, folds never leak, a study goes on, and nothing better is claimed than was found."""
 
+from dataclasses import replace
+
 import pytest
 
 from tracker.config import config_names, load_pipeline_settings, load_recipe
-from tracker.errors import ConfigError, DataError
+from tracker.errors import ConfigError, DataError, ReacquireError
 from tracker.mot.cache import Cache
 from tracker.mot.dataset import find_dataset
 from tracker.mot.jobs import Audience
@@ -147,11 +149,108 @@ def test_it_goes_on_where_it_stopped_to_the_same_end(job, tmp_path):
     assert again.recipe == whole.recipe
 
 
-def test_another_search_under_the_same_name_is_refused(job):
+class Heard(Audience):
+    """Remembers what is said."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+def test_a_search_that_goes_on_says_so(job):
+    heard = Heard()
+    tune(job(trials=1), heard)
+    assert heard.lines == []
+    tune(job(trials=2), heard)
+    assert heard.lines == [f"{name}: goes on after 1 trials" for name in ("fold 1", "fold 2", ALL)]
+
+
+def another_recipe(job, **_):
+    settings = load_pipeline_settings("default", ["detector.weights=public", "tracker.birth.score=0.9"], tracker="sort")
+    return {"settings": settings}, ["recipe"]
+
+
+def another_space(job, tmp_path, **_):
+    path = tmp_path / "other.yaml"
+    path.write_text("birth.score: [0.1, 0.9]\n")
+    return {"space": read_space(path, job().settings.tracker)}, ["space"]
+
+
+def another_objective(job, **_):
+    return {"objective": {"IDF1": 1.0}}, ["objective"]
+
+
+def another_benchmark(job, **_):
+    return {"benchmark": "mot15"}, ["benchmark"]
+
+
+def another_ground_truth(job, **_):
+    path = job().sequences[0].truth
+    path.write_text(path.read_text().replace(",1,1,1\n", ",1,1,0.9\n") + "\n")
+    return {}, ["ground truth"]
+
+
+def another_frame_rate(job, **_):
+    return {"sequences": [replace(s, rate=s.rate + 1) for s in job().sequences]}, ["ground truth"]
+
+
+def another_set_of_detections(job, **_):
+    path = job().sequences[0].public
+    path.write_text(path.read_text() + "1,-1,1,1,20,30,0.5,-1,-1,-1\n")
+    return {}, ["ground truth", "frames or detections"]  # the ground truth is still another one
+
+
+def the_half_of_it(job, **_):
+    return {"sequences": [replace(s, length=s.length // 2) for s in job().sequences]}, [
+        "ground truth", "frames or detections",
+    ]  # fmt: skip
+
+
+def test_another_search_under_the_same_name_is_refused_and_says_what_is_other(job, tmp_path):
     tune(job(trials=1), Audience())
-    tuning = tune(job(trials=1, objective={"IDF1": 1.0}), Audience())
-    assert all("begun with another recipe" in problem for problem in tuning.problems.values())
-    assert len(tuning.problems) == 3
+    for change in (
+        another_recipe, another_space, another_objective, another_benchmark, another_frame_rate, the_half_of_it,
+        another_ground_truth, another_set_of_detections,
+    ):  # fmt: skip
+        changes, parts = change(job, tmp_path=tmp_path)
+        made = job(trials=1, **changes)
+        problems = tune(made, Audience()).problems
+        said = f"the study 'test' in {made.storage} was begun with another {' and '.join(parts)}: give another --study"
+        assert [problem for problem in problems.values() if said in problem], (change, problems)
+
+
+def test_other_folds_are_another_search(job):
+    """A fold of the same name that holds out something else has tuned on what it would be judged by."""
+    tune(job(trials=1), Audience())
+    swapped = tune(job(trials=2, sequences=job().sequences[::-1]), Audience())
+    assert all("another set of sequences" in p for p in swapped.problems.values())
+    assert len(swapped.problems) == 3
+
+
+def test_a_study_of_an_older_version_is_refused(job):
+    import optuna
+
+    tune(job(trials=1), Audience())
+    for name in ("fold 1", "fold 2", ALL):
+        optuna.load_study(study_name=f"test: {name}", storage=f"sqlite:///{job().storage}").set_user_attr("about", "x")
+    assert len(tune(job(trials=2), Audience()).problems) == 3
+
+
+@pytest.mark.parametrize("content", [b"no database " * 500, b"\0" * 4096])
+def test_a_file_that_holds_no_studies(job, content):
+    job().storage.write_bytes(content)
+    with pytest.raises(ReacquireError, match=r"study\.sqlite3: no file of studies can be read or written there: \w"):
+        tune(job(trials=1), Audience())
+
+
+def test_a_place_where_no_study_can_be_kept(job, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ReacquireError, match="cannot be written"):
+        tune(job(trials=1, storage=tmp_path / "file" / "study.sqlite3"), Audience())
+    with pytest.raises(ConfigError, match=r"that has a \? in its name"):
+        tune(job(trials=1, storage=tmp_path / "what?" / "study.sqlite3"), Audience())
 
 
 def test_what_is_written(job, tmp_path):
