@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import math
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from reid.errors import DataError
 
+MOST_BYTES = 4 * 2**30
+"""Of a file's vectors in memory: four million of 256 dimensions."""
 FORMATS = (".parquet", ".npz")
 NOTE = (
     "Vectors of people are personal data in many countries: whoever has them can find these people again. Keep them no "
@@ -83,35 +86,87 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
 
 
 def read_vectors(path: Path) -> Vectors:
-    """A file that `write_vectors` wrote; nothing in it can run.
+    """A file that `write_vectors` wrote, Parquet or NPZ by its content; nothing in it can run.
 
     Raises:
-        DataError: missing, damaged, or another file.
+        DataError: missing, damaged, another file, or larger than `MOST_BYTES`.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    read = _read_npz if path.suffix == ".npz" else _read_parquet
     try:
-        return read(path)
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged, or not a file of vectors of `reacquire reid embed` ({error})") from error
+        with path.open("rb") as file:
+            read = _read_npz if file.read(2) == b"PK" else _read_parquet
+        vectors = read(path)
+        _check(vectors)
+    except DataError:
+        raise
+    except Exception as error:  # of zip, NumPy and Arrow, each of which raises its own kinds for damaged bytes
+        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise DataError(f"{path}: damaged, or not a file of vectors of `reacquire reid embed` ({reason})") from error
+    return vectors
+
+
+def _check(vectors: Vectors) -> None:
+    names, array = vectors.name, vectors.vector
+    if array.ndim != 2 or len(array) != len(names) or not array.shape[1]:
+        raise ValueError(f"{len(names)} names, but vectors of shape {array.shape}")
+    if not all(isinstance(name, str) for name in names) or not isinstance(vectors.about, dict):
+        raise ValueError("names that are no text, or no facts")
+    length = np.linalg.norm(array, axis=1)
+    bad = ~((np.abs(length - 1) < 1e-3) | (length == 0))
+    if bad.any():
+        row = int(bad.argmax())
+        raise ValueError(f"the vector of {names[row][:100]!r} has the length {length[row]:g}, expected 1")
 
 
 def _read_npz(path: Path) -> Vectors:
+    with zipfile.ZipFile(path) as archive:
+        for name in ("name", "vector", "about"):
+            entry = archive.getinfo(f"{name}.npy")
+            with archive.open(entry) as file:
+                version = np.lib.format.read_magic(file)
+                header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
+                shape, _, kind = header(file)
+                start = file.tell()
+            declared = math.prod(shape) * kind.itemsize
+            if start + declared != entry.file_size or min(shape, default=0) < 0:
+                raise ValueError(f"{name} should have {declared:,} bytes, and has {entry.file_size - start:,}")
+            _check_size(path, declared)
+            if kind.kind != ("f" if name == "vector" else "U"):
+                raise ValueError(f"{name} has numbers of the kind {kind}")
     with np.load(path, allow_pickle=False) as stored:
         about = json.loads(str(stored["about"]))
-        return Vectors(tuple(stored["name"].tolist()), np.asarray(stored["vector"], np.float32), about)
+        names = np.atleast_1d(stored["name"]).ravel().tolist()
+        return Vectors(tuple(names), np.asarray(stored["vector"], np.float32), about)
 
 
 def _read_parquet(path: Path) -> Vectors:
+    import pyarrow as pa
     from pyarrow import parquet
 
     with path.open("rb") as file:
-        table = parquet.read_table(file)
+        source = parquet.ParquetFile(file)
+        kind = source.schema_arrow.field("vector").type
+        if not pa.types.is_fixed_size_list(kind) or not pa.types.is_float32(kind.value_type):
+            raise ValueError(f"its column `vector` holds {kind}")
+        groups = [source.metadata.row_group(index) for index in range(source.metadata.num_row_groups)]
+        _check_size(path, source.metadata.num_rows * kind.list_size * 4)
+        _check_size(path, sum(group.total_byte_size for group in groups))
+        table = source.read(columns=["name", "vector"])
     column = table["vector"].combine_chunks()
     flat = np.asarray(column.flatten(), np.float32)
     about = json.loads((table.schema.metadata or {})[b"reacquire"])
-    return Vectors(tuple(table["name"].to_pylist()), flat.reshape(len(table), column.type.list_size), about)
+    return Vectors(tuple(table["name"].to_pylist()), flat.reshape(len(table), kind.list_size), about)
+
+
+def _check_size(path: Path, size: int) -> None:
+    """Before anything of that size is made."""
+    if size > MOST_BYTES:
+        raise DataError(
+            f"{path}: would take {size:,} bytes, more than {MOST_BYTES:,}: damaged, or made to fill the memory"
+        )
 
 
 def forget(path: Path, pattern: str | None = None) -> tuple[int, int]:

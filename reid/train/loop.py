@@ -18,9 +18,10 @@ from torch.nn.parallel import DistributedDataParallel
 from reid.data.augment import Augment, apply
 from reid.data.crops import CropStore
 from reid.data.sets import CropSet, together
-from reid.errors import ConfigError, DataError, TrainingError
+from reid.errors import ConfigError, DataError, TrainingError, WeightsError
 from reid.miners import Triplets
 from reid.models import EmbeddingNetwork, create_model
+from reid.pickled import look_through
 from reid.train import distributed
 from reid.train.embedding import embed_crops, normalised
 from reid.train.health import Health
@@ -102,6 +103,7 @@ class Trainer:
             torch.backends.cudnn.benchmark = not settings.deterministic
         torch.manual_seed(settings.seed)
         self.data = together([read(d, "train") for d in settings.train])
+        self._warn_of_single_images()
         self.validation = self._validation_sets()
         self.labels = torch.from_numpy(self.data.identity)
         self.plan = Plan(settings, self.data)
@@ -123,6 +125,16 @@ class Trainer:
         self.log = Log(out, tensorboard=settings.tensorboard and distributed.rank() == 0)
         self.health = Health(settings)
         self._resume()
+
+    def _warn_of_single_images(self) -> None:
+        """A triplet takes two images of an identity; where there is one, it is paired with itself."""
+        images = np.bincount(self.data.identity)
+        single, all_of_them = np.count_nonzero(images == 1), np.count_nonzero(images)
+        if single:
+            self.report(
+                f"warning: {single} of {all_of_them} identities have one image only: in their triplets it is paired "
+                "with itself, changed by augmentation alone, which teaches little; give two of each, or leave them out"
+            )
 
     def _validation_sets(self) -> tuple[CropSet, CropSet] | None:
         s = self.settings
@@ -202,25 +214,38 @@ class Trainer:
                 self.log.start(0)
             return
         try:
+            look_through(self.checkpoint)
             state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (WeightsError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, OSError) as error:
+            raise TrainingError(
+                f"{self.checkpoint}: damaged, or not a checkpoint of `reacquire reid train`; delete it to begin anew "
+                f"({str(error).splitlines()[0]})"
+            ) from error
+        try:
+            self._restore(state)
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise TrainingError(
                 f"{self.checkpoint}: a checkpoint of other settings or data; train into another folder ({error})"
             ) from error
-        self.updates = state["updates"]
-        self.schedule.restore(state["epoch"], state.get("schedule", {}))
+        if distributed.rank() == 0:
+            self.log.start(self.epoch)
+        self.report(f"goes on after epoch {self.epoch}")
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """What `_state` gave."""
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.updates, epoch = state["updates"], state["epoch"]
+        if min(self.updates, epoch) < 0 or not all(torch.isfinite(t).all() for t in self._averaged.numbers):
+            raise ValueError("numbers that no training has")
+        self.schedule.restore(epoch, state.get("schedule", {}))
         self.scaler.load_state_dict(state.get("scaler") or self.scaler.state_dict())
         self.health.standing = state.get("health", 0)
         if self.centres is not None:
             self.objective.load_state_dict(state["objective"])
             self.centres.load_state_dict(state["centres"])
         self.plan.chosen = state["chosen"].cpu().numpy() if "chosen" in state else None
-        if distributed.rank() == 0:
-            self.log.start(self.epoch)
-        self.report(f"goes on after epoch {self.epoch}")
 
     def _save(self) -> None:
         partial = self.checkpoint.with_suffix(".tmp")

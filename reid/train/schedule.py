@@ -100,6 +100,8 @@ class Schedule:
     def restore(self, epoch: int, state: dict[str, Any]) -> None:
         """From a checkpoint; one that holds the epoch alone was by epochs. The settings may have more epochs now."""
         self.epoch, self.seen = epoch, self.settings.size_at(max(epoch - 1, 0))
+        if not state.keys() <= self.state().keys():
+            raise ValueError(f"a schedule of {', '.join(map(str, state))}")
         for name, value in state.items():
             setattr(self, name, value)
         if self.settings.minutes is None or not state:

@@ -3,7 +3,9 @@
 import csv
 import itertools
 import math
+import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -421,3 +423,43 @@ def test_the_shipped_recipe_is_valid(root):
 
     settings = TrainSettings.model_validate(yaml.safe_load((root / "configs/reid/default.yaml").read_text()))
     assert settings.mining == "batch_hard"
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"nothing", b"\x80\x02}q\x00."])
+def test_a_damaged_checkpoint_says_how_to_go_on(settings_for, tmp_path, content):
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(TrainingError, match=r"last\.pt: (damaged.*delete it to begin anew|a checkpoint of other)"):
+        Trainer(settings_for(stages=ONE_EPOCH), tmp_path)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(settings_for, tmp_path):
+    class Command:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    torch.save({"network": Command()}, tmp_path / "last.pt")
+    with pytest.raises(TrainingError, match=r"would call `posix\.system`"):
+        Trainer(settings_for(stages=ONE_EPOCH), tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("change", [{"epoch": "x"}, {"epoch": -3}, {"updates": None}, {"schedule": {"rate": 1}}])
+def test_a_checkpoint_of_odd_values_is_refused(settings_for, tmp_path, change):
+    trainer = Trainer(settings_for(stages=ONE_EPOCH), tmp_path)
+    torch.save(trainer._state() | change, trainer.checkpoint)
+    with pytest.raises(TrainingError, match=r"last\.pt: a checkpoint of other settings or data"):
+        Trainer(settings_for(stages=ONE_EPOCH), tmp_path)
+
+
+def test_identities_of_one_image_are_told(settings_for, crops, tmp_path):
+    """They make no triplet of two images."""
+    told = []
+    Trainer(settings_for(stages=ONE_EPOCH), tmp_path / "all", report=told.append)
+    assert not told
+    (tmp_path / "crops").mkdir()
+    for image in sorted((crops / "train").iterdir()):
+        if image.name[:4] > "0003" or "_000000_" in image.name:
+            shutil.copy(image, tmp_path / "crops")
+    few = settings_for(stages=ONE_EPOCH, train=(DataSet(path=str(tmp_path / "crops")),))
+    Trainer(few, tmp_path / "few", report=told.append)
+    assert told[0].startswith("warning: 3 of 8 identities have one image only")
