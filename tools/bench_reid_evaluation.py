@@ -19,6 +19,7 @@ import numpy as np
 from reid.evaluate import Retrieval, cosine, rank
 from reid.rerank import Reranker
 from reid.verify import verify
+from tracker.processes import end_with_parent
 
 TASKS = ("vectors alone", "CMC, mAP, mINP", "verification", "re-ranking, then CMC, mAP, mINP")
 
@@ -57,7 +58,8 @@ def main() -> None:
     print(f"{platform.platform()}, {os.cpu_count()} cores")
     print(f"{args.gallery:,} gallery x {args.queries:,} queries, {args.dimension} dimensions")
     for task in TASKS:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        context = multiprocessing.get_context("spawn")  # a process of its own, for its peak of memory
+        with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
             seconds, peak, found = pool.submit(run, task, args.queries, args.gallery, args.dimension).result()
         print(f"{task:<34}{seconds:>7.1f} s{peak:>7.0f} MB  {found}")
 

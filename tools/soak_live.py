@@ -34,6 +34,8 @@ from typing import Any
 import psutil
 import yaml
 
+from tracker.processes import killed_with_parent
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "tracker" / "live"))
 from servers import free_port, rtsp_cameras, serve, transport_stream, until  # noqa: E402
@@ -125,8 +127,9 @@ class Command:
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self._running = subprocess.Popen(
-                [sys.executable, *words], stdout=log, stderr=log, env=os.environ | {"REACQUIRE_TOKEN": token}
-            )
+                [sys.executable, *words], stdout=log, stderr=log, env=os.environ | {"REACQUIRE_TOKEN": token},
+                preexec_fn=killed_with_parent(),
+            )  # fmt: skip
         self.process = psutil.Process(self._running.pid)
         until(lambda: self._running.poll() is not None or self.answers(), 600, "the page answers")
 

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from reid.train import Trainer, TrainSettings
+from tracker.processes import killed_with_parent
 from tracker.yaml_file import read_yaml
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
@@ -99,8 +100,9 @@ def train_all(names: list[str], args: argparse.Namespace) -> bool:
             command += [f"--{option}", str(getattr(args, option))]
         with (args.work / f"{name}.txt").open("w") as output:
             running[name] = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"}
-            )
+                command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"},
+                preexec_fn=killed_with_parent(),
+            )  # fmt: skip
     end = args.started + 60 * args.minutes + GRACE
     device = torch.cuda.get_device_name() if args.device.startswith("cuda") else platform.processor()
     results: dict[str, Any] = {"device": device, "torch": torch.__version__, "minutes": args.minutes}

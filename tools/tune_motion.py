@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +33,7 @@ from motion_peers import MAKERS, PEERS, ours
 from motion_scenes import Draws, cross_groups, only, tracked_groups
 
 from tracker.config import load_recipe
+from tracker.processes import end_with_parent
 
 BASE = "reacquire"
 PUBLISHED = ("bytetrack", "botsort", "ocsort", "cbiou")
@@ -138,7 +140,8 @@ def main() -> None:
     if args.start:
         recipe = load_recipe(args.start).model_dump(mode="json")
         settings = {key: value_in(recipe, key) for key in SPACE}
-    with ProcessPoolExecutor(args.processes) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(args.processes, mp_context=context, initializer=end_with_parent) as pool:
         settings = search(settings, tuple(args.without), args.seeds, args.sweeps, pool)
     found = load_recipe(BASE, [f"{key}={value}" for key, value in settings.items()])
     args.out.write_text(yaml.safe_dump(found.model_dump(mode="json", exclude_defaults=True), sort_keys=False))

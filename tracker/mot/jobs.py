@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from reid.errors import ReidError
 from reid.runtime import THREADS
 from tracker.errors import ReacquireError
+from tracker.processes import end_with_parent
 
 Item = TypeVar("Item", contravariant=True)
 Thing = TypeVar("Thing")
@@ -202,7 +203,8 @@ _worker: dict[str, Any] = {}
 
 
 def _begin(work: Any, told: Any, stop: Any) -> None:
-    """Of a worker's process: Ctrl-C is for the parent, which sets `stop`."""
+    """Of a worker's process: Ctrl-C is for the parent, which sets `stop`; where that is killed, so is this."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker.update(work=work, told=told, stop=stop)
 
