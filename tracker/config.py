@@ -64,6 +64,7 @@ class PipelineSettings(Settings):
     batch: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
         "auto", description="frames at a time through the networks; live sources always take one"
     )
+    max_pixels: int = Field(50_000_000, ge=1, description="of a picture; what is larger is not even decoded")
 
     @property
     def embeds(self) -> bool:

@@ -190,7 +190,9 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
         check_refinement(job.refine, job.save)
     looks = LooksSink()
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(job.source, max_frames=job.max_frames, report=listener.say))
+        source = stack.enter_context(
+            open_source(job.source, max_frames=job.max_frames, report=listener.say, max_pixels=job.settings.max_pixels)
+        )
         sinks: list[Sink] = []
         if job.show:
             from tracker.sinks.window import WindowSink

@@ -21,6 +21,7 @@ from tracker.live.presence import Presence
 from tracker.live.settings import CameraSettings, Line, Zone
 from tracker.live.status import CameraStatus, EventKind, Shot, Sighting
 from tracker.sources.live import LiveSource, Taken
+from tracker.sources.places import local_path
 from tracker.types import Detections, Frame, Tracks
 
 log = logging.getLogger("reacquire.live")
@@ -54,14 +55,16 @@ def open_camera(settings: CameraSettings, origin: float, notify: Callable[[], No
         "origin": origin,
         "notify": notify,
     }
-    if "://" in source:
+    path = local_path(source)
+    if path is None:
         timeouts: dict[str, Any] = {"open_seconds": settings.open_seconds, "read_seconds": settings.read_seconds}
-        return NetworkStream(source, transport=settings.transport, **timeouts, **options)
+        most = settings.max_pixels
+        return NetworkStream(source, transport=settings.transport, max_pixels=most, **timeouts, **options)
     if source.isdigit() and not Path(source).exists():
         return Webcam(int(source), **options)
     if source.startswith("/dev/") and not Path(source).is_file():
         return Webcam(source, **options)
-    return PlayedFile(Path(source), loop=settings.loop, **options)
+    return PlayedFile(path, loop=settings.loop, max_pixels=settings.max_pixels, **options)
 
 
 class Camera:

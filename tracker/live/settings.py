@@ -20,10 +20,11 @@ from tracker.config import (
     find_config,
     load_settings,
 )
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SourceError
 from tracker.live.environment import no_secrets
 from tracker.live.status import EventKind
 from tracker.live.web.settings import WebSettings
+from tracker.sources.places import local_path, network_address
 from tracker.yaml_file import kind_of, read_yaml
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -101,6 +102,7 @@ class CameraSettings(Settings):
     frozen_seconds: float = Field(20, ge=0, description="a picture that stands still so long is a loss; 0: never")
     open_seconds: float = Field(10, gt=0, le=120, description="time-out of connecting")
     read_seconds: float = Field(10, gt=0, le=120, description="time-out of the next picture")
+    max_pixels: int = Field(50_000_000, ge=1, description="of a picture; a camera that sends larger ones is lost")
     first_pause: float = Field(0.5, gt=0, le=60, description="seconds before the first new attempt; then doubled")
     longest_pause: float = Field(30, gt=0, le=3600, description="what that pause may grow to")
     record: RecordSettings | None = None
@@ -111,8 +113,11 @@ class CameraSettings(Settings):
         text = value.get_secret_value()
         if not text.strip():
             raise ValueError("expected an address, a webcam's number or a file")
-        if "://" in text and not text.lower().startswith(NETWORK):
-            raise ValueError(f"expected an address that begins with {', '.join(NETWORK)}")
+        try:
+            if local_path(text) is None and network_address(text) and not text.lower().startswith(NETWORK):
+                raise ValueError(f"expected an address that begins with {', '.join(NETWORK)}")
+        except SourceError as error:
+            raise ValueError(str(error)) from error
         return value
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ import numpy as np
 from tracker.errors import DataError
 from tracker.formats.mot import read_detections, read_mot
 from tracker.formats.seqinfo import read_sequence_info
-from tracker.sources.images import NOMINAL_RATE, SUFFIXES
+from tracker.sources.images import NOMINAL_RATE, image_files
 
 Split = Literal["train", "train-half", "val-half", "val", "test"]
 SPLITS: tuple[str, ...] = get_args(Split)
@@ -154,7 +154,7 @@ def _variants(folders: list[Path], variant: str) -> list[Path]:
 def _sequence(folder: Path, split: str, rate: float | None) -> SequenceFolder:
     info = read_sequence_info(folder)
     images = folder / info.images
-    files = [p for p in images.iterdir() if p.suffix.lower() in SUFFIXES] if images.is_dir() else []
+    files = image_files(images) if images.is_dir() else []
     public, truth = folder / "det" / "det.txt", folder / "gt" / "gt.txt"
     length = info.length or len(files) or max(_last_detected(public), _last_true(truth))
     if not length:

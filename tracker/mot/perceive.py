@@ -155,12 +155,14 @@ def _frames(sequence: SequenceFolder, stage: str, report: Reporter) -> Iterator[
     """All frames, reported as they go.
 
     Raises:
-        DataError: they end early.
+        DataError: they end early, some are damaged, or of another size.
     """
     with open_frames(sequence) as source:
         done = 0
         for done, frame in enumerate(source, 1):
             yield frame
             report(stage, done)
+        if source.rescaled:
+            raise DataError(f"{sequence.folder}: {source.rescaled} frames are not of the first one's size")
         if source.problem is not None or done != sequence.length:
             raise DataError(source.problem or f"{sequence.folder}: {done} frames, expected {sequence.length}")

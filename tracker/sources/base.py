@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +24,9 @@ class Source(ABC):
         frame_rate: frames a second where the source says so, else None; never guessed.
         length: frames where the source says so, else None; never guessed.
         live: frames are lost when nobody takes them, and the end is not known.
-        problem: what was wrong with the input, once that is known: it ended before its end, or broke.
+        problem: what was wrong with the input, once that is known: it ended before its end, broke, or lacks pictures.
+        lost: pictures that could not be read and were left out so far: a longer step of time.
+        rescaled: pictures of another size than the first so far, which were scaled to it.
     """
 
     name: str
@@ -33,6 +36,8 @@ class Source(ABC):
     length: int | None = None
     live: bool = False
     problem: str | None = None
+    lost: int = 0
+    rescaled: int = 0
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
@@ -59,6 +64,42 @@ class Source(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@dataclass(slots=True)
+class Damages:
+    """What was wrong with an input.
+
+    Attributes:
+        lost: pictures that were left out.
+        first: the first of them, in words.
+        traces: pictures that were taken though they build on a damaged one.
+        reading: what could not be read.
+        end: what is missing at the end.
+    """
+
+    lost: int = 0
+    first: str = ""
+    traces: int = 0
+    reading: str | None = None
+    end: str | None = None
+
+    def lose(self, place: str) -> None:
+        """Count a picture that is left out."""
+        self.first = self.first or place
+        self.lost += 1
+
+    def sentence(self, name: str) -> str | None:
+        """All of it, for `Source.problem`; None where nothing was wrong."""
+        parts = []
+        if self.lost == 1:
+            parts.append(f"a damaged picture is left out, {self.first}")
+        elif self.lost:
+            parts.append(f"{self.lost} damaged pictures are left out, the first {self.first}")
+        if self.traces:
+            parts.append(f"{self.traces} that build on damaged ones may show traces of it")
+        parts += [part for part in (self.reading, self.end) if part]
+        return f"{name}: {'; '.join(parts)}" if parts else None
 
 
 def first_frames(frames: Iterator[Frame], count: int | None) -> Generator[Frame]:

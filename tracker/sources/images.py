@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import cast
-
-import cv2
-import numpy as np
-from numpy.typing import NDArray
 
 from tracker.errors import SourceError
 from tracker.formats.seqinfo import read_sequence_info
 from tracker.prefetch import prefetch
-from tracker.sources.base import Source, first_frames
+from tracker.sources.base import Damages, Source, first_frames
+from tracker.sources.pictures import MOST_PIXELS, OneSize, read_image
 from tracker.types import Frame
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -25,15 +21,19 @@ DECODED_AHEAD = 8
 
 
 class ImageFolder(Source):
-    """Images of one size in natural order (`2.jpg` before `10.jpg`).
+    """Images in natural order (`2.jpg` before `10.jpg`), of one size: that of the first.
+
+    Those that cannot be read are left out, their indices too; `problem` then says how many, and which the first was.
 
     Args:
-        folder: where they are.
+        folder: where they are, or a single one.
         frame_rate: of the timestamps; 30 when None, and then `frame_rate` stays unknown.
         max_frames: end after so many.
+        report: takes a sentence when an image has another size.
+        max_pixels: of an image; larger ones are not decoded.
 
     Raises:
-        SourceError: no folder, or no images in it.
+        SourceError: no folder, no images in it, or none that can be read.
     """
 
     kind = "images"
@@ -45,21 +45,21 @@ class ImageFolder(Source):
         frame_rate: float | None = None,
         max_frames: int | None = None,
         name: str | None = None,
+        report: Callable[[str], None] = lambda _: None,
+        max_pixels: int = MOST_PIXELS,
     ) -> None:
         self.name = name or str(folder)
-        if not folder.is_dir():
-            raise SourceError(f"{folder}: no such folder")
-        self._paths = sorted((p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES), key=_natural)
+        self._paths = image_files(folder)
         if not self._paths:
             raise SourceError(f"{folder}: no images in it (looked for {', '.join(sorted(SUFFIXES))})")
         self._paths = self._paths[:max_frames]
         self._indices = list(range(len(self._paths)))
         self.length = len(self._paths)
         self.frame_rate = frame_rate
-        first = _read(self._paths[0])
-        if first is None:
-            raise SourceError(f"{self._paths[0]}: not a readable image")
-        self.size: tuple[int, int] = (first.shape[1], first.shape[0])
+        self._most = max_pixels
+        self._sizes = OneSize(self.name, report)
+        self._damage = Damages()
+        self.size: tuple[int, int] = self._first_size()
 
     def __iter__(self) -> Iterator[Frame]:
         with closing(prefetch(self._read_all(), DECODED_AHEAD, "decode")) as ahead:
@@ -70,20 +70,34 @@ class ImageFolder(Source):
         wanted = [(i, path) for i, path in zip(self._indices, self._paths, strict=True) if i in indices]
         yield from self._read_these(wanted)
 
+    def _first_size(self) -> tuple[int, int]:
+        """Of the first image that can be read."""
+        error = None
+        for path in self._paths:
+            try:
+                image = read_image(path, self._most)
+            except SourceError as found:
+                error = error or found
+                continue
+            self._sizes.fit(image, 0)
+            return image.shape[1], image.shape[0]
+        others = f", nor any of the {len(self._paths) - 1} others" if len(self._paths) > 1 else ""
+        raise SourceError(f"{error}{others}") from error
+
     def _read_all(self) -> Generator[Frame]:
         yield from self._read_these(zip(self._indices, self._paths, strict=True))
 
     def _read_these(self, files: Iterable[tuple[int, Path]]) -> Generator[Frame]:
         rate = self.frame_rate or NOMINAL_RATE
         for index, path in files:
-            image = _read(path)
-            if image is None:
-                self.problem = f"{path}: not a readable image; stopped there"
-                return
-            size = (image.shape[1], image.shape[0])
-            if size != self.size:
-                self.problem = f"{path}: the image is {size[0]}×{size[1]}, those before {self.size[0]}×{self.size[1]}"
-                return
+            try:
+                image = read_image(path, self._most)
+            except SourceError as error:
+                self._damage.lose(f"{error}")
+                self.lost, self.problem = self._damage.lost, self._damage.sentence(self.name)
+                continue
+            image = self._sizes.fit(image, index)
+            self.rescaled = self._sizes.changed
             yield Frame(image, index, index / rate, self.name)
 
 
@@ -95,12 +109,25 @@ class MotSequence(ImageFolder):
 
     kind = "mot"
 
-    def __init__(self, folder: Path, *, max_frames: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_frames: int | None = None,
+        report: Callable[[str], None] = lambda _: None,
+        max_pixels: int = MOST_PIXELS,
+    ) -> None:
         info = read_sequence_info(folder)
-        rate, name = info.rate or None, info.name or folder.name
-        super().__init__(folder / info.images, frame_rate=rate, max_frames=max_frames, name=name)
+        super().__init__(
+            folder / info.images,
+            frame_rate=info.rate or None,
+            max_frames=max_frames,
+            name=info.name or folder.name,
+            report=report,
+            max_pixels=max_pixels,
+        )
         stems = [p.stem for p in self._paths]
-        if all(stem.isdigit() for stem in stems) and int(stems[0]) >= 1:
+        if all(stem.isdecimal() for stem in stems) and int(stems[0]) >= 1:
             self._indices = [int(stem) - 1 for stem in stems]
 
 
@@ -109,13 +136,24 @@ def is_mot_sequence(folder: Path) -> bool:
     return (folder / "seqinfo.ini").is_file() or (folder / "img1").is_dir()
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder in natural order, without hidden files and what systems leave beside them (`._1.jpg`).
+
+    An image in the folder's place is that one.
+
+    Raises:
+        SourceError: no such folder, or one that cannot be read.
+    """
+    if folder.is_file():
+        return [folder]
+    try:
+        found = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")]
+        return sorted((p for p in found if p.is_file()), key=_natural)
+    except OSError as error:
+        raise SourceError(f"{folder}: {'no such folder' if not folder.is_dir() else error.strerror}") from error
+
+
 def _natural(path: Path) -> list[tuple[int, str]]:
     """Sorts numbers inside names by value."""
     parts = re.split(r"(\d+)", path.name.lower())
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-
-
-def _read(path: Path) -> NDArray[np.uint8] | None:
-    # Through numpy, because OpenCV's own reader cannot open every name on every system.
-    data = np.fromfile(path, np.uint8)
-    return cast(NDArray[np.uint8] | None, cv2.imdecode(data, cv2.IMREAD_COLOR)) if data.size else None
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

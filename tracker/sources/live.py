@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tracker.redact import redact
 from tracker.sources.base import SMALLEST_STEP, Source
+from tracker.sources.pictures import OneSize
 from tracker.types import Frame
 
 PATIENCE = 2.0
@@ -98,6 +99,7 @@ class LiveSource(Source):
         name: what it is called; without a password.
         report: takes a line when the stream is lost and when it is back.
         attempts: failures in a row after which to give up and end; None never does.
+        final: errors at which to give up and end as long as no picture has come: asking again changes nothing.
         max_frames: end after so many.
         first_pause: seconds before the first new attempt.
         longest_pause: what it may grow to.
@@ -121,6 +123,7 @@ class LiveSource(Source):
         *,
         report: Callable[[str], None] = lambda _: None,
         attempts: int | None = None,
+        final: tuple[type[Exception], ...] = (),
         max_frames: int | None = None,
         first_pause: float = FIRST_PAUSE,
         longest_pause: float = LONGEST_PAUSE,
@@ -130,6 +133,7 @@ class LiveSource(Source):
         notify: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self._report, self._attempts, self._max = name, report, attempts, max_frames
+        self._final, self._refused = final, False
         self._first_pause, self._longest_pause = first_pause, longest_pause
         self._pace = Pace(most_rate)
         self._frozen = Frozen(frozen_seconds or 0.0)
@@ -158,14 +162,25 @@ class LiveSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         self.start()
         index = 0
+        sizes = OneSize(self.name, self._report)
         while self._max is None or index < self._max:
             with self._changed:
                 self._changed.wait_for(lambda: self._slot is not None or self._ended)
             taken = self.take()
             if taken is None:
                 return
-            yield Frame(taken.image, index, taken.timestamp, self.name)
+            image = sizes.fit(taken.image, index)
+            self.size, self.rescaled = sizes.size, sizes.changed
+            yield Frame(image, index, taken.timestamp, self.name)
             index += 1
+
+    def settle(self, seconds: float) -> None:
+        """Begin to read, and wait until the first picture is there or why there is none, at most so many seconds."""
+        self.start()
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._slot is not None or self._ended or self.connection.reason is not None, seconds
+            )
 
     def take(self) -> Taken | None:
         """The newest picture, once; None where there is no new one. Never waits."""
@@ -208,6 +223,10 @@ class LiveSource(Source):
             reason = self._read_until_lost()
             if reason is None or self._stop.is_set():
                 break
+            if self._refused:
+                self.problem = f"{self.name}: {reason}"
+                self._become("stopped", reason)
+                break
             failures = 0 if time.monotonic() - began > STEADY_SECONDS and self.connection.state == "live" else failures
             failures += 1
             if self._attempts is not None and failures >= self._attempts:
@@ -243,6 +262,7 @@ class LiveSource(Source):
             self._stop.set()
             return None
         except Exception as error:  # noqa: BLE001  # whatever it is, a camera is tried again
+            self._refused = isinstance(error, self._final) and self.received == 0
             return redact(getattr(error, "strerror", None) or str(error) or type(error).__name__)
         return "the stream ended"
 
@@ -256,7 +276,13 @@ class LiveSource(Source):
             self._told = None, 0.0
         if back:
             self._report(f"{self.name}: back")
+        with self._changed:
+            self._changed.notify_all()
         self._notify()
+
+    def _lose(self) -> None:
+        """Count a picture that is damaged and goes no further."""
+        self.lost += 1
 
     def _put(self, picture: Picture) -> None:
         arrival = time.monotonic()

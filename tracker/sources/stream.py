@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -18,8 +18,11 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tracker.redact import redact
+from tracker.sources.container import open_container, video_stream
+from tracker.sources.decoding import Decoder, until_next_anchor, upright
 from tracker.sources.live import FileFinishedError, LiveSource, Picture
-from tracker.sources.video import bgr
+from tracker.sources.pictures import MOST_PIXELS, TooLargeError
+from tracker.sources.places import network_address
 
 OPEN_SECONDS, READ_SECONDS = 10.0, 10.0
 """Time-outs of opening a stream and of waiting for its next packet."""
@@ -31,6 +34,16 @@ PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "
 """Formats whose first plane is the brightness, a byte a pixel."""
 NO_CLOCK = {"mpjpeg", "mjpeg"}
 """Formats without times in them; FFmpeg makes up a constant rate."""
+FINAL: tuple[type[Exception], ...] = (
+    av.error.HTTPBadRequestError,
+    av.error.HTTPUnauthorizedError,
+    av.error.HTTPForbiddenError,
+    av.error.HTTPNotFoundError,
+    av.error.HTTPOtherClientError,
+    av.error.ProtocolNotFoundError,
+    TooLargeError,
+)
+"""Answers that stay the same when one asks again."""
 
 
 class NetworkStream(LiveSource):
@@ -41,7 +54,11 @@ class NetworkStream(LiveSource):
         transport: of RTSP: tcp, or udp for cameras and networks that lose less than they delay.
         open_seconds: time-out of opening it.
         read_seconds: time-out of waiting for the next packet.
+        max_pixels: of a picture; a stream of larger ones counts as lost.
         options: of `LiveSource`.
+
+    Raises:
+        SourceError: the address cannot be right.
     """
 
     kind = "stream"
@@ -53,64 +70,64 @@ class NetworkStream(LiveSource):
         transport: Literal["tcp", "udp"] = "tcp",
         open_seconds: float = OPEN_SECONDS,
         read_seconds: float = READ_SECONDS,
+        max_pixels: int = MOST_PIXELS,
         name: str | None = None,
         **options: object,
     ) -> None:
-        self._address, self._transport = address, transport
-        self._timeout = (open_seconds, read_seconds)
+        self._address, self._transport = network_address(address), transport
+        self._timeout, self._most = (open_seconds, read_seconds), max_pixels
         super().__init__(name or redact(address), **options)  # type: ignore[arg-type]
 
     def _pictures(self) -> Generator[Picture]:
         options = {"fflags": "nobuffer", "analyzeduration": PROBE}
         if self._address.lower().startswith(("rtsp://", "rtsps://")):
             options["rtsp_transport"] = self._transport
-        with av.open(self._address, options=options, timeout=self._timeout) as container:
-            stream = first_video(container)
+        with open_container(self._address, self._most, options=options, timeout=self._timeout) as container:
+            stream = video_stream(container, self._most)
             self.frame_rate = float(stream.average_rate) if stream.average_rate else None
             clocked = container.format.name not in NO_CLOCK
             deadline = time.monotonic() + self._timeout[1]
-            for frame in whole_frames(container, stream):
+            for frame in whole_frames(container, stream, max_pixels=self._most, lose=self._lose):
                 if frame is not None:
                     deadline = time.monotonic() + self._timeout[1]
-                    yield Picture(frame.time if clocked else None, partial(bgr, frame), partial(sampled, frame))
+                    yield Picture(frame.time if clocked else None, partial(upright, frame), partial(sampled, frame))
                 elif time.monotonic() > deadline:
-                    raise OSError(f"no picture for {self._timeout[1]:g} s")
+                    raise OSError(f"no whole picture for {self._timeout[1]:g} s")
 
 
-def first_video(container: InputContainer) -> VideoStream:
-    """The first video stream.
+def whole_frames(
+    container: InputContainer,
+    stream: VideoStream,
+    *,
+    max_pixels: int = MOST_PIXELS,
+    patience: int | None = BAD_PACKETS,
+    lose: Callable[[], None] = lambda: None,
+) -> Generator[VideoFrame | None]:
+    """Decoded frames but those that are damaged or build on a damaged one; None for a packet that gave no whole one.
 
-    Raises:
-        OSError: there is none.
-    """
-    if not container.streams.video:
-        raise OSError("there is no video in it")
-    stream = container.streams.video[0]
-    stream.codec_context.thread_count = 1  # frames at once, and few threads for many cameras
-    return stream
-
-
-def whole_frames(container: InputContainer, stream: VideoStream) -> Generator[VideoFrame | None]:
-    """Decoded frames without those that are damaged; None for a packet that gave no whole one.
+    Args:
+        container: open.
+        stream: of it, as `video_stream` gives it.
+        max_pixels: of a picture.
+        patience: packets in a row that may be undecodable; None: any number.
+        lose: called for each picture that is left out.
 
     Raises:
         OSError: too many packets in a row could not be decoded.
+        TooLargeError: a picture has too many pixels.
     """
     bad = 0
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError as error:
-            bad += 1
-            if bad > BAD_PACKETS:
-                raise OSError(f"it cannot be decoded: {error.strerror}") from error
-            yield None
-            continue
-        whole = [frame for frame in frames if isinstance(frame, VideoFrame) and not frame.is_corrupt]
-        bad = 0 if whole else bad + 1
-        if not whole:
-            yield None
-        yield from whole
+    pictures = Decoder(stream, max_pixels).decode(container.demux(stream))
+    for picture in until_next_anchor(pictures) if stream.codec_context.has_b_frames else pictures:
+        whole = picture.frame if picture.damage == "none" else None
+        bad = bad + 1 if picture.error is not None else 0 if whole is not None else bad
+        if isinstance(picture.error, TooLargeError):
+            raise picture.error
+        if patience is not None and bad > patience:
+            raise OSError(f"it cannot be decoded: {getattr(picture.error, 'strerror', picture.error)}")
+        if picture.damage != "none":
+            lose()
+        yield whole
 
 
 def sampled(frame: VideoFrame) -> NDArray[np.uint8]:
@@ -151,13 +168,22 @@ class PlayedFile(LiveSource):
     Args:
         path: of the file.
         loop: play it again and again; else it stops at its end.
+        max_pixels: of a picture.
         options: of `LiveSource`.
     """
 
     kind = "file"
 
-    def __init__(self, path: Path, *, loop: bool = True, name: str | None = None, **options: object) -> None:
-        self._path, self._loop = path, loop
+    def __init__(
+        self,
+        path: Path,
+        *,
+        loop: bool = True,
+        max_pixels: int = MOST_PIXELS,
+        name: str | None = None,
+        **options: object,
+    ) -> None:
+        self._path, self._loop, self._most = path, loop, max_pixels
         super().__init__(name or str(path), **options)  # type: ignore[arg-type]
 
     def _pictures(self) -> Generator[Picture]:
@@ -165,12 +191,12 @@ class PlayedFile(LiveSource):
             raise OSError(f"{self._path}: no such file")
         shown, before, began = 0.0, 0.0, time.monotonic()
         while True:
-            with av.open(str(self._path)) as container:
-                stream = first_video(container)
+            with open_container(self._path, self._most) as container:
+                stream = video_stream(container, self._most)
                 step = 1 / float(stream.average_rate or 25)
                 first: float | None = None
                 base = shown + step if shown else 0.0
-                for frame in whole_frames(container, stream):
+                for frame in whole_frames(container, stream, max_pixels=self._most, patience=None, lose=self._lose):
                     if frame is None:
                         continue
                     first = frame.time if first is None else first
@@ -178,7 +204,7 @@ class PlayedFile(LiveSource):
                     shown = shown if shown > before else before + step
                     if _sleep_until(began + shown, self._stop):
                         return
-                    yield Picture(shown, partial(bgr, frame), partial(sampled, frame))
+                    yield Picture(shown, partial(upright, frame), partial(sampled, frame))
                 if first is None:
                     raise OSError("there is no picture in it")
             if not self._loop:

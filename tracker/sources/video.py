@@ -1,133 +1,190 @@
-"""Video files, by PyAV: true timestamps, any rate, the rotation that the camera wrote down."""
+"""Video files, by PyAV: true timestamps, any rate, upright, damaged pictures left out."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import os
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
-import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
 from tracker.errors import SourceError
 from tracker.prefetch import prefetch
-from tracker.sources.base import SMALLEST_STEP, Source, first_frames
+from tracker.sources.base import SMALLEST_STEP, Damages, Source, first_frames
+from tracker.sources.container import NO_LENGTH, Length, open_container, video_stream, video_streams
+from tracker.sources.decoding import NOTHING, Decoded, Decoder, in_order, upright
+from tracker.sources.pictures import MOST_PIXELS, OneSize
 from tracker.types import Frame
 
 DECODED_AHEAD = 8
 """Frames that wait decoded, at the most."""
-
-COUNT_SLACK = 0.02
-"""Containers count a few frames that never come out (edit lists, dropped frames); more missing is damage."""
+BAD_READS = 50
+"""Failures in a row to read a packet, after which the rest of a file is given up."""
+HOPELESS = 1000
+"""Packets in a row from the beginning that give no picture, after which a file has none."""
+BACKWARDS, FORWARDS = 1.0, 10.0
+"""Seconds back by which a clock has begun again; seconds ahead, in formats whose clock may (as FFmpeg takes them)."""
 
 
 class VideoFile(Source):
     """A video file, or a finished video at an HTTP address.
 
-    Timestamps are the stream's, from 0 at the first frame, strictly increasing. A file that breaks off is read
-    up to the damage, and `problem` then says where.
+    Timestamps are the stream's, from 0 at the first frame, strictly increasing; where the stream's clock begins
+    again, they go on one frame later. Damaged pictures are left out, their indices too, so that frames keep their
+    numbers. `problem` then says how many, and where the first was; it also says when the file is cut off.
 
     Args:
-        path: of the file.
+        path: of the file, or an address as `network_address` makes it.
         max_frames: end after so many.
+        name: what it is called; the path when None.
+        report: takes a sentence on what is unusual but no damage.
+        max_pixels: of a picture; larger ones are not decoded.
+        container: where it has been opened already.
 
     Raises:
-        SourceError: missing, not a video, or without a frame.
+        SourceError: missing, not a video, without a frame, or too large.
     """
 
     kind = "video"
 
-    def __init__(self, path: str | Path, *, max_frames: int | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        max_frames: int | None = None,
+        name: str | None = None,
+        report: Callable[[str], None] = lambda _: None,
+        max_pixels: int = MOST_PIXELS,
+        container: InputContainer | None = None,
+    ) -> None:
         self.name = name or str(path)
         self._max = max_frames
-        self._container, self._stream = _open(str(path), self.name)
-        self._frames = self._container.decode(self._stream)
+        self._container = container or _open(Path(path), self.name, max_pixels)
+        self._damage = Damages()
         try:
-            self._first = next(self._frames)
-        except (StopIteration, av.FFmpegError) as error:
+            self._stream = video_stream(self._container, max_pixels)
+            self._length = Length(self._container, self._stream)
+            decoded = in_order(Decoder(self._stream, max_pixels).decode(self._packets()))
+            self._pictures = (picture for picture in decoded if picture is not NOTHING)
+            self._first = self._first_picture()
+        except SourceError as error:
             self._container.close()
-            detail = "" if isinstance(error, StopIteration) else f" ({error.strerror})"
-            raise SourceError(f"{self.name}: the video has no frame that can be read{detail}") from error
-        turned = _quarter_turns(self._first) % 2 == 1
-        w, h = self._first.width, self._first.height
-        self.size = (h, w) if turned else (w, h)
+            raise SourceError(f"{self.name}: {error}") from error
+        image = upright(cast(VideoFrame, self._first.frame))
+        self.size = image.shape[1], image.shape[0]
+        self._sizes = OneSize(self.name, report)
         rate = self._stream.average_rate
         self.frame_rate = float(rate) if rate else None
-        self._counted = self._stream.frames or None
-        self.length = self._counted if max_frames is None else min(self._counted or max_frames, max_frames)
-        if self._counted is None:
-            self.length = None
+        counted = self._stream.frames or None
+        self.length = counted if max_frames is None or counted is None else min(counted, max_frames)
+        videos = len(video_streams(self._container))
+        if videos > 1:
+            report(f"{self.name}: of its {videos} videos the one of {self.size[0]}×{self.size[1]} is taken")
 
     def __iter__(self) -> Iterator[Frame]:
-        with closing(prefetch(self._decode(), DECODED_AHEAD, "decode")) as ahead:
-            yield from first_frames(ahead, self._max)
+        with closing(prefetch(first_frames(self._frames(), self._max), DECODED_AHEAD, "decode")) as ahead:
+            yield from ahead
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
 
-    def _decode(self) -> Generator[Frame]:
-        begin: float | None = None
-        last = -SMALLEST_STEP
-        step = 1 / self.frame_rate if self.frame_rate else SMALLEST_STEP
-        index = 0
-        frame: VideoFrame | None = self._first
-        while frame is not None:
-            time: float | None = frame.time
-            if time is None:  # no timestamp of its own: one frame after the last
-                time = (begin or 0.0) + (last + step if index else 0.0)
-            begin = time if begin is None else begin
-            last = max(time - begin, last + SMALLEST_STEP)
-            yield Frame(_picture(frame), index, last, self.name)
+    def _packets(self) -> Generator[Packet[Any]]:
+        """The video's packets; those that cannot be read are passed over, until too many in a row cannot."""
+        failures = 0
+        while failures < BAD_READS:
+            try:
+                for packet in self._container.demux():
+                    failures = 0
+                    self._length.read(packet)
+                    if packet.stream_index == self._stream.index:
+                        yield packet
+                return
+            except av.FFmpegError as error:
+                failures += 1
+                self._damage.reading = f"a part of it cannot be read ({error.strerror})"
+                if isinstance(error, TimeoutError | av.error.ExitError):
+                    return
+
+    def _first_picture(self) -> Decoded:
+        error = None
+        for picture in self._pictures:
+            if picture.damage != "lost":
+                return picture
+            error = picture.error or error
+            self._lose(self.lost, 0.0)
+            if self.lost >= HOPELESS:
+                break
+        reason = getattr(error, "strerror", None) or error or self._damage.reading
+        raise SourceError("the video has no frame that can be read" + (f" ({reason})" if reason else ""))
+
+    def _frames(self) -> Generator[Frame]:
+        clock = _Clock(self.frame_rate, jumps=bool(self._container.format.flags & NO_LENGTH))
+        index, before = self.lost, 0
+        for picture in chain([self._first], self._pictures):
+            if picture.frame is None or picture.damage == "lost":
+                before += 1
+                self._lose(index, clock.last + before * clock.step)
+            else:
+                time = clock.at(picture.frame.time, before)
+                before = 0
+                self._damage.traces += picture.damage == "traces"
+                image = self._sizes.fit(upright(picture.frame), index)
+                self.rescaled = self._sizes.changed
+                yield Frame(image, index, time, self.name)
             index += 1
-            frame = self._next(index)
-        if self.problem is None and self._counted and index < self._counted * (1 - COUNT_SLACK) - 1:
-            self.problem = f"{self.name}: the file ends after {index} of {self._counted} frames; it is cut off"
+            self.problem = self._damage.sentence(self.name)
+        self._damage.end = self._length.missing()
+        self.problem = self._damage.sentence(self.name)
 
-    def _next(self, index: int) -> VideoFrame | None:
-        try:
-            return next(self._frames, None)
-        except av.FFmpegError as error:
-            self.problem = f"{self.name}: damaged after {index} frames: {error.strerror}"
-            return None
+    def _lose(self, index: int, seconds: float) -> None:
+        """Count a picture that is left out."""
+        self._damage.lose(f"frame {index + 1} at {seconds:.2f} s")
+        self.lost = self._damage.lost
 
 
-def _open(path: str, name: str) -> tuple[InputContainer, VideoStream]:
-    """The container and its first video stream."""
-    if "://" not in path:
-        if not Path(path).exists():
-            raise SourceError(f"{name}: no such file")
-        if Path(path).stat().st_size == 0:
-            raise SourceError(f"{name}: the file is empty")
+class _Clock:
+    """A file's seconds from its first frame on: they always grow, whatever its clock does.
+
+    Args:
+        rate: frames a second, where known: the step where no time tells one.
+        jumps: whether the format's clock may begin anywhere again.
+    """
+
+    def __init__(self, rate: float | None, *, jumps: bool) -> None:
+        self.step = 1 / rate if rate else SMALLEST_STEP
+        self.last = -self.step
+        self._jumps = jumps
+        self._offset: float | None = None
+        self._before = 0.0  # what its clock said of the frame before
+
+    def at(self, seconds: float | None, left_out: int) -> float:
+        """The time of the next frame: what its clock says, None for nothing, after so many that were left out."""
+        expected = self.last + self.step * (1 + left_out) if self.last >= 0 else 0.0
+        if seconds is None:
+            self.last = expected
+            self._offset = None
+            return expected
+        gone = seconds - self._before
+        if self._offset is None or gone < -BACKWARDS or (self._jumps and gone > FORWARDS):
+            self._offset = expected - seconds
+        self._before = seconds
+        self.last = max(seconds + self._offset, self.last + SMALLEST_STEP, 0.0)
+        return self.last
+
+
+def _open(path: Path, name: str, max_pixels: int) -> InputContainer:
+    if not os.path.exists(path):
+        raise SourceError(f"{name}: no such file")
+    if path.stat().st_size == 0:
+        raise SourceError(f"{name}: the file is empty")
     try:
-        container = av.open(path)
+        return open_container(path, max_pixels)
     except av.FFmpegError as error:
         raise SourceError(f"{name}: not a video that can be opened ({error.strerror})") from error
-    if not container.streams.video:
-        kinds = ", ".join(stream.type for stream in container.streams) or "nothing"
-        container.close()
-        raise SourceError(f"{name}: there is no video in it, only {kinds}")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    return container, stream
-
-
-def _quarter_turns(frame: VideoFrame) -> int:
-    """Counter-clockwise quarter turns that show the picture upright."""
-    return round(frame.rotation / 90) % 4
-
-
-def _picture(frame: VideoFrame) -> NDArray[np.uint8]:
-    image = bgr(frame)
-    turns = _quarter_turns(frame)
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
-
-
-def bgr(frame: VideoFrame) -> NDArray[np.uint8]:
-    """The decoded picture, ``(H, W, 3)`` uint8."""
-    return cast(NDArray[np.uint8], frame.to_ndarray(format="bgr24"))

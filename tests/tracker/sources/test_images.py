@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from media import TURNS, exif, jpeg_of, stored
 
 from tracker import DataError, SourceError, open_source
 
@@ -57,27 +58,32 @@ def test_empty_folder_is_refused(tmp_path):
         open_source(tmp_path)
 
 
-def test_first_image_unreadable_is_refused(tmp_path):
-    (tmp_path / "1.jpg").write_bytes(b"no")
-    with pytest.raises(SourceError, match=r"1\.jpg: not a readable image"):
-        open_source(tmp_path)
-
-
-def test_a_later_unreadable_image_ends_it_with_a_word(tmp_path):
-    fill(tmp_path / "f", ["1.png", "2.png"])
-    (tmp_path / "f" / "3.png").write_bytes(b"")
+def test_what_systems_leave_beside_pictures_is_passed_over(tmp_path):
+    fill(tmp_path / "f", ["1.png", "2.PNG", "3.png"])
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._1.png", ".hidden.jpg", "notes.txt"):
+        (tmp_path / "f" / name).write_bytes(b"\0\5\x16\7")
+    (tmp_path / "f" / "4.jpg").mkdir()
     with open_source(tmp_path / "f") as source:
-        assert len(list(source)) == 2
-    assert "3.png" in source.problem
+        assert len(list(source)) == source.length == 3
+    assert source.problem is None
 
 
-def test_another_size_ends_it_with_a_word(tmp_path):
-    fill(tmp_path / "f", ["1.png"])
-    fill(tmp_path / "f", ["2.png"], size=(50, 30))
+def test_digits_of_other_scripts_and_superscripts_are_names(tmp_path):
+    fill(tmp_path / "f" / "img1", ["²2.png", "²10.png", "٣.png"])
     with open_source(tmp_path / "f") as source:
-        assert len(list(source)) == 1
-    assert "50×30" in source.problem
-    assert "40×30" in source.problem
+        assert len(list(source)) == 3
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_photographs_are_shown_upright(tmp_path, orientation):
+    upright = np.zeros((48, 64, 3), np.uint8)
+    upright[:16, :20] = 255
+    (tmp_path / "1.jpg").write_bytes(exif(jpeg_of(stored(upright, orientation)), orientation))
+    for place in (tmp_path, tmp_path / "1.jpg"):
+        with open_source(place) as source:
+            (frame,) = source
+            assert source.size == (64, 48)
+        assert np.abs(frame.image.astype(int) - upright).mean() < 6
 
 
 def test_bad_seqinfo_names_the_file(tmp_path):

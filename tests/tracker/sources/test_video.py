@@ -1,3 +1,4 @@
+import re
 import threading
 
 import numpy as np
@@ -34,41 +35,6 @@ def test_time_begins_at_zero_and_never_stands_still(make_video):
     _, frames = frames_of(make_video("late.mkv", times=[5.0, 5.04, 5.08, 5.12]))
     assert [f.timestamp for f in frames] == pytest.approx([0, 0.04, 0.08, 0.12], abs=1e-3)
     assert (np.diff([f.timestamp for f in frames]) > 0).all()
-
-
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_honoured(tmp_path, degrees):
-    """A picture that is bright on its left, stored turned: what comes out stands upright."""
-    import av
-
-    upright = np.zeros((48, 64, 3), np.uint8)
-    upright[:, :20] = 255
-    path = tmp_path / "plain.mp4"
-    stored = np.ascontiguousarray(np.rot90(upright, -degrees // 90))
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.height, stream.width = stored.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for _ in range(4):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="bgr24")))
-        container.mux(stream.encode())
-    turned = tmp_path / "turned.mp4"
-    turned.write_bytes(with_rotation(path.read_bytes(), degrees))
-    source, frames = frames_of(turned)
-    assert source.size == (64, 48)
-    assert frames[0].size == (64, 48)
-    assert frames[0].image[:, :16].mean() > 200
-    assert frames[0].image[:, 24:].mean() < 40
-
-
-def with_rotation(content, degrees):
-    """The display matrix of an MP4's track header (ISO/IEC 14496-12, 8.3.2), set to a counter-clockwise turn."""
-    import struct
-
-    cosine, sine = {90: (0, -1), 180: (-1, 0), 270: (0, 1)}[degrees]
-    matrix = struct.pack(">9i", cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30)
-    at = content.index(b"tkhd") + 4 + 40
-    return content[:at] + matrix + content[at + 36 :]
 
 
 def test_the_first_frames_only(make_video):
@@ -113,7 +79,7 @@ def test_a_truncated_file_is_read_up_to_the_damage(clip, tmp_path):
     assert 100 < len(frames) < 500
     assert source.problem is not None
     assert "cut.mp4" in source.problem
-    assert str(len(frames)) in source.problem
+    assert re.search(r"ends at 2\d\.\d s of 79\.5 s; it is cut off", source.problem)
 
 
 def test_the_thread_ends_when_the_reader_leaves(make_video):

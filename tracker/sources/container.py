@@ -1,0 +1,149 @@
+"""Containers that FFmpeg reads: which stream is the video, how large it is, and what they know of their length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from tracker.errors import SourceError
+from tracker.sources.pictures import check_pixels
+from tracker.sources.places import media_name
+
+NO_LENGTH = 0x0080 | 0x0200
+"""FFmpeg's marks of formats without times of their own (raw streams), and of those whose clock may begin again
+(MPEG-TS and its kin): what it says of their length is taken from what is there (libavformat/avformat.h)."""
+SLACK_STEPS, SLACK_SHARE, SLACK_SECONDS = 2.5, 0.02, 1.0
+"""A whole file may end so many frames before what its header says, or so large a share of it, of a second at most."""
+TS_PACKETS = (188, 192, 204)
+"""Bytes of a packet of MPEG-TS: plain, with times (M2TS), with checksums."""
+LISTS, ENDLESS = {"hls", "dash", "sdp", "concat"}, {"mpjpeg"}
+"""Formats that list where a stream is, and the one that is a camera's."""
+
+
+def open_container(
+    place: str | Path,
+    most_pixels: int,
+    *,
+    options: dict[str, str] | None = None,
+    timeout: tuple[float, float] | None = None,
+) -> InputContainer:
+    """Open a file or an address; pictures of more pixels are not decoded, not even to look what is in it.
+
+    Args:
+        place: a file, or an address of the network as `network_address` makes it.
+        most_pixels: of a picture.
+        options: of FFmpeg's demuxer.
+        timeout: seconds of opening it and of waiting for a packet.
+
+    Raises:
+        av.FFmpegError: it cannot be opened.
+    """
+    name = media_name(place) if isinstance(place, Path) else place
+    limits = {"max_pixels": str(most_pixels)}
+    # Metadata may be in any encoding: they are not looked at.
+    return av.open(name, options=(options or {}) | limits, timeout=timeout, metadata_errors="replace")
+
+
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The streams that are videos, without covers and thumbnails."""
+    aside = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [stream for stream in container.streams.video if not stream.disposition & aside]
+
+
+def video_stream(container: InputContainer, most_pixels: int) -> VideoStream:
+    """The stream that is the video: no cover, no thumbnails; of several the one marked as default, else the largest.
+
+    Raises:
+        SourceError: there is none; says what there is instead.
+        TooLargeError: its pictures have more pixels than are allowed.
+    """
+    videos = video_streams(container)
+    if not videos:
+        kinds: list[str] = [stream.type for stream in container.streams if stream.type != "video"]
+        kinds += ["a cover picture"] * bool(container.streams.video)
+        raise SourceError(f"there is no video in it, only {', '.join(dict.fromkeys(kinds)) or 'nothing'}")
+    stream = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), (s.width or 0) * (s.height or 0)))
+    if stream.codec_context is None:
+        raise SourceError("its video is in a format that FFmpeg cannot decode here")
+    check_pixels((stream.width or 0, stream.height or 0), most_pixels)
+    return stream
+
+
+def is_finished(container: InputContainer) -> bool:
+    """Whether what is at an HTTP address is a file with an end: its length in bytes or seconds is known.
+
+    A playlist's bytes say nothing of the stream's, and cameras' Motion JPEG has no end whatever its server says.
+    """
+    name = container.format.name
+    return bool(container.duration) or (container.size > 0 and name not in LISTS and name not in ENDLESS)
+
+
+class Length:
+    """What a container says of its length, held against what was read.
+
+    Args:
+        container: open.
+        stream: its video.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._stream = stream
+        self._own, self._any = _said(container, stream)
+        self._ends: dict[int, float] = {}
+        self._torn = _ends_in_a_packet(container)
+        self.packets = 0
+
+    def read(self, packet: Packet[Any]) -> None:
+        """Count a packet of any stream."""
+        self.packets += packet.stream is self._stream
+        if packet.pts is not None and packet.time_base is not None:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            self._ends[packet.stream_index] = max(self._ends.get(packet.stream_index, end), end)
+
+    def missing(self) -> str | None:
+        """What is missing at the end, after all was read; None where nothing is, or the container does not say."""
+        step = float(1 / self._stream.average_rate) if self._stream.average_rate else 0.04
+        counted = self.packets * step if _counts(self._stream) else 0.0
+        own = max(self._ends.get(self._stream.index, 0.0), counted)
+        for said, there in ((self._own, own), (self._any, max([own, *self._ends.values()]))):
+            if said is not None:
+                slack = max(SLACK_STEPS * step, min(SLACK_SECONDS, SLACK_SHARE * said))
+                return f"ends at {there:.1f} s of {said:.1f} s; it is cut off" if said - there > slack else None
+        return "ends in the middle of a packet; it is cut off" if self._torn else None
+
+
+def _said(container: InputContainer, stream: VideoStream) -> tuple[float | None, float | None]:
+    """Seconds at which the video ends, and at which the longest stream does, where the header says so."""
+    if container.format.flags & NO_LENGTH:
+        return None, None
+    own = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+    if own is None:
+        own = _clock(stream.metadata.get("DURATION", ""))  # Matroska's, where its writer left statistics
+    if own is not None and _counts(stream) and stream.average_rate:  # FFmpeg shortens an AVI's to what is there
+        own = max(own, float(stream.frames / stream.average_rate))
+    return own, container.duration / 1e6 if container.duration else None
+
+
+def _counts(stream: VideoStream) -> bool:
+    """Whether the header's number of frames is that of packets to come: an MP4's may count what an edit leaves out."""
+    return stream.frames > 0 and not stream.container.format.name.startswith("mov")
+
+
+def _clock(text: str) -> float | None:
+    """Seconds of `00:01:02.500`."""
+    parts = text.split(":")
+    try:
+        hours, minutes, seconds = (float(part) for part in parts)
+    except ValueError:
+        return None
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _ends_in_a_packet(container: InputContainer) -> bool:
+    return container.format.name == "mpegts" and container.size > 0 and all(container.size % n for n in TS_PACKETS)
