@@ -39,7 +39,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         model = onnx.ModelProto()
         model.ParseFromString(path.read_bytes())
     except (OSError, DecodeError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"{path}: damaged, or not an ONNX file ({error})") from error
+        raise WeightsError(f"{path}: damaged, or not an ONNX file ({str(error)[:200]})") from error
     if not model.graph.node or not model.graph.output:
         raise WeightsError(f"{path}: damaged, or not an ONNX file (there is no network in it)")
     try:
@@ -48,7 +48,7 @@ def read_model(path: Path) -> onnx.ModelProto:
             _check_tensor(path, tensor)
         _check_shapes(path, model)
     except (UnicodeDecodeError, TypeError, ValueError, OverflowError, RecursionError, OSError) as error:
-        raise WeightsError(f"{path}: damaged ({error})") from error
+        raise WeightsError(f"{path}: damaged ({str(error)[:200]})") from error
     return model
 
 
@@ -91,8 +91,8 @@ def _check_operators(path: Path, model: onnx.ModelProto) -> None:
         for node in nodes:
             if node.op_type == "EPContext" or node.domain not in DOMAINS | own:
                 raise WeightsError(
-                    f"{path}: its operator {node.domain or 'ai.onnx'}.{node.op_type} comes from a library of somebody "
-                    "else's, which is not loaded; export the network without it"
+                    f"{path}: its operator {node.domain[:80] or 'ai.onnx'}.{node.op_type[:80]} comes from a library of "
+                    "somebody else's, which is not loaded; export the network without it"
                 )
 
 
@@ -119,11 +119,11 @@ def _check_tensor(path: Path, tensor: Any) -> None:
     sides = list(tensor.dims)
     count = math.prod(sides)
     if min(sides, default=0) < 0 or count > MOST_NUMBERS:
-        raise WeightsError(f"{path}: damaged: {tensor.name or 'a constant'} has the shape {tuple(sides)}")
+        raise WeightsError(f"{path}: damaged: {tensor.name[:80] or 'a constant'} has the shape {tuple(sides)}")
     try:
         kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     except KeyError as error:
-        raise WeightsError(f"{path}: damaged: {tensor.name!r} has numbers of an unknown kind") from error
+        raise WeightsError(f"{path}: damaged: {tensor.name[:80]!r} has numbers of an unknown kind") from error
     external = tensor.data_location == onnx.TensorProto.EXTERNAL
     raw = _outside(path, tensor) if external else np.frombuffer(tensor.raw_data, np.uint8)
     packed = kind.name in ("int4", "uint4", "float4_e2m1fn", "int2", "uint2")
@@ -137,10 +137,10 @@ def _check_tensor(path: Path, tensor: Any) -> None:
         kind = np.dtype(np.float32) if len(tensor.float_data) else kind
     if not fits:
         raise WeightsError(
-            f"{path}: damaged: {tensor.name or 'a constant'} has the shape {tuple(sides)}, but not so many numbers"
+            f"{path}: damaged: {tensor.name[:80] or 'a constant'} has the shape {tuple(sides)}, but not so many numbers"
         )
     if kind.kind == "f" and kind.itemsize in (2, 4, 8) and np.isnan(raw.view(kind)).any():
-        raise WeightsError(f"{path}: damaged: {tensor.name or 'a constant'} has NaN among its numbers")
+        raise WeightsError(f"{path}: damaged: {tensor.name[:80] or 'a constant'} has NaN among its numbers")
 
 
 def _outside(path: Path, tensor: Any) -> NDArray[np.uint8]:
@@ -151,12 +151,13 @@ def _outside(path: Path, tensor: Any) -> NDArray[np.uint8]:
     file = (folder / place).resolve()
     if not place or not file.is_relative_to(folder) or not file.is_file():
         raise WeightsError(
-            f"{path}: keeps {tensor.name!r} in {place!r}, which is no file in its own folder; export it as one file"
+            f"{path}: keeps {tensor.name[:80]!r} in {place[:200]!r}, which is no file in its own folder; export it as "
+            "one file"
         )
     start, size = int(facts.get("offset", 0)), file.stat().st_size
     length = int(facts.get("length", size - start))
     if start < 0 or length < 0 or start + length > size:
-        raise WeightsError(f"{path}: keeps {tensor.name!r} in {place}, which is too short ({size:,} bytes)")
+        raise WeightsError(f"{path}: keeps {tensor.name[:80]!r} in {place[:200]}, which is too short ({size:,} bytes)")
     return np.memmap(file, np.uint8, "r", start, (length,)) if length else np.empty(0, np.uint8)
 
 
@@ -172,4 +173,6 @@ def _check_shapes(path: Path, model: onnx.ModelProto) -> None:
         sides = shape(value)
         count = math.prod(side for side in sides if isinstance(side, int) and side > 0)
         if any(isinstance(side, int) and side < -1 for side in sides) or count > MOST_NUMBERS:
-            raise WeightsError(f"{path}: {value.name!r} would have the shape {sides}: damaged, or too large to run")
+            raise WeightsError(
+                f"{path}: {value.name[:80]!r} would have the shape {sides}: damaged, or too large to run"
+            )

@@ -180,9 +180,10 @@ def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options: Any = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised, and need not be written to stderr too
     options.intra_op_num_threads = int(os.environ.get(THREADS, "0"))  # 0: all there are
     # Idle threads would spin in wait for work and take the processor from the next network, and from decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = str(model) if isinstance(model, Path) else model
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    # Without a second try on the same processor, which would be told on stdout, where results go.
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)

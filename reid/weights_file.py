@@ -124,7 +124,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safetensors.safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path}: damaged, or not a safetensors file{_lack(path)} ({error})") from error
+        raise WeightsError(f"{path}: damaged, or not a safetensors file{_lack(path)} ({str(error)[:200]})") from error
 
 
 def _lack(path: Path) -> str:
@@ -142,10 +142,10 @@ def described(path: Path, about: Mapping[str, str]) -> EmbedderFile:
         WeightsError: of another format, or a fact is missing or not understood; names it.
     """
     if about.get("format") != FORMAT:
-        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {about.get('format')!r}")
+        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {about.get('format', '')[:80]!r}")
     for name, expected in (("distance", "cosine"), ("colour", "rgb")):
         if about.get(name) != expected:
-            raise WeightsError(f"{path}: expected {name} {expected!r}, got {about.get(name)!r}")
+            raise WeightsError(f"{path}: expected {name} {expected!r}, got {about.get(name, '')[:80]!r}")
     name = ""
     try:
         values: dict[str, Any] = {}
@@ -242,7 +242,7 @@ def read_network(about: EmbedderFile) -> nn.Module:
         with torch.device("meta"):  # shapes alone: nothing is made before it is known to be in the file
             check_fit(make(), shapes, f"{about.path}: ", about.backbone)
     except ConfigError as error:
-        raise WeightsError(f"{about.path}: {error}") from error
+        raise WeightsError(f"{about.path}: {str(error)[:300]}") from error
     network = make()
     fill(network, load_file(about.path), f"{about.path}: ")
     return network.eval()
@@ -261,7 +261,7 @@ def shapes_in(path: Path) -> dict[str, tuple[int, ...]]:
         with safetensors.safe_open(path, framework="numpy") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(f"{path}: damaged, or not a safetensors file ({error})") from error
+        raise WeightsError(f"{path}: damaged, or not a safetensors file ({str(error)[:200]})") from error
 
 
 def misfits(network: nn.Module, shapes: Shapes) -> dict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]]:
@@ -282,7 +282,7 @@ def check_fit(network: nn.Module, shapes: Shapes, where: str, architecture: str)
     """
     wrong = misfits(network, shapes)
     if wrong:
-        lines = [f"{name}: expected {expected}, got {got}" for name, (expected, got) in list(wrong.items())[:5]]
+        lines = [f"{name[:80]}: expected {expected}, got {got}" for name, (expected, got) in list(wrong.items())[:5]]
         more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise WeightsError(f"{where}{len(wrong)} tensors do not fit {architecture}; {'; '.join(lines)}{more}")
 

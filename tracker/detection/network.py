@@ -69,7 +69,7 @@ def build(about: DetectorFile) -> RawDetector:
     if wrong:
         name, (expected, got) = next(iter(wrong.items()))
         raise WeightsError(
-            f"{about.path}: {len(wrong)} tensors do not fit {about.architecture}; {name}: expected "
+            f"{about.path}: {len(wrong)} tensors do not fit {about.architecture}; {name[:80]}: expected "
             f"{expected or 'nothing'}, got {got or 'nothing'}"
         )
     fill(model, load_file(about.path), f"{about.path}: ")

@@ -137,7 +137,7 @@ def _facts(path: Path, words: Mapping[str, Any]) -> _Facts:
         keypoints = math.prod(_whole(n, 1, 1000) for n in values["kpt_shape"]) if values["kpt_shape"] else 0
         name = "args"
         arguments = dict(values["args"] or {})
-    except (ValueError, TypeError, SyntaxError, KeyError, RecursionError, MemoryError) as error:
+    except (ValueError, TypeError, SyntaxError, LookupError, AttributeError, RecursionError, MemoryError) as error:
         raise WeightsError(
             f"{path}: what it says of {name!r} is not understood: {str(words.get(name))[:80]!r}"
         ) from error

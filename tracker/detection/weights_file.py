@@ -54,7 +54,7 @@ def read_about(path: Path) -> DetectorFile:
         raise WeightsError(f"{path}: no such weights file")
     about = read_metadata(path)
     if about.get("format") != FORMAT:
-        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {about.get('format')!r}")
+        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {about.get('format', '')[:80]!r}")
     name = ""
     try:
         values: dict[str, Any] = {}
