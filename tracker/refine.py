@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from tracker.errors import ConfigError, DataError
-from tracker.sinks import FORMATS
-from tracker.sinks.base import partial_name, writing
+from tracker.formats.registry import FORMATS
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tracker.association.offline import Looks
     from tracker.association.trajectories import Trajectories
+    from tracker.formats.table import Table
 
 Refinement = Literal["join", "gap", "both"]
+SOURCES = tuple(name for name, format_ in FORMATS.items() if format_.saved and format_.timed)
+"""Formats that a run can be refined from, best first: with times, and with marks of boxes that nobody saw."""
 REFINEMENTS: dict[str, str] = {
     "join": "tracks that are one object get one id",
     "gap": "gaps of up to a second are filled",
@@ -34,8 +34,8 @@ def check_refinement(name: str, save: tuple[str, ...]) -> None:
     if name not in REFINEMENTS:
         there_are = ", ".join(f"{key} ({what})" for key, what in REFINEMENTS.items())
         raise ConfigError(f"--refine {name}: unknown; there are: {there_are}")
-    if "parquet" not in save:
-        raise ConfigError("--refine works on the table of tracks: add parquet to --save")
+    if not set(SOURCES) & set(save):
+        raise ConfigError(f"--refine works on a table of tracks with times: add {' or '.join(SOURCES)} to --save")
 
 
 def refined_path(path: Path) -> Path:
@@ -44,13 +44,13 @@ def refined_path(path: Path) -> Path:
 
 
 def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> list[Path]:
-    """Refine the table of a run, and write it beside the original in the formats that are there.
+    """Refine the table of a run, and write it beside the original in every format that is there.
 
     Only what was seen counts: where the tracker expected somebody out of sight, filling knows better now, and those who
     did not come back are left out.
 
     Args:
-        folder: of the run; `tracks.parquet` is read whole.
+        folder: of the run; its table of tracks is read whole.
         what: see `REFINEMENTS`.
         looks: what ids look like, for joining.
 
@@ -61,63 +61,79 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
         DataError: no table of tracks, or a damaged one.
         ReacquireError: a file cannot be written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     from tracker.association.offline import fill, join
-    from tracker.association.trajectories import Trajectories
 
-    path = folder / FORMATS["parquet"]
-    try:
-        with path.open("rb") as file:
-            table = pq.read_table(file)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: no table of tracks can be read: {error}") from error
-    rows = Trajectories.from_table(table)
+    table = _read(folder)
+    rows = trajectories_of(table)
     rows = rows.take(np.flatnonzero(~rows.predicted))
     if what != "gap":
         rows = join(rows, looks)
     if what != "join":
         rows = fill(rows)
-    texts = [name for name in ("mot", "jsonl") if (folder / FORMATS[name]).exists()]
-    return [
-        _write_table(rows, table, refined_path(path)),
-        *(_write_text(rows, name, refined_path(folder / FORMATS[name]), _names(table)) for name in texts),
-    ]
+    written = []
+    for format_ in sorted(FORMATS.values(), key=lambda format_: not format_.timed):
+        if format_.saved is not None and (folder / format_.saved).exists():
+            path = refined_path(folder / format_.saved)
+            format_.write_run(path, table_of(rows, table, path.stem))
+            written.append(path)
+    return written
 
 
-def _names(table: pa.Table) -> dict[int, str]:
-    """Of the classes."""
-    pairs = table.select(["class_id", "class"]).group_by(["class_id", "class"]).aggregate([]).to_pylist()
-    return {pair["class_id"]: pair["class"] for pair in pairs}
+def _read(folder: Path) -> Table:
+    from tracker.formats.table import Notes
+
+    there = [FORMATS[name] for name in SOURCES if (folder / str(FORMATS[name].saved)).is_file()]
+    if not there:
+        raise DataError(f"{folder / str(FORMATS[SOURCES[0]].saved)}: no table of tracks to refine")
+    (table,) = there[0].read(folder / str(there[0].saved), Notes())
+    return table
 
 
-def _write_table(rows: Trajectories, original: pa.Table, path: Path) -> Path:
-    import pyarrow.parquet as pq
+def trajectories_of(table: Table) -> Trajectories:
+    """A table's rows, for what is done when all of them are known.
 
-    with writing(path):
-        with partial_name(path).open("wb") as file:
-            pq.write_table(rows.to_table(_names(original)), file)
-        partial_name(path).replace(path)
-    return path
+    Raises:
+        DataError: no times in it.
+    """
+    from tracker.association.trajectories import Trajectories
+
+    if np.isnan(table.time).any():
+        raise DataError(f"{table.name}: a table of tracks needs the column timestamp to be refined")
+    numbers = np.array([*_numbers(table), 0], np.int64)
+    return Trajectories.of(
+        table.frame,
+        table.time,
+        table.id,
+        table.xyxy,
+        table.score,
+        numbers[table.label],
+        filled=table.filled,
+        predicted=table.predicted,
+    )
 
 
-def _write_text(rows: Trajectories, name: str, path: Path, names: dict[int, str]) -> Path:
-    """Frame by frame, as the run itself wrote it."""
-    from tracker.sinks.text import JsonLinesSink, MotSink
-    from tracker.types import Detections, Frame, Tracks, TrackState
+def table_of(rows: Trajectories, original: Table, name: str) -> Table:
+    """Refined rows as a table, with the classes of the one that they come from."""
+    from tracker.formats.table import make_table
 
-    rows = rows.take(np.lexsort((rows.id, rows.frame)))
-    frames, first = np.unique(rows.frame, return_index=True)
-    nothing, no_image = Detections.empty(), np.empty((0, 0, 3), np.uint8)
-    partial = partial_name(path)
-    with MotSink(partial) if name == "mot" else JsonLinesSink(partial, names) as sink:
-        for frame, begin, end in zip(frames.tolist(), first, [*first[1:], len(rows)], strict=True):
-            part = rows.take(np.arange(begin, end))
-            state = np.where(part.predicted, TrackState.LOST, TrackState.CONFIRMED)
-            row = np.where(part.predicted, -1, np.arange(len(part)))  # which detection it was is not in the table
-            tracks = Tracks(part.id, part.xyxy, part.score, part.class_id, row, state)
-            sink.write(Frame(no_image, frame, float(part.time[0])), nothing, tracks)
-    with writing(path):
-        partial.replace(path)
-    return path
+    names = dict(zip(_numbers(original), original.labels, strict=True))
+    return make_table(
+        Path(name),
+        name,
+        frame=rows.frame,
+        id=rows.id,
+        xyxy=rows.xyxy,
+        label=[names[number] for number in rows.class_id.tolist()],
+        labels=original.labels,
+        length=original.length,
+        size=original.size,
+        rate=original.rate,
+        columns={"score": rows.score, "time": rows.time, "predicted": rows.predicted, "filled": rows.filled},
+        class_ids=dict(zip(original.labels, original.class_ids, strict=True)),
+    )
+
+
+def _numbers(table: Table) -> list[int]:
+    """A number for each class: the detector's, or where that is not known one that no other class has."""
+    free = max([*table.class_ids, -1]) + 1
+    return [number if number >= 0 else free + i for i, number in enumerate(table.class_ids)]

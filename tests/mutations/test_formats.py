@@ -10,14 +10,18 @@ from tracker.evaluation.kitti import sequence_lengths
 from tracker.formats.registry import FORMATS, read_tables
 from tracker.formats.table import Notes, make_table
 
+COLUMNS = ("score", "visibility", "truncated", "occluded", "predicted", "filled")
 CARRIED = {
     "mot": ("score",),
     "kitti": ("score", "truncated", "occluded"),
     "coco": ("score", "visibility", "truncated", "occluded", "label"),
     "cvat": (),
-    "parquet": ("score", "visibility", "truncated", "occluded", "label"),
+    "parquet": (*COLUMNS, "label"),
+    "csv": (*COLUMNS, "label"),
+    "jsonl": (*COLUMNS, "label"),
 }
-FILES = {"mot": "S.txt", "kitti": "S.txt", "coco": "S.json", "cvat": "S.xml", "parquet": "S.parquet"}
+FILES = {"mot": "S.txt", "kitti": "S.txt", "coco": "S.json", "cvat": "S.xml"}
+FILES |= {kind: f"S.{kind}" for kind in ("parquet", "csv", "jsonl")}
 TABLE = make_table(
     Path("made"),
     "S",
@@ -69,7 +73,7 @@ def comes_again(kind, folder):
     return right
 
 
-@pytest.mark.parametrize("kind", ["mot", "kitti", "coco", "cvat"])
+@pytest.mark.parametrize("kind", ["mot", "kitti", "coco", "cvat", "csv", "jsonl"])
 def test_text(tmp_path, kind):
     path = tmp_path / FILES[kind]
     FORMATS[kind].write(path, [TABLE], Notes())
@@ -156,6 +160,11 @@ BOMBS = {
     "mot one line": ("mot", "1," * 1_000_000),
     "mot digits": ("mot", "1,1,1,1,5," + "9" * 1_000_000),
     "kitti one line": ("kitti", "0 " * 1_000_000),
+    "csv digits": ("csv", "frame,id,x1,y1,x2,y2\n0,1,1,1,5," + "9" * 1_000_000),
+    "csv columns": ("csv", "a," * 1_000_000),
+    "csv quote": ("csv", 'frame,id,x1,y1,x2,y2\n"' + "0,1\n" * 100_000),
+    "jsonl depth": ("jsonl", "[" * DEEP),
+    "jsonl keys": ("jsonl", '{"frame": {"frame": ' * DEEP),
     "nothing": ("kitti", ""),
     "zeros": ("mot", "\0" * 1_000_000),
 }  # fmt: skip

@@ -9,13 +9,14 @@ import pytest
 
 from tracker import ConfigError, DataError, Detections, Frame, Tracks
 from tracker.formats import parquet
+from tracker.formats.registry import read_tables
 from tracker.formats.table import Notes
 from tracker.refine import check_refinement, refine_run
 from tracker.sinks import open_sink
 from tracker.sinks.looks import LooksSink
 
 NO_IMAGE = np.empty((0, 0, 3), np.uint8)
-SAVE = ("mot", "parquet", "jsonl")
+SAVE = ("mot", "parquet", "csv", "jsonl")
 
 
 def boxes_at(frame):
@@ -44,7 +45,8 @@ def folder(tmp_path):
 def test_both_are_done_in_every_format(folder):
     originals = {path: path.read_bytes() for path in folder.iterdir()}
     written = refine_run(folder, "both")
-    assert [path.name for path in written] == ["tracks.refined.parquet", "tracks.refined.txt", "tracks.refined.jsonl"]
+    names = [path.name for path in written]
+    assert names == [f"tracks.refined.{suffix}" for suffix in ("parquet", "csv", "jsonl", "txt")]
     table = pq.read_table(written[0])
     assert table.schema.names[:11] == pq.read_table(folder / "tracks.parquet").schema.names
     assert set(table["id"].to_pylist()) == {1, 2}
@@ -53,7 +55,7 @@ def test_both_are_done_in_every_format(folder):
     assert filled["x1"].to_pylist()[:3] == pytest.approx([40, 45, 50])
     assert table["predicted"].to_pylist() == table["filled"].to_pylist()
     assert set(table["class"].to_pylist()) == {"person"}
-    rows = np.loadtxt(written[1], delimiter=",")
+    rows = np.loadtxt(written[3], delimiter=",")
     assert rows[rows[:, 1] == 1][7:12, 0].tolist() == [8, 9, 10, 11, 12]
     lines = [json.loads(line) for line in written[2].read_text().splitlines()]
     assert len(lines) == len(rows) == len(table)
@@ -84,7 +86,7 @@ def test_expectations_give_way_to_what_was_seen(tmp_path):
             sink.write(Frame(NO_IMAGE, frame, frame / 10), Detections(xyxy), tracks)
     for sink in sinks:
         sink.close()
-    table, _, lines = refine_run(tmp_path, "both")
+    table, _, lines, _ = refine_run(tmp_path, "both")
     rows = pq.read_table(table)
     assert rows["frame"].to_pylist() == list(range(10))
     assert rows["x1"].to_pylist() == pytest.approx([5 * frame for frame in range(10)])
@@ -108,13 +110,37 @@ def test_nothing_to_refine_is_told(tmp_path):
     with pytest.raises(DataError, match=r"tracks\.parquet: no table"):
         refine_run(tmp_path, "both")
     pq.write_table(pa.table({"frame": [1]}), tmp_path / "tracks.parquet")
-    with pytest.raises(DataError, match="missing: timestamp"):
+    with pytest.raises(DataError, match=r"columns id, .* are missing"):
+        refine_run(tmp_path, "both")
+    columns = {"frame": [1], "id": [1], "x1": [1], "y1": [1], "x2": [5], "y2": [9]}
+    pq.write_table(pa.table(columns), tmp_path / "tracks.parquet")
+    with pytest.raises(DataError, match="needs the column timestamp to be refined"):
         refine_run(tmp_path, "both")
 
 
-def test_an_empty_run(tmp_path):
-    open_sink("parquet", tmp_path).close()
-    assert len(pq.read_table(refine_run(tmp_path, "both")[0])) == 0
+@pytest.mark.parametrize("what", ["join", "gap", "both"])
+def test_an_empty_run(tmp_path, what):
+    """A video in which nobody is found ended in a traceback, and half a file stayed."""
+    for name in SAVE:
+        open_sink(name, tmp_path).close()
+    written = refine_run(tmp_path, what)
+    assert len(written) == len(SAVE)
+    assert len(pq.read_table(written[0])) == 0
+    assert all(path.exists() for path in written)
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.parametrize("source", ["parquet", "csv", "jsonl"])
+def test_any_table_with_times_can_be_refined(folder, source):
+    """The same comes out, whichever format was saved."""
+    expected = np.loadtxt(refine_run(folder, "both")[3], delimiter=",")
+    for name in {"parquet", "csv", "jsonl"} - {source}:
+        (folder / f"tracks.{name}").unlink()
+    written = refine_run(folder, "both")
+    assert [path.name for path in written] == [f"tracks.refined.{source}", "tracks.refined.txt"]
+    np.testing.assert_allclose(np.loadtxt(written[1], delimiter=","), expected, atol=0.011)
+    (table,) = read_tables(written[0], None, Notes())
+    assert (table.filled.sum(), set(table.names)) == (9, {"person"})
 
 
 def test_what_cannot_be_is_refused_before_the_run():

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,12 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from tracker.errors import DataError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
-
-CORNERS = ("x1", "y1", "x2", "y2")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,41 +79,6 @@ class Trajectories:
             put_in if predicted is None else put_in | np.asarray(predicted, bool),
         )
         return _checked(made)
-
-    @classmethod
-    def from_table(cls, table: pa.Table) -> Trajectories:
-        """From a table as `tracks.parquet` holds it.
-
-        Raises:
-            DataError: a column is missing, or as in `of`.
-        """
-        needed = ("frame", "timestamp", "id", *CORNERS, "score", "class_id")
-        missing = [name for name in needed if name not in table.column_names]
-        if missing:
-            raise DataError(f"a table of tracks has the columns {', '.join(needed)}; missing: {', '.join(missing)}")
-        columns = {name: table[name].to_numpy() for name in needed}
-        marks = {n: table[n].fill_null(False).to_numpy() for n in ("filled", "predicted") if n in table.column_names}
-        xyxy = np.column_stack([np.asarray(columns[name], np.float64) for name in CORNERS])
-        c = columns
-        return cls.of(c["frame"], c["timestamp"], c["id"], xyxy, c["score"], c["class_id"], **marks)
-
-    def to_table(self, names: Mapping[int, str] | None = None) -> pa.Table:
-        """As `tracks.parquet` holds it, by frame, then by id, with one column more: `filled`.
-
-        Args:
-            names: of class ids; a class without one is its number.
-        """
-        import pyarrow as pa
-
-        order = np.lexsort((self.id, self.frame))
-        class_id = self.class_id[order]
-        corners = self.xyxy[order].astype(np.float32)
-        columns: dict[str, Any] = {"frame": self.frame[order], "timestamp": self.time[order], "id": self.id[order]}
-        columns |= {name: corners[:, i] for i, name in enumerate(CORNERS)}
-        columns |= {"score": self.score[order].astype(np.float32), "class_id": class_id}
-        text = pa.array([(names or {}).get(c, str(c)) for c in class_id.tolist()], pa.string())
-        marks = {"predicted": self.predicted[order], "filled": self.filled[order]}
-        return pa.table(columns | {"class": text} | marks)
 
 
 def _checked(rows: Trajectories) -> Trajectories:

@@ -25,6 +25,10 @@ EPILOG = """
 
   parquet        one file for all sequences; also what `reacquire track` saves
 
+  csv            one file with a header, for spreadsheets; also what `reacquire track` saves
+
+  jsonl          JSON Lines; also what `reacquire track` saves
+
   yolo           folder of labels that Ultralytics' trackers save (in only; needs --size)
 
 [bold]Examples[/]
@@ -36,6 +40,8 @@ EPILOG = """
   reacquire convert runs/detect/track/labels tracks.txt --from yolo --size 1920x1080
 
   reacquire convert tracks.parquet kitti/ --to kitti
+
+  reacquire convert tracks.parquet tracks.csv                      [dim]# for a spreadsheet[/]
 """
 
 
@@ -46,7 +52,7 @@ def convert(
         str | None, typer.Option("--from", metavar="FORMAT", help="Of SOURCE; told from the file where it is missing.")
     ] = None,
     write_as: Annotated[
-        str | None, typer.Option("--to", metavar="FORMAT", help="Of TARGET; told from its suffix, else mot.")
+        str | None, typer.Option("--to", metavar="FORMAT", help="Of TARGET; told from its suffix, mot for a folder.")
     ] = None,
     size: Annotated[
         str | None, typer.Option("--size", metavar="WxH", help="Of the pictures, where SOURCE does not say.")
@@ -56,7 +62,7 @@ def convert(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace TARGET if it is there.")] = False,
 ) -> None:
-    """Convert boxes with ids between MOTChallenge, COCO-VID, CVAT, KITTI, Parquet and YOLO labels."""
+    """Convert boxes with ids between MOTChallenge, COCO-VID, CVAT, KITTI, Parquet, CSV, JSON Lines and YOLO labels."""
     from tracker.errors import DataError
     from tracker.formats.registry import convert as convert_files
 

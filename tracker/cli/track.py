@@ -62,7 +62,7 @@ def track(
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda:0", help="Where the networks run.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of results.")] = None,
     save: Annotated[
-        str, typer.Option("--save", "-s", metavar="FORMAT,…", help="Of mot, video, parquet, jsonl.")
+        str, typer.Option("--save", "-s", metavar="FORMAT,…", help="Of mot, video, parquet, csv, jsonl.")
     ] = "mot,video,parquet",
     max_frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many frames.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,

@@ -188,6 +188,30 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
         _write_file(path / f"{file_name(table)}.txt", table, notes)
 
 
+def write_run(path: Path, table: Table) -> None:
+    """A result as `reacquire track` saves it: what the servers of MOTChallenge take."""
+    lines = result_lines(table.frame, table.id, table.xyxy, table.score)
+    _write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def result_lines(
+    frame: NDArray[np.int64], ids: NDArray[np.int64], xyxy: NDArray[np.floating], score: NDArray[np.floating]
+) -> list[str]:
+    """Rows of a result: ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1.
+
+    Args:
+        frame: ``(N,)`` from 0.
+        ids: ``(N,)``.
+        xyxy: ``(N, 4)`` pixels.
+        score: ``(N,)``.
+    """
+    rows = zip(frame.tolist(), ids.tolist(), xyxy.tolist(), score.tolist(), strict=True)
+    return [
+        f"{f + 1},{i},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{s:.4f},-1,-1,-1"
+        for f, i, (x1, y1, x2, y2), s in rows
+    ]
+
+
 def write_folders(path: Path, tables: list[Table], notes: Notes) -> None:
     """The benchmark's folders: `NAME/gt/gt.txt`, and `NAME/seqinfo.ini` where the pictures' size is known."""
     for table in tables:

@@ -1,69 +1,131 @@
-"""All formats by name, and from one to another."""
+"""All formats of boxes with ids, by name: whoever reads or writes any looks it up here.
+
+A format is a module of this package with `read(path, notes)` and, unless it is only read, `write(path, tables, notes)`;
+one that `reacquire track` saves may have `write_run(path, table)` where a run's file looks otherwise. Modules are
+loaded when they are first used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tracker.errors import DataError
-from tracker.formats import coco, cvat, kitti, mot, parquet, yolo
-from tracker.formats.table import Notes, Table
-from tracker.formats.text import number
+
+if TYPE_CHECKING:
+    from tracker.formats.table import Notes, Table
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a format is read and written, and what it is.
+    """A format, and where its reader and its writer are.
 
     Attributes:
         words: what it is.
-        read: None where it is only written.
-        write: None where it is only read.
+        module: in this package.
+        suffixes: of its files, in small letters.
+        writer: the module's function that writes; None where the format is only read.
+        saved: the name of a run's file, where `reacquire track` saves the format.
+        timed: whether times and marks of boxes nobody saw are kept, so that a run can be refined from it.
     """
 
     words: str
-    read: Callable[[Path, Notes], list[Table]] | None
-    write: Callable[[Path, list[Table], Notes], None] | None
+    module: str
+    suffixes: tuple[str, ...] = ()
+    writer: str | None = "write"
+    saved: str | None = None
+    timed: bool = False
+
+    def _load(self, name: str) -> Any:
+        return getattr(importlib.import_module(f"tracker.formats.{self.module}"), name)
+
+    def read(self, path: Path, notes: Notes, **options: Any) -> list[Table]:
+        """All sequences of a file or folder."""
+        tables: list[Table] = self._load("read")(path, notes, **options)
+        return tables
+
+    def write(self, path: Path, tables: list[Table], notes: Notes) -> None:
+        """A file or folder of these sequences."""
+        if self.writer is None:
+            raise DataError(f"{path}: {self.words}: this format is only read")
+        self._load(self.writer)(path, tables, notes)
+
+    def write_run(self, path: Path, table: Table) -> None:
+        """A file as a run saves it."""
+        module = importlib.import_module(f"tracker.formats.{self.module}")
+        write: Callable[[Path, Table], None] | None = getattr(module, "write_run", None)
+        if write is None:
+            from tracker.formats.table import Notes
+
+            self.write(path, [table], Notes())
+        else:
+            write(path, table)
 
 
-FORMATS = {
-    "mot": Format("MOTChallenge text, a file NAME.txt a sequence", mot.read, mot.write),
-    "motchallenge": Format("MOTChallenge folders, NAME/gt/gt.txt and NAME/seqinfo.ini", mot.read, mot.write_folders),
-    "coco": Format("COCO-VID JSON, one file", coco.read, coco.write),
-    "cvat": Format("CVAT for video 1.1, a file NAME.xml a sequence", cvat.read, cvat.write),
-    "kitti": Format("KITTI tracking labels, a file NAME.txt a sequence", kitti.read, kitti.write),
-    "parquet": Format("Parquet, one file", parquet.read, parquet.write),
-    "yolo": Format("folder of labels that Ultralytics' trackers save (in only)", yolo.read, None),
+FORMATS: Mapping[str, Format] = {
+    "mot": Format("MOTChallenge text, a file NAME.txt a sequence", "mot", (".txt",), saved="tracks.txt"),
+    "motchallenge": Format("MOTChallenge folders, NAME/gt/gt.txt and NAME/seqinfo.ini", "mot", writer="write_folders"),
+    "coco": Format("COCO-VID JSON, one file", "coco", (".json",)),
+    "cvat": Format("CVAT for video 1.1, a file NAME.xml a sequence", "cvat", (".xml",)),
+    "kitti": Format("KITTI tracking labels, a file NAME.txt a sequence", "kitti", (".txt",)),
+    "parquet": Format("Parquet, one file", "parquet", (".parquet",), saved="tracks.parquet", timed=True),
+    "csv": Format("CSV with a header, one file", "csv", (".csv", ".tsv"), saved="tracks.csv", timed=True),
+    "jsonl": Format("JSON Lines, one file", "jsonl", (".jsonl",), saved="tracks.jsonl", timed=True),
+    "yolo": Format("folder of labels that Ultralytics' trackers save (in only)", "yolo", writer=None),
 }
-BY_SUFFIX = {".json": "coco", ".xml": "cvat", ".parquet": "parquet"}
+BY_SUFFIX: Mapping[str, str] = {
+    suffix: name for name, format_ in reversed(list(FORMATS.items())) for suffix in format_.suffixes
+}
+"""The format that a suffix stands for; of several, the first."""
+AMBIGUOUS = ".txt"
+SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
-def recognise(path: Path, *, reading: bool) -> str:
-    """The format of a path, from its suffix, and from its content where it is to be read.
+def refuse_spreadsheets(path: Path) -> None:
+    """Refuse what only a spreadsheet reads and writes.
+
+    Raises:
+        DataError: says what to do instead.
+    """
+    if path.suffix.lower() in SPREADSHEETS:
+        raise DataError(f"{path}: spreadsheets are not read or written; use .csv, which they all open and save")
+
+
+def recognise(path: Path) -> str:
+    """The format of a file or folder, from its suffix and its content.
 
     Raises:
         DataError: nothing there, or no way to tell.
     """
-    if path.suffix in BY_SUFFIX and not path.is_dir():
-        return BY_SUFFIX[path.suffix]
-    if not reading:
-        return "mot"
+    refuse_spreadsheets(path)
     if not path.exists():
         raise DataError(f"{path}: no such file or folder")
-    files = [path] if path.is_file() else _some(path)
-    for file in files:
-        if file.suffix in BY_SUFFIX:
-            return BY_SUFFIX[file.suffix]
-        with file.open(encoding="utf-8-sig", errors="replace") as opened:
-            fields = opened.readline(10_000).replace(",", " , ").split()
-        if len(fields) > 2 and "," not in fields and number(fields[2]) is None:
-            return "kitti"
-        if "," not in fields and 5 <= len(fields) <= yolo.WITH_SCORE and path.is_dir():
-            return "yolo"
-        if fields:
-            return "mot"
+    for file in [path] if path.is_file() else _some(path):
+        suffix = file.suffix.lower()
+        if suffix in BY_SUFFIX and suffix != AMBIGUOUS:
+            return BY_SUFFIX[suffix]
+        kind = _of_text(file, in_folder=path.is_dir())
+        if kind is not None:
+            return kind
     raise DataError(f"{path}: what format is this? Say it: --from {', '.join(FORMATS)}")
+
+
+def _of_text(file: Path, *, in_folder: bool) -> str | None:
+    """The format of a text file by its first row; None where it has none."""
+    from tracker.formats.text import lines_of, number
+    from tracker.formats.yolo import WITH_SCORE
+
+    with file.open("rb") as opened:
+        head = lines_of(opened.read(10_000))
+    fields = next((line.replace(",", " , ").split() for line in head if line.strip()), [])
+    if len(fields) > 2 and "," not in fields and number(fields[0]) is not None and number(fields[2]) is None:
+        return "kitti"
+    if "," not in fields and 5 <= len(fields) <= WITH_SCORE and in_folder and number(fields[0]) is not None:
+        return "yolo"
+    return "mot" if fields else None
 
 
 def _some(folder: Path) -> list[Path]:
@@ -73,6 +135,42 @@ def _some(folder: Path) -> list[Path]:
         if found:
             return found[:20]
     return []
+
+
+def format_to_write(path: Path, kind: str | None = None) -> str:
+    """The format that a file or folder is to be written in.
+
+    Args:
+        path: where to.
+        kind: a key of `FORMATS`; told by the suffix where it is None, and MOTChallenge's for a folder.
+
+    Raises:
+        DataError: a suffix of no format, or of another one.
+    """
+    refuse_spreadsheets(path)
+    suffix = path.suffix.lower()
+    if kind is not None:
+        own = find_format(kind).suffixes
+        if suffix in BY_SUFFIX and suffix not in own and not path.is_dir():
+            raise DataError(f"{path}: {suffix} is no file of {kind}; expected {' or '.join(own) or 'a folder'}")
+        return kind
+    if path.is_dir() or not suffix:
+        return "mot"
+    if suffix not in BY_SUFFIX:
+        there_are = ", ".join(sorted(BY_SUFFIX))
+        raise DataError(f"{path}: {suffix} is no suffix of a format; there are {there_are}; for a folder, say --to mot")
+    return BY_SUFFIX[suffix]
+
+
+def find_format(kind: str) -> Format:
+    """A format by its name.
+
+    Raises:
+        DataError: there is none; names those there are.
+    """
+    if kind not in FORMATS:
+        raise DataError(f"format {kind!r} is unknown; there are: {', '.join(FORMATS)}")
+    return FORMATS[kind]
 
 
 def read_tables(
@@ -90,13 +188,11 @@ def read_tables(
     Raises:
         DataError: unknown format, nothing there, or something wrong in it; names file and line.
     """
-    kind = kind or recognise(source, reading=True)
-    reader = _format(kind).read
-    if reader is None:
-        raise DataError(f"{kind}: this format cannot be read")
-    tables = yolo.read(source, notes, size) if kind == "yolo" else reader(source, notes)
+    kind = kind or recognise(source)
+    format_ = find_format(kind)
+    tables = format_.read(source, notes, size=size) if kind == "yolo" else format_.read(source, notes)
     if not tables:
-        raise DataError(f"{source}: no sequences of {FORMATS[kind].words}")
+        raise DataError(f"{source}: no sequences of {format_.words}")
     return [replace(t, size=t.size if t.size[0] else size or (0, 0), rate=t.rate or rate or 0.0) for t in tables]
 
 
@@ -121,23 +217,21 @@ def convert(
         What was written, and what could not be.
 
     Raises:
-        DataError: see `read_tables`; also where two sequences have one name.
+        DataError: see `read_tables` and `format_to_write`; also where two sequences have one name.
     """
+    from tracker.formats.table import Notes
+
     notes = Notes()
-    kind = write_as or recognise(target, reading=False)
-    writer = _format(kind).write
-    if writer is None:
-        raise DataError(f"{kind}: this format is only read")
+    format_ = find_format(format_to_write(target, write_as))
+    if format_.writer is None:
+        raise DataError(f"{write_as}: this format is only read")
     tables = read_tables(source, read_as, notes, size=size, rate=rate)
     names = [table.name for table in tables]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{source}: two sequences are called {twice!r}")
-    writer(target, tables, notes)
+    predicted = sum(int(table.predicted.sum()) for table in tables)
+    if predicted and not format_.timed:
+        notes.add(f"{predicted} boxes are where somebody out of sight was expected; the mark `predicted` is not kept")
+    format_.write(target, tables, notes)
     return tables, notes
-
-
-def _format(kind: str) -> Format:
-    if kind not in FORMATS:
-        raise DataError(f"format {kind!r} is unknown; there are: {', '.join(FORMATS)}")
-    return FORMATS[kind]

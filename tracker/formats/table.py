@@ -38,7 +38,11 @@ class Table:
         visibility: ``(N,)`` visible share in 0–1, -1 where unknown.
         truncated: ``(N,)`` how much is cut off by the picture's border, as KITTI has it; -1 where unknown.
         occluded: ``(N,)`` 0 visible, 1 partly, 2 largely hidden, 3 unclear; -1 where unknown.
+        time: ``(N,)`` seconds, NaN where unknown.
+        predicted: ``(N,)`` whether nobody saw this box, and it is where somebody was expected.
+        filled: ``(N,)`` whether nobody saw this box, and it was put into a gap.
         labels: names of classes.
+        class_ids: numbers of the classes as the detector has them, -1 where unknown.
         length: frames of the sequence, 0 where unknown.
         size: width and height of the pictures, zeros where unknown.
         rate: frames a second, 0 where unknown.
@@ -53,13 +57,22 @@ class Table:
     visibility: NDArray[np.float64]
     truncated: NDArray[np.int64]
     occluded: NDArray[np.int64]
+    time: NDArray[np.float64]
+    predicted: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
     labels: tuple[str, ...] = (OBJECT,)
+    class_ids: tuple[int, ...] = (UNKNOWN,)
     length: int = 0
     size: tuple[int, int] = (0, 0)
     rate: float = 0.0
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def names(self) -> list[str]:
+        """The class of each row."""
+        return [self.labels[i] for i in self.label.tolist()]
 
     @property
     def ltwh(self) -> NDArray[np.float64]:
@@ -94,6 +107,7 @@ def make_table(
     size: tuple[int, int] = (0, 0),
     rate: float = 0.0,
     columns: Mapping[str, ArrayLike] | None = None,
+    class_ids: Mapping[str, int] | None = None,
 ) -> Table:
     """A table of columns as a file had them, checked and sorted.
 
@@ -106,7 +120,8 @@ def make_table(
         where: how a message names each row ("line 7"), or what gives its line; its number without it.
         per_class: whether two classes may have the same id in a frame, as in KITTI.
         length, size, rate: as in `Table`.
-        columns: score, visibility, truncated and occluded, where the format has them.
+        columns: score, visibility, truncated, occluded, time, predicted and filled, where the format has them.
+        class_ids: numbers of classes by their names, where the format has them.
 
     Raises:
         DataError: a value that cannot be; names file, row and reason.
@@ -159,7 +174,11 @@ def make_table(
         visibility=column("visibility", UNKNOWN, np.float64),
         truncated=column("truncated", UNKNOWN, np.int64),
         occluded=column("occluded", UNKNOWN, np.int64),
+        time=column("time", np.nan, np.float64),
+        predicted=column("predicted", 0, np.bool_),
+        filled=column("filled", 0, np.bool_),
         labels=tuple(known),
+        class_ids=tuple((class_ids or {}).get(name, UNKNOWN) for name in known),
         length=length,
         size=size,
         rate=rate,

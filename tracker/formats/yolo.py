@@ -92,10 +92,10 @@ def _class_names(path: Path, folder: Path) -> dict[int, str]:
     for file in (folder / "classes.txt", path / "classes.txt"):
         if file.is_file():
             return dict(enumerate(map(str.strip, lines_of(read_bytes(file)))))
-    if (path / "data.yaml").is_file():
-        try:
-            names = read_yaml(path / "data.yaml")["names"]
-            return {int(k): str(v) for k, v in (names.items() if isinstance(names, dict) else enumerate(names))}
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{path / 'data.yaml'}: no names of classes in it: {str(error)[:80]}") from None
-    return {}
+    file = path / "data.yaml"
+    names = read_yaml(file).get("names") if file.is_file() else {}
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(isinstance(k, int) and isinstance(v, str) for k, v in names.items()):
+        raise DataError(f"{file}: no names of classes in it; expected names: {{0: person, …}} or a list of words")
+    return names

@@ -1,4 +1,4 @@
-"""Where results go: MOT text, JSON Lines, Parquet, an annotated video, a window."""
+"""Where results go: the formats of `tracker.formats` that a run saves, an annotated video, a window."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tracker.errors import ConfigError
+from tracker.formats import registry
 from tracker.sinks.base import Sink
 
 __all__ = ["FORMATS", "Sink", "open_sink"]
 
 FORMATS: Mapping[str, str] = {
-    "mot": "tracks.txt",
-    "jsonl": "tracks.jsonl",
-    "parquet": "tracks.parquet",
+    **{name: format_.saved for name, format_ in registry.FORMATS.items() if format_.saved is not None},
     "video": "tracks.mp4",
 }
 """What can be saved, and the name of its file in a run's folder."""
@@ -44,6 +43,8 @@ def open_sink(
         from tracker.sinks.video import VideoSink
 
         return VideoSink(path, frame_rate)
-    from tracker.sinks.text import JsonLinesSink, MotSink
+    from tracker.sinks.text import CsvSink, JsonLinesSink, MotSink
 
-    return MotSink(path) if name == "mot" else JsonLinesSink(path, class_names)
+    if name == "mot":
+        return MotSink(path)
+    return CsvSink(path, class_names) if name == "csv" else JsonLinesSink(path, class_names)

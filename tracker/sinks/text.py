@@ -1,4 +1,4 @@
-"""Formats that are valid at every row: MOTChallenge text and JSON Lines, one row a track and frame."""
+"""Formats that are valid at every row: MOTChallenge text, CSV and JSON Lines, one row a track and frame."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
+from tracker.formats.csv import quoted
+from tracker.formats.mot import result_lines
 from tracker.sinks.base import Sink, writing
 from tracker.types import Detections, Frame, Tracks
 
@@ -42,10 +46,31 @@ class MotSink(_LineSink):
     """
 
     def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
-        rows = zip(tracks.id.tolist(), tracks.xyxy.tolist(), tracks.score.tolist(), strict=True)
+        return result_lines(np.full(len(tracks), frame.index), tracks.id, tracks.xyxy, tracks.score)
+
+
+class CsvSink(_LineSink):
+    """A header, and the columns of `JsonLinesSink`, with a column for each corner of the box.
+
+    Args:
+        path: the file.
+        class_names: names of class ids; a class without one is its number.
+    """
+
+    COLUMNS = ("frame", "timestamp", "id", "x1", "y1", "x2", "y2", "score", "class_id", "class", "predicted")
+
+    def __init__(self, path: Path, class_names: Mapping[int, str] | None = None) -> None:
+        super().__init__(path)
+        self._names = {number: quoted(name) for number, name in (class_names or {}).items()}
+        with writing(path):
+            self._file.write(",".join(self.COLUMNS) + "\n")
+
+    def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
+        columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy, tracks.predicted)
+        begin = f"{frame.index},{round(frame.timestamp, 6)}"
         return [
-            f"{frame.index + 1},{i},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},-1,-1,-1"
-            for i, (x1, y1, x2, y2), score in rows
+            f"{begin},{i},{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f},{s:.4f},{k},{self._names.get(k, k)},{str(mark).lower()}"
+            for i, k, s, (x1, y1, x2, y2), mark in zip(*(column.tolist() for column in columns), strict=True)
         ]
 
 

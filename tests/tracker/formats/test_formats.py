@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.errors import DataError
-from tracker.formats.registry import FORMATS, convert, read_tables, recognise
+from tracker.formats.registry import FORMATS, convert, format_to_write, read_tables, recognise
 from tracker.formats.table import Notes, make_table
 from tracker.formats.yolo import read as read_yolo
 
@@ -26,7 +26,15 @@ CARRIED = {
     "kitti": ("score", "truncated", "occluded"),
     "parquet": ("score", "visibility", "truncated", "occluded", "label", "length", "size", "rate"),
 }
-PLACES = {"mot": "out", "motchallenge": "out", "coco": "o.json", "cvat": "out", "kitti": "out", "parquet": "o.parquet"}
+CARRIED |= dict.fromkeys(("csv", "jsonl"), ("score", "visibility", "truncated", "occluded", "label"))
+PLACES = {"csv": "o.csv", "jsonl": "o.jsonl"} | {
+    "mot": "out",
+    "motchallenge": "out",
+    "coco": "o.json",
+    "cvat": "out",
+    "kitti": "out",
+    "parquet": "o.parquet",
+}
 
 
 @st.composite
@@ -82,7 +90,7 @@ def test_round_trip(kind, first, second):
     with tempfile.TemporaryDirectory() as folder:
         place, again = Path(folder) / PLACES[kind], Path(folder) / "again" / PLACES[kind]
         FORMATS[kind].write(place, [first, second], Notes())
-        assert recognise(place, reading=True) == kind.replace("motchallenge", "mot")
+        assert recognise(place) == kind.replace("motchallenge", "mot")
         back = read_tables(place, None, Notes())
         for ours, theirs in zip((first, second), back, strict=True):
             check_same(ours, theirs, kind)
@@ -261,7 +269,7 @@ def test_parquet_of_a_run_is_read(tmp_path):
     assert (table.name, table.score.tolist(), table.labels) == ("tracks", [0.5, 0.6], ("person",))
     for name, change, message in [
         ("id", None, "columns id are missing"),
-        ("id", [1, None], "column id must hold numbers without empty places"),
+        ("id", [1, None], "row 2: column id has an empty place"),
         ("x1", ["a", "b"], "column x1 must hold numbers"),
         ("x2", [0.0, 6.0], "row 1: the box has no area"),
     ]:
@@ -280,11 +288,124 @@ def test_expected_boxes_are_told(tmp_path):
 
     columns = {"frame": [0, 1, 2], "id": [1, 1, 1], "x1": [1.0] * 3, "y1": [1.0] * 3, "x2": [5.0] * 3, "y2": [9.0] * 3}
     for predicted, said in [([False, True, True], 1), ([False] * 3, 0)]:
-        notes = Notes()
         pq.write_table(pa.table(columns | {"predicted": predicted}), tmp_path / "tracks.parquet")
-        read_tables(tmp_path / "tracks.parquet", None, notes)
+        _, notes = convert(tmp_path / "tracks.parquet", tmp_path / "t.txt")
         assert len(notes.lines) == said
         assert all(line.startswith("2 boxes are where") for line in notes.lines)
+        (table,), notes = convert(tmp_path / "tracks.parquet", tmp_path / "t.csv")
+        assert not notes.lines
+        (back,) = read_tables(tmp_path / "t.csv", None, Notes())
+        assert back.predicted.tolist() == table.predicted.tolist() == predicted
+
+
+RUN = make_table(
+    Path("made"), "S", frame=[0, 1, 1], id=[1, 1, 2], xyxy=[[1, 2, 30.25, 40], [2, 2, 31, 40], [5, 5, 9, 9]],
+    label=["person", "person", "car"], class_ids={"person": 0, "car": 2},
+    columns={"time": [0.0, 0.04, 0.04], "predicted": [0, 1, 0], "filled": [0, 1, 0], "score": [0.5, 0.25, 1]},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_what_is_known_of_a_run_is_kept(tmp_path, kind):
+    place = tmp_path / f"tracks.{kind}"
+    FORMATS[kind].write(place, [RUN], Notes())
+    (back,) = read_tables(place, None, Notes())
+    for name in ("frame", "id", "xyxy", "score", "time", "predicted", "filled"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(RUN, name), err_msg=name)
+    assert names_of(back) == names_of(RUN)
+    assert dict(zip(back.labels, back.class_ids, strict=True)) == {"person": 0, "car": 2}
+
+
+CSV = "frame,id,x1,y1,x2,y2,score,class\n0,1,1,2,30.5,40,0.5,person\n1,1,2,2,31,40,0.25,person\n"
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda text: text,
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("\n", "\n\n"),
+        lambda text: text.replace("frame,id", '"Frame"," Track ID"'),
+        lambda text: text.replace("x1,y1,x2,y2", "xmin,ymin,xmax,ymax").replace("score", "Confidence"),
+        lambda text: text.replace("person", '"person"'),
+        lambda text: text.replace("0,1,1,", "0.0, 1.0, 1.00,"),
+        lambda text: text.replace("x1,y1,x2,y2", "left,top,width,height").replace("30.5,40", "29.5,38")
+        .replace("31,40", "29,38"),
+        lambda text: text.encode("utf-16"),
+    ],
+    ids=["plain", "mark", "dos", "semicolons", "tabs", "blank", "header", "names", "quotes", "points", "sizes", "wide"],
+)  # fmt: skip
+def test_ways_to_write_a_csv(tmp_path, rewrite):
+    text = rewrite(CSV)
+    (tmp_path / "a.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (table,) = read_tables(tmp_path / "a.csv", None, Notes())
+    assert (table.frame.tolist(), table.id.tolist()) == ([0, 1], [1, 1])
+    assert table.xyxy.tolist() == [[1, 2, 30.5, 40], [2, 2, 31, 40]]
+    assert (table.score.tolist(), names_of(table)) == ([0.5, 0.25], ["person", "person"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "", "empty; expected a header"),
+        ("a.csv", "1,1,2,3,40,50\n", "line 1: expected a header; if the file is MOTChallenge's, say --from mot"),
+        ("a.csv", "frame,id,x,y,w,h\n0,1,2,3,4,5\n", "columns x1, y1, x2, y2 are missing"),
+        ("a.csv", CSV.replace("score", "id"), "line 1: column 'id' is there twice"),
+        ("a.csv", CSV.replace("30.5,40", "30.5"), "line 2: expected 8 columns"),
+        ("a.csv", CSV.replace("\n1,1", "\n\n1,1").replace("0.25", ""), "line 4: column score must hold numbers"),
+        ("a.csv", CSV.replace("0.25", "1_0"), "line 3: column score must hold numbers, got '1_0'"),
+        ("a.csv", CSV.replace("30.5", "\u0663"), "line 2: column x2 must hold numbers"),
+        ("a.csv", CSV.replace("\n1,1", "\n0,1"), "line 3: its id is in its frame twice"),
+        ("a.csv", CSV.replace("\n1,1", "\n1.5,1"), "line 3: the frame is no whole number"),
+        ("a.jsonl", '{"frame": 0, "id": 1, "xyxy": [1, 2, 3]}\n', "line 1: xyxy must be 4 numbers"),
+        ("a.jsonl", '\n{"frame": 0, "id": 1, "xyxy": [1, 2, 3, null]}\n', "line 2: y2 cannot be None"),
+        ("a.jsonl", '{"frame": 0, "id": 1, "xyxy": [1, 2, 3, NaN]}\n', "line 1: y2 cannot be nan"),
+        ("a.jsonl", '{"frame": "0", "id": 1, "xyxy": [1, 2, 3, 4]}\n', "line 1: frame cannot be '0'"),
+        ("a.jsonl", '{"frame": true, "id": 1, "xyxy": [1, 2, 3, 4]}\n', "line 1: frame cannot be True"),
+        ("a.jsonl", '{"frame": 0, "xyxy": [1, 2, 3, 4]}\n', "columns id are missing"),
+        ("a.jsonl", '{"frame": 0, "id": 1, "xyxy": [1, 2, 3, 4]}\n{"frame": 1, "id', "line 2: no JSON"),
+        ("a.jsonl", '{"frame": 0, "id": 1, "xyxy": [1, 2, 3, 4]}\n{"frame": 1, "id": 2}', "line 2: other keys"),
+        ("a.jsonl", "[1]\n", "line 1: expected an object"),
+        ("a.jsonl", "[" * 100_000, "line 1: no JSON"),
+    ],
+)  # fmt: skip
+def test_hostile_rows_of_columns(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=rf"{name}(, |: ){message}"):
+        read_tables(tmp_path / name, None, Notes())
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "message"),
+    [
+        ("y.xlsx", None, "spreadsheets are not read or written; use .csv"),
+        ("y.foo", None, r"\.foo is no suffix of a format; there are .*\.csv.* for a folder, say --to mot"),
+        ("y.csv", "mot", r"\.csv is no file of mot; expected \.txt"),
+        ("y.json", "motchallenge", "expected a folder"),
+        ("y.txt", "parquet", r"expected \.parquet"),
+    ],
+)
+def test_a_suffix_is_kept_to(tmp_path, target, kind, message):
+    (tmp_path / "a.txt").write_text("1,1,10,10,30,60,1,1,0.5\n")
+    with pytest.raises(DataError, match=message):
+        convert(tmp_path / "a.txt", tmp_path / target, write_as=kind)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    (tmp_path / "a.xlsx").write_bytes(b"PK")
+    with pytest.raises(DataError, match="spreadsheets"):
+        read_tables(tmp_path / "a.xlsx", None, Notes())
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [("y.CSV", "csv"), ("y.tsv", "csv"), ("y.jsonl", "jsonl"), ("y", "mot"), ("y.txt", "mot"), ("y.json", "coco")],
+)
+def test_a_suffix_tells_the_format(tmp_path, target, kind):
+    assert format_to_write(tmp_path / target) == kind
+    (tmp_path / "v1.2").mkdir()
+    assert format_to_write(tmp_path / "v1.2") == "mot"
 
 
 def test_what_a_parquet_says_of_itself_is_checked(tmp_path):

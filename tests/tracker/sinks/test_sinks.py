@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tracker import ConfigError, Detections, Frame, ReacquireError, Tracks
-from tracker.association.trajectories import Trajectories
+from tracker.formats.registry import read_tables
+from tracker.formats.table import Notes
 from tracker.sinks import FORMATS, open_sink
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.parquet import SCHEMA
@@ -77,6 +78,30 @@ def test_json_lines(tmp_path):
     }
 
 
+def test_csv(tmp_path):
+    path = fill(open_sink("csv", tmp_path, class_names={0: 'a "person", mostly'}))
+    lines = path.read_text().splitlines()
+    assert lines[0] == "frame,timestamp,id,x1,y1,x2,y2,score,class_id,class,predicted"
+    assert lines[4] == '1,0.1,8,3.00,3.00,23.00,33.00,0.5000,0,"a ""person"", mostly",false'
+
+
+def test_every_table_of_a_run_reads_as_the_same(tmp_path):
+    """MOT text has neither classes nor times; all others have all."""
+    tables = {}
+    for name in ("mot", "parquet", "csv", "jsonl"):
+        with open_sink(name, tmp_path, class_names={0: "person"}) as sink:
+            for i in range(4):
+                sink.write(frame_at(i), Detections.empty(), some_tracks(3, 8, unseen=[3] if i == 2 else []))
+        (tables[name],) = read_tables(sink.path, None, Notes())
+    for name, table in tables.items():
+        for column in ("frame", "id", "xyxy", "score"):
+            np.testing.assert_allclose(getattr(table, column), getattr(tables["parquet"], column), err_msg=name)
+        if name != "mot":
+            np.testing.assert_allclose(table.time, tables["parquet"].time, atol=1e-6)
+            assert table.predicted.tolist() == [False] * 4 + [True] + [False] * 3
+            assert (table.labels, table.class_ids) == (("person",), (0,))
+
+
 def test_parquet(tmp_path):
     path = fill(open_sink("parquet", tmp_path, class_names={0: "person"}))
     table = pq.read_table(path)
@@ -101,15 +126,15 @@ def test_who_is_only_expected_is_told_from_who_was_seen(tmp_path):
 
 def test_parts_from_before_a_column_are_joined_with_empty_places(tmp_path):
     with open_sink("parquet", tmp_path) as sink:
-        old = pa.Table.from_pylist(
-            [dict.fromkeys(SCHEMA.names, 1) | {"class": "person"}], SCHEMA.remove(SCHEMA.get_field_index("predicted"))
-        )
+        row = dict.fromkeys(SCHEMA.names, 1) | {"class": "person", "x2": 5.0, "y2": 9.0}
+        old = pa.Table.from_pylist([row], SCHEMA.remove(SCHEMA.get_field_index("predicted")))
         pq.write_table(old, tmp_path / "tracks.parquet.parts/000000.parquet")
         sink._count = 1
         sink.write(frame_at(1), Detections.empty(), some_tracks(3))
     table = pq.read_table(tmp_path / "tracks.parquet")
     assert table["predicted"].to_pylist() == [None, False]
-    assert Trajectories.from_table(table).predicted.tolist() == [False, False]
+    (back,) = read_tables(sink.path, None, Notes())
+    assert back.predicted.tolist() == [False, False]
 
 
 def test_parquet_in_many_parts_is_one_table(tmp_path, monkeypatch):
@@ -172,8 +197,8 @@ def test_a_full_disk_is_an_error_in_words(name, tmp_path):
 
 
 def test_an_unknown_format_lists_those_there_are(tmp_path):
-    with pytest.raises(ConfigError, match="csv: unknown format; there are: mot, jsonl, parquet, video"):
-        open_sink("csv", tmp_path)
+    with pytest.raises(ConfigError, match="tiff: unknown format; there are: mot, parquet, csv, jsonl, video"):
+        open_sink("tiff", tmp_path)
 
 
 def test_no_display_is_said(monkeypatch):
@@ -219,6 +244,8 @@ from pathlib import Path
 import numpy as np
 import tracker.sinks.parquet as parquet
 from tracker import Detections, Frame, Tracks
+from tracker.formats.registry import read_tables
+from tracker.formats.table import Notes
 from tracker.sinks import FORMATS, open_sink
 parquet.PART_SECONDS = 0.2
 sinks = [open_sink(name, Path(sys.argv[1])) for name in FORMATS]
