@@ -8,6 +8,8 @@ Anchors, aliases and merge keys work, but cannot multiply a small file into a la
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -172,8 +174,32 @@ def parse_yaml(text: str, name: str) -> Any:
         ConfigError: not YAML, too large or deep, a key twice, a tag; names the line, and shows nothing of the values,
             which may be secrets.
     """
-    try:
+    with _said(text, name):
         return _Loader(text).get_single_data()
+
+
+def compose_yaml(text: str, name: str) -> yaml.Node | None:
+    """The same as a tree of nodes, which know where in the text they are written.
+
+    Raises:
+        ConfigError: as `parse_yaml`.
+    """
+    with _said(text, name):
+        node: yaml.Node | None = _Loader(text).get_single_node()
+        return node
+
+
+def value_of(node: yaml.Node) -> Any:
+    """The value that a composed node says."""
+    return _Loader("").construct_document(node)
+
+
+@contextmanager
+def _said(text: str, name: str) -> Generator[None]:
+    """Say what is wrong with a text in our words, and where."""
+    try:
+        yield
+        return
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         problem = f"the character U+{ord(text[error.position]):04X} is not allowed"

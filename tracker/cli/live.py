@@ -109,11 +109,13 @@ def _leave(code: int) -> NoReturn:
 
 
 def _settings(cameras: str, host: str | None, port: int | None, out: Path | None) -> tuple[LiveSettings, Path | None]:
-    """Settings with what was said on the command line laid over them, and the file that they are from."""
+    """Settings with what was said on the command line laid over them, and the file that zones are written into."""
+    from tracker.live.cameras_file import zones_file
     from tracker.live.settings import load_live_settings, single_source
 
-    path = Path(cameras) if cameras.lower().endswith((".yaml", ".yml")) else None
-    settings = single_source(cameras) if path is None else load_live_settings(path)
+    several = cameras.lower().endswith((".yaml", ".yml"))
+    path = Path(cameras) if several else zones_file(cameras)
+    settings = load_live_settings(cameras) if several else single_source(cameras)
     said = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     web = settings.web.model_copy(update=said).with_environment()
     web.check()  # before anything is loaded

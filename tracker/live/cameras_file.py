@@ -1,128 +1,299 @@
-"""Changes zones and lines in the cameras' file: only their own lines, and with a copy of what was there before."""
+"""Changes zones and lines in the cameras' file: their own text and no other, and with a copy of what was there before.
+
+The reader's own marks say where a camera's zones are written, in whatever layout; only that piece is written anew. What
+comes of it is read again and compared with what was wanted before it replaces the file. (Libraries that write the whole
+file anew keep less: ruamel.yaml 0.19 loses comments within lists, and makes `- # …` and what follows one line.)
+"""
 
 from __future__ import annotations
 
+import copy
+import json
 import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from tracker.errors import ConfigError
 from tracker.sinks.base import writing
+from tracker.yaml_file import compose_yaml, parse_yaml, value_of
 
 BACKUPS = 20
 """Copies that are kept."""
+KINDS = ("zones", "lines")
+ZONES_FILE = ".zones.yaml"
+"""Behind the name of a video: the cameras' file that holds what was drawn on it."""
+PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)\Z)[^\W\d_][\w-]*(?: [\w-]+)*", re.IGNORECASE)
+"""Texts that need no quotes, whoever reads them."""
+LINE_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]|\\Z")
+ALIAS = re.compile(r"\s*:\s*\*[^\s,\[\]{}]+")
+
+Items = Sequence[Mapping[str, Any]]
 
 
-def save_geometry(
-    path: Path, camera: str, zones: Sequence[Mapping[str, Any]], lines: Sequence[Mapping[str, Any]]
-) -> Path:
-    """Write a camera's zones and lines into the file; the path of the copy made before.
+class Pair(NamedTuple):
+    """A key and its value, as composed nodes."""
+
+    key: Any
+    value: Any
+
+
+def zones_file(source: str) -> Path | None:
+    """The file for what is drawn on a video, beside it, there yet or not; None for what is no file."""
+    path = Path(source).expanduser()
+    return path.with_name(path.name + ZONES_FILE) if path.is_file() else None
+
+
+def save_geometry(path: Path, camera: str, zones: Items, lines: Items) -> Path | None:
+    """Write a camera's zones and lines into the file; the path of the copy made before, None of a file that is new.
 
     Raises:
-        ConfigError: the file has changed, and the camera is no longer in it.
+        ConfigError: the file has changed, and the camera is no longer in it; or it cannot be read any more.
         ReacquireError: it cannot be written; it stays as it was.
     """
+    path = Path(os.path.realpath(path))  # a link stays one, and what it names is written
     with writing(path):
-        text = path.read_bytes().decode("utf-8")
+        new = not path.exists() and path.name.endswith(ZONES_FILE)
+        raw = _beginning(path, camera) if new else path.read_bytes()
     try:
-        for key, items in (("zones", zones), ("lines", lines)):
-            text = with_items(text, camera, key, items)
-    except (yaml.YAMLError, LookupError) as error:
-        raise ConfigError(f"{path}: camera {camera!r} is no longer in it; nothing was saved") from error
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: no longer UTF-8 text; nothing was saved") from error
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = mark + with_geometry(text.removeprefix(mark), camera, {"zones": zones, "lines": lines}, str(path))
     with writing(path):
-        copy = _back_up(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(text.encode("utf-8"))
-        shutil.copymode(path, partial)
-        os.replace(partial, path)
-    return copy
+        backup = None if new else _back_up(path, raw)
+        _write(path, text.encode("utf-8"), like=None if new else path)
+    return backup
 
 
-def with_items(text: str, camera: str, key: str, items: Sequence[Mapping[str, Any]]) -> str:
-    """A YAML text in which a camera's list `key` is replaced, and all else is as it was.
+def with_geometry(text: str, camera: str, geometry: Mapping[str, Items], name: str = "the file") -> str:
+    """A YAML text in which a camera has these zones and lines, and all else says what it said before.
+
+    Args:
+        text: of a cameras' file.
+        camera: its name.
+        geometry: items by kind, `zones` and `lines`.
+        name: what errors call the file.
 
     Raises:
-        LookupError: there is no such camera.
+        ConfigError: there is no such camera, or more than one; or the layout does not allow the change.
     """
-    root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    entry = _camera(root, camera)
-    pair = next((pair for pair in entry.value if pair[0].value == key), None)
-    shared = any(k.value == "defaults" and _has(v, key) for k, v in root.value)
-    written = [_flow(dict(item)) for item in items]
-    if pair is None and not items and not shared:
-        return text
-    if entry.flow_style:
-        return _in_flow(text, entry, pair, key, written)
+    before = _Meaning.of(text, name)
+    wanted = copy.deepcopy(before.geometry)
+    wanted[before.place_of(camera, name)] = {kind: json.loads(json.dumps(list(geometry[kind]))) for kind in KINDS}
+    # Once for what was asked for, and once more for cameras that had theirs from that one by an anchor, and keep them.
+    for _ in range(2):
+        now = _Meaning.of(text, name).geometry
+        for index, kinds in enumerate(wanted):
+            for kind, items in kinds.items():
+                if now[index][kind] != items:
+                    text = _put(text, index, kind, items, name)
+    if _Meaning.of(text, name) != _Meaning(before.others, wanted):
+        raise _impossible(name)
+    return text
+
+
+class _Meaning(NamedTuple):
+    """What a file says: the zones and lines that each camera ends up with, and everything else."""
+
+    others: Any
+    geometry: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, text: str, name: str) -> _Meaning:
+        content = parse_yaml(text, name)
+        cameras = content.get("cameras") if isinstance(content, dict) else None
+        if not isinstance(cameras, list) or not all(isinstance(entry, dict) for entry in cameras):
+            raise ConfigError(f"{name}: there is no list of cameras in it any more; nothing was saved")
+        defaults = content.get("defaults") or {}
+        geometry = [{kind: entry.get(kind, defaults.get(kind)) or [] for kind in KINDS} for entry in cameras]
+        bare = [{key: value for key, value in entry.items() if key not in KINDS} for entry in cameras]
+        return cls(content | {"cameras": bare}, geometry)
+
+    def place_of(self, camera: str, name: str) -> int:
+        """Where a camera is in the list."""
+        found = [i for i, entry in enumerate(self.others["cameras"]) if str(entry.get("name")) == camera]
+        if len(found) != 1:
+            problem = "no longer in it" if not found else f"in it {len(found)} times"
+            raise ConfigError(f"{name}: camera {camera!r} is {problem}; nothing was saved")
+        return found[0]
+
+
+def _put(text: str, index: int, kind: str, items: Items, name: str) -> str:
+    """The text with one list of one camera replaced, in the first way that says just that."""
+    others = _Meaning.of(text, name).others
+    for changed in _ways(text, index, kind, items, name):
+        with suppress(ConfigError):
+            meaning = _Meaning.of(changed, name)
+            if meaning.others == others and meaning.geometry[index][kind] == items:
+                return changed
+    raise _impossible(name)
+
+
+def _impossible(name: str) -> ConfigError:
+    return ConfigError(
+        f"{name}: zones and lines cannot be written into it in the way that it is laid out; nothing was saved: "
+        "write the camera's keys on lines of their own, without anchors"
+    )
+
+
+def _ways(text: str, index: int, kind: str, items: Items, name: str) -> Iterator[str]:
+    """Texts with the list in them: in its old place, else behind the camera's last key, else before its first."""
+    root: Any = compose_yaml(text, name)
+    cameras = _pair(root, "cameras")
+    assert cameras is not None  # it was read before
+    entry = cameras.value.value[index]
     newline = "\r\n" if "\r\n" in text else "\n"
-    rows = text.splitlines(keepends=True)
-    indent = " " * entry.value[0][0].start_mark.column
-    block = [f"{indent}{key}:{newline}", *(f"{indent}  - {item}{newline}" for item in written)]
-    if not items:
-        block = [f"{indent}{key}: []{newline}"] if shared else []
-    if pair is None:
-        first = last = 1 + _last_row(entry)
-        if not rows[first - 1].endswith(newline):
-            rows[first - 1] += newline
-    else:
-        first, last = pair[0].start_mark.line, 1 + _last_row(pair[1], pair[0])
-        before = rows[first][: pair[0].start_mark.column]
-        if before.strip():  # the first key stands behind the dash
-            head, *rest = block or [f"{key}: []{newline}"]
-            block = [before + head.lstrip(), *rest]
-    return "".join(rows[:first] + block + rows[last:])
-
-
-def _camera(root: Any, name: str) -> yaml.MappingNode:
-    """The node of a camera."""
-    if isinstance(root, yaml.MappingNode):
-        for key, value in root.value:
-            if key.value == "cameras" and isinstance(value, yaml.SequenceNode):
-                for entry in value.value:
-                    if isinstance(entry, yaml.MappingNode) and any(
-                        k.value == "name" and v.value == name for k, v in entry.value
-                    ):
-                        return entry
-    raise LookupError(name)
-
-
-def _has(node: Any, key: str) -> bool:
-    return isinstance(node, yaml.MappingNode) and any(k.value == key for k, _ in node.value)
-
-
-def _last_row(node: Any, key: Any = None) -> int:
-    """The row that a node's content ends in: without the comments after it, which a block's end mark has in it."""
-    if key is not None and node.start_mark.index < key.start_mark.index:  # an alias: the node is elsewhere
-        return int(key.end_mark.line)
-    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
-        return int(node.end_mark.line)
-    inner = node.value[-1]
-    return _last_row(inner[1], inner[0]) if isinstance(inner, tuple) else _last_row(inner)
-
-
-def _in_flow(text: str, entry: Any, pair: Any, key: str, written: list[str]) -> str:
-    """The same within a camera that is written as `{name: …, …}`."""
-    value = f"{key}: [{', '.join(written)}]"
+    pair = _pair(entry, kind)
     if pair is not None:
-        first, last = pair[0].start_mark.index, max(pair[1].end_mark.index, pair[0].end_mark.index)
-        return text[:first] + value + text[last:]
-    end = entry.end_mark.index - 1  # before the brace
-    return f"{text[:end].rstrip().rstrip(',')}, {value}{text[end:]}"
+        first, last = pair.key.start_mark.index, _end(pair, text)
+        comments = _comments(text, first, last)
+        block = _block(kind, items, comments, newline, None if entry.flow_style else pair.key.start_mark.column)
+        text = _aliases_written_out(text, root, first, last)
+        yield text[:first] + block + text[last:]
+        return
+    first = entry.value[0][0].start_mark.index
+    if entry.flow_style:
+        yield f"{text[:first]}{_block(kind, items, [], newline, None)}, {text[first:]}"
+        return
+    indent = entry.value[0][0].start_mark.column
+    block = _block(kind, items, [], newline, indent)
+    behind = LINE_END.search(text, _end(Pair(*entry.value[-1]), text))
+    if behind is not None:
+        yield f"{text[: behind.start()]}{newline}{' ' * indent}{block}{text[behind.start() :]}"
+    yield text[:first] + block + newline + " " * indent + text[first:]
 
 
-def _flow(item: Mapping[str, Any]) -> str:
-    """An item on one line."""
-    return yaml.safe_dump(item, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000).strip()
+def _block(kind: str, items: Items, comments: list[str], newline: str, indent: int | None) -> str:
+    """A key and its list: an item a line at an indent, or all on one line; then the comments that stood in it."""
+    if indent is None or not items:
+        rows = [f"{kind}: [{', '.join(map(_flow, items))}]"]
+    else:
+        rows = [f"{kind}:", *(f"{' ' * indent}  - {_flow(item)}" for item in items)]
+    rows += [f"{' ' * (indent or 0)}  {comment}" for comment in comments]
+    return newline.join(rows) + (newline + "  " if comments and indent is None else "")
 
 
-def _back_up(path: Path) -> Path:
+def _pair(mapping: Any, key: str) -> Pair | None:
+    return next((Pair(*pair) for pair in mapping.value if pair[0].value == key), None)
+
+
+def _end(pair: Pair, text: str) -> int:
+    """Where the text of a value ends: without the comments behind it, which the end mark of a block has in it."""
+    key, node = pair
+    if node.start_mark.index < key.start_mark.index:  # an alias: the node is elsewhere
+        alias = ALIAS.match(text, key.end_mark.index)
+        return key.end_mark.index if alias is None else alias.end()
+    if isinstance(node, yaml.ScalarNode):
+        end = int(node.end_mark.index)
+        return len(text[:end].rstrip("\r\n ")) if node.style in ("|", ">") else end
+    if node.flow_style or not node.value:
+        return int(node.end_mark.index)
+    inner = node.value[-1]
+    return _end(Pair(*inner) if isinstance(inner, tuple) else Pair(node, inner), text)
+
+
+def _comments(text: str, first: int, last: int) -> list[str]:
+    """The comments in a piece of the text: what stands between two tokens and is not white."""
+    found, end = [], first
+    for token in yaml.scan(text):
+        if end <= token.start_mark.index <= last:
+            found += [line.strip() for line in text[end : token.start_mark.index].splitlines()]
+        end = max(end, token.end_mark.index)
+    return [line for line in found if line.startswith("#")]
+
+
+def _aliases_written_out(text: str, root: yaml.Node, first: int, last: int) -> str:
+    """The text in which aliases of what is in a piece of it stand for themselves, since the piece goes."""
+    named: dict[str, int | None] = {}
+    written = []
+    for token in yaml.scan(text):
+        at = token.start_mark.index
+        if isinstance(token, yaml.AnchorToken):
+            named[token.value] = at if first <= at < last else None
+        elif isinstance(token, yaml.AliasToken) and at >= last and named.get(token.value) is not None:
+            written.append((at, token.end_mark.index, named[token.value]))
+    nodes = {node.start_mark.index: node for node in _nodes(root)}
+    for start, end, anchor in reversed(written):
+        if anchor in nodes:
+            text = text[:start] + _flow(value_of(nodes[anchor])) + text[end:]
+    return text
+
+
+def _nodes(node: Any) -> Iterator[yaml.Node]:
+    """All nodes; of several that begin together the outermost comes last."""
+    if not isinstance(node, yaml.ScalarNode):
+        for inner in node.value:
+            for part in inner if isinstance(inner, tuple) else (inner,):
+                yield from _nodes(part)
+    yield node
+
+
+def _flow(value: Any) -> str:
+    """A value on one line, as any reader of YAML understands it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_flow(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, str) and PLAIN.fullmatch(value):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _beginning(path: Path, camera: str) -> bytes:
+    """A cameras' file for one video, which lies beside it."""
+    video = path.name.removesuffix(ZONES_FILE)
+    head = f"# What was drawn on the page of `reacquire live` for {_flow(video)}; read again when it is opened again.\n"
+    return f"{head}cameras:\n  - name: {_flow(camera)}\n    source: {_flow(video)}\n".encode()
+
+
+def _back_up(path: Path, content: bytes) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    copy = path.with_name(f"{path.name}.{stamp}.bak")
-    shutil.copy2(path, copy)
-    for old in sorted(path.parent.glob(f"{path.name}.*Z.bak"))[:-BACKUPS]:
-        old.unlink()
-    return copy
+    backup = path.with_name(f"{path.name}.{stamp}.bak")
+    _write(backup, content, like=path)
+    shutil.copystat(path, backup)
+    begin = f"{path.name}."
+    old = [found for found in path.parent.iterdir() if found.name.startswith(begin) and found.name.endswith("Z.bak")]
+    for one in sorted(old)[:-BACKUPS]:
+        one.unlink()
+    return backup
+
+
+def _write(path: Path, content: bytes, *, like: Path | None) -> None:
+    """Let a whole file take a name; before it is whole nobody else can read it, then who may read `like`."""
+    partial = path.with_name(f".{path.name}.partial")
+    with suppress(FileNotFoundError):
+        partial.unlink()
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if like is None else 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            if like is not None:
+                _belong(file.fileno(), like.stat())
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _belong(handle: int, like: os.stat_result) -> None:
+    """Give a file the owner and the mode of another; where its group cannot be had, nothing to the group."""
+    mode = stat.S_IMODE(like.st_mode)
+    try:
+        os.fchown(handle, like.st_uid, like.st_gid)
+    except PermissionError:
+        try:
+            os.fchown(handle, -1, like.st_gid)
+        except PermissionError:
+            mode &= ~0o070
+    os.fchmod(handle, mode)

@@ -17,7 +17,7 @@ from tracker.detection.base import class_ids
 from tracker.errors import ConfigError, ReacquireError
 from tracker.factory import batch_size, build_detector, build_embedder, load_tracker, suit
 from tracker.live.camera import Camera, Tracked
-from tracker.live.cameras_file import save_geometry
+from tracker.live.cameras_file import ZONES_FILE, save_geometry
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
 from tracker.live.events import EventLog
 from tracker.live.folder import FolderLock
@@ -54,7 +54,8 @@ class LiveService:
 
     Args:
         settings: of everything.
-        path: the cameras' file, where changes are saved; None where there is none.
+        path: the cameras' file, where changes are saved, and of a single video the one beside it, which the first
+            change makes; None where there is none.
         detector: instead of the one that the settings name.
         embedder: likewise.
 
@@ -195,11 +196,16 @@ class LiveService:
             whole = {"name": camera, "source": "0", "tracker": found.settings.tracker} | checked.model_dump()
             load_settings(CameraSettings, whole, name=camera)
             _check_classes(checked.zones, checked.lines, dict(self._perception.class_names))
-            if self._path is not None and camera not in self._added:
+            if self._path is not None and self.saved_in(camera) is not None:
                 plain = checked.model_dump(mode="json", exclude_none=True)
                 copy = save_geometry(self._path, camera, plain["zones"], plain["lines"])
-                log.info("%s: zones and lines saved; what was there before is in %s", camera, copy.name)
+                before = "" if copy is None else f"; what was there before is in {copy}"
+                log.info("%s: zones and lines saved in %s%s", camera, self._path, before)
             found.set_geometry(checked.zones, checked.lines)
+
+    def saved_in(self, camera: str) -> Path | None:
+        """The file that a camera's zones and lines are written into; None where they last until the service stops."""
+        return None if camera in self._added else self._path
 
     def add_camera(self, name: str, source: str) -> None:
         """Track one more camera, with the file's defaults, until the service stops; it is not written down.
@@ -210,7 +216,8 @@ class LiveService:
         with self._changing:
             if name.lower() in {known.lower() for known in self.cameras}:
                 raise ConfigError(f"there is a camera {name!r} already")
-            settings, outlets = one_more_camera(self._path, name, source), len(self._outlets)
+            whole = None if self._path is None or self._path.name.endswith(ZONES_FILE) else self._path
+            settings, outlets = one_more_camera(whole, name, source), len(self._outlets)
             names = dict(self._perception.class_names)
             _check_classes(settings.zones, settings.lines, names)
             wanted = PipelineSettings(embedder=self.settings.embedder, tracker=settings.tracker)

@@ -21,6 +21,7 @@ from tracker.config import (
     load_settings,
 )
 from tracker.errors import ConfigError, SourceError
+from tracker.live.cameras_file import zones_file
 from tracker.live.environment import no_secrets
 from tracker.live.status import EventKind
 from tracker.live.web.settings import WebSettings
@@ -228,14 +229,23 @@ def load_live_settings(path: str | Path, environment: Mapping[str, str] = os.env
 
 
 def single_source(source: str) -> LiveSettings:
-    """Settings for one camera, by its address, number or file.
+    """Settings for one camera, by its address, number or file; with what was drawn on a file before.
 
     Raises:
-        ConfigError: not a source.
+        ConfigError: not a source, or the file with what was drawn makes no sense.
     """
     stem = "camera" if "://" in source or source.isdigit() else re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.")
     with no_secrets({}):
-        return _checked({"cameras": [{"name": stem or "camera", "source": source}]}, Path())
+        settings = _checked({"cameras": [{"name": stem or "camera", "source": source}]}, Path())
+    drawn = zones_file(source)
+    if drawn is None or not drawn.exists():
+        return settings
+    (camera,) = settings.cameras
+    found = next((one for one in load_live_settings(drawn, {}).cameras if one.name == camera.name), None)
+    if found is None:
+        raise ConfigError(f"{drawn}: there is no camera {camera.name!r} in it; without the file, zones are drawn anew")
+    camera = camera.model_copy(update={"zones": found.zones, "lines": found.lines})
+    return settings.model_copy(update={"cameras": (camera,)})
 
 
 def one_more_camera(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -237,6 +238,9 @@ class LiveView(Protocol):
             ConfigError: a zone or line that makes no sense; nothing is changed.
             ReacquireError: the file cannot be written; nothing is changed.
         """
+
+    def saved_in(self, camera: str) -> Path | None:
+        """The file that a camera's zones and lines are written into; None where they last until the service stops."""
 
 
 @runtime_checkable

@@ -5,7 +5,6 @@ import yaml
 
 from tracker.errors import ConfigError
 from tracker.live.camera import open_camera
-from tracker.live.cameras_file import BACKUPS, save_geometry, with_items
 from tracker.live.settings import load_live_settings, single_source
 from tracker.sources.stream import Webcam
 
@@ -121,86 +120,3 @@ def test_one_source_needs_no_file(clip):
     assert single_source(str(clip)).cameras[0].name == "plaza"
     with pytest.raises(ConfigError, match="no such file"):
         single_source("nothing.mp4")
-
-
-FILE = """\
-# All our cameras.
-cameras:
-  - name: gate   # the front
-    source: rtsp://admin:${GATE_PASSWORD}@10.0.0.2/ch1
-    zones:
-      - {name: old, polygon: [[0, 0], [1, 0], [1, 1]]}
-  # The back.
-  - name: yard
-    source: "0"
-"""
-ZONE = {"name": "door", "polygon": [[0.1, 0.2], [0.3, 0.2], [0.3, 0.4]], "dwell": 5.0}
-LINE = {"name": "kerb", "points": [[0.0, 0.5], [1.0, 0.5]]}
-
-
-def test_zones_are_saved_with_a_backup_and_comments_stay(tmp_path):
-    path = tmp_path / "cameras.yaml"
-    path.write_text(FILE, encoding="utf-8")
-    path.chmod(0o640)
-    copy = save_geometry(path, "gate", [ZONE], [LINE])
-    assert copy.read_text(encoding="utf-8") == FILE
-    text = path.read_text(encoding="utf-8")
-    old = "    zones:\n      - {name: old, polygon: [[0, 0], [1, 0], [1, 1]]}\n"
-    zones = "    zones:\n      - {name: door, polygon: [[0.1, 0.2], [0.3, 0.2], [0.3, 0.4]], dwell: 5.0}\n"
-    lines = "    lines:\n      - {name: kerb, points: [[0.0, 0.5], [1.0, 0.5]]}\n"
-    assert text == FILE.replace(old, zones + lines)
-    assert path.stat().st_mode & 0o777 == 0o640
-    gate, yard = load_live_settings(path, {"GATE_PASSWORD": "x"}).cameras
-    assert gate.zones[0].name == "door"
-    assert gate.lines[0].points == ((0.0, 0.5), (1.0, 0.5))
-    assert yard.zones == ()
-    save_geometry(path, "gate", [], [])
-    assert load_live_settings(path, {"GATE_PASSWORD": "x"}).cameras[0].zones == ()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        FILE,
-        FILE.replace("\n", "\r\n"),
-        "cameras: [{name: gate, source: '0'}, {name: yard, source: '1', zones: []}]",
-        "cameras: [{name: gate, source: '0', zones: [], lines: [], }]  # end",
-        "cameras:\n- zones: []\n  name: gate\n  source: '0'\n# end",
-        "cameras:\n- name: gate\n  source: '0'",
-        "x: &z\n- {name: a, polygon: [[0, 0], [1, 0], [1, 1]]}\ncameras:\n- name: gate\n  source: '0'\n  zones: *z\n",
-        "defaults:\n  zones:\n  - {name: a, polygon: [[0, 0], [1, 0], [1, 1]]}\n"
-        "cameras:\n- {name: gate, source: '0'}\n",
-        "cameras:\n  - name: gate\n    source: '0'\n    zones:\n    - name: a\n      polygon:\n      - [0, 0]\n"
-        "      - [1, 0]\n"
-        "      - [1, 1]\n      # a corner\n\n    target_fps: 5  # slow\n",
-    ],
-)
-def test_any_way_of_writing_is_kept(content):
-    before = yaml.safe_load(content)
-    text = content
-    for items in ([ZONE], [ZONE, ZONE | {"name": "Füße"}], [], [ZONE]):
-        text = with_items(text, "gate", "zones", items)
-        after = yaml.safe_load(text)
-        gate = after["cameras"][0] | {"zones": None}
-        assert (after["cameras"][0].get("zones") or []) == items
-        assert gate == before["cameras"][0] | {"zones": None}
-        assert after["cameras"][1:] == before["cameras"][1:]
-        assert text.count("#") == content.count("#")
-        assert text.count("\r\n") in (0, text.count("\n"))
-
-
-def test_backups_do_not_pile_up(tmp_path):
-    path = tmp_path / "cameras.yaml"
-    path.write_text(FILE, encoding="utf-8")
-    for _ in range(BACKUPS + 5):
-        save_geometry(path, "yard", [ZONE], [])
-    assert len(list(tmp_path.glob("*.bak"))) == BACKUPS
-    assert not list(tmp_path.glob("*.partial"))
-
-
-def test_a_camera_that_is_gone_from_the_file_is_said(tmp_path):
-    path = tmp_path / "cameras.yaml"
-    path.write_text(FILE, encoding="utf-8")
-    with pytest.raises(ConfigError, match="'attic' is no longer in it"):
-        save_geometry(path, "attic", [ZONE], [])
-    assert path.read_text(encoding="utf-8") == FILE

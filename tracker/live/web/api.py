@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Header, HTTPException, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from tracker.live.status import CameraView, TakesCameras
+from tracker.live.status import TakesCameras
 from tracker.live.web import problems
-from tracker.live.web.context import Shared
+from tracker.live.web.context import Context, Shared
 from tracker.live.web.metrics import MEDIA_TYPE as METRICS_TYPE
 from tracker.live.web.models import (
     CameraOut,
@@ -21,6 +22,7 @@ from tracker.live.web.models import (
     Health,
     IdentityOut,
     NewCamera,
+    SavedGeometry,
     StatusOut,
     TracksOut,
 )
@@ -170,27 +172,32 @@ def crop(shared: Shared, name: CameraName, number: LargestId) -> Response:
     raise HTTPException(404, "not among the recent identities")
 
 
-@router.get("/api/cameras/{name}/geometry", tags=["geometry"], response_model=Geometry, responses=MISSING)
+@router.get("/api/cameras/{name}/geometry", tags=["geometry"], response_model=SavedGeometry, responses=MISSING)
 def geometry(shared: Shared, name: CameraName) -> Response:
     """Its zones and lines; the ETag says which state they are in."""
-    return _geometry(shared.camera(name))
+    return _geometry(shared, name)
 
 
 @router.put(
     "/api/cameras/{name}/geometry",
     tags=["geometry"],
-    response_model=Geometry,
+    response_model=SavedGeometry,
     responses=MISSING | CHANGES | _may(s412="Changed by somebody else since"),
 )
-def set_geometry(
+async def set_geometry(
     shared: Shared,
     name: CameraName,
     geometry: Geometry,
     if_match: Annotated[str | None, Header(max_length=200, description="the ETag that the change is made to")] = None,
 ) -> Response:
-    """Replace its zones and lines: applied at once, saved into the cameras' file, the file before kept as a backup."""
-    view = shared.camera(name)
-    if if_match is not None and if_match not in ("*", _tag(view)):
+    """Replace its zones and lines: applied at once, and written into the file that the answer names, with a backup."""
+    async with shared.changing:  # so that of those who have seen one state one wins; who waits holds no thread
+        return await run_in_threadpool(_change, shared, name, geometry, if_match)
+
+
+def _change(shared: Context, name: str, geometry: Geometry, if_match: str | None) -> Response:
+    seen = {tag.strip() for tag in (if_match or "*").split(",")}
+    if not seen & {"*", _tag(Geometry.of(shared.camera(name)))}:
         raise HTTPException(412, "the zones and lines were changed by somebody else; load them again")
     for kind, shapes in (("zones", geometry.zones), ("lines", geometry.lines)):
         names = [shape.name.lower() for shape in shapes]
@@ -199,15 +206,17 @@ def set_geometry(
     zones = [zone.model_dump(exclude_none=True) for zone in geometry.zones]
     lines = [line.model_dump(exclude_none=True) for line in geometry.lines]
     shared.view.set_geometry(name, zones, lines)
-    return _geometry(shared.camera(name))
+    return _geometry(shared, name)
 
 
-def _geometry(view: CameraView) -> Response:
-    return JSONResponse(Geometry.of(view).model_dump(), headers={"ETag": _tag(view)})
+def _geometry(shared: Context, name: str) -> Response:
+    shapes, saved_in = Geometry.of(shared.camera(name)), shared.view.saved_in(name)
+    content = shapes.model_dump() | {"saved_in": None if saved_in is None else str(saved_in)}
+    return JSONResponse(content, headers={"ETag": _tag(shapes)})
 
 
-def _tag(view: CameraView) -> str:
-    return '"' + hashlib.sha256(Geometry.of(view).model_dump_json().encode()).hexdigest()[:20] + '"'
+def _tag(geometry: Geometry) -> str:
+    return '"' + hashlib.sha256(geometry.model_dump_json().encode()).hexdigest()[:20] + '"'
 
 
 @router.get("/api/events", tags=["events"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -30,6 +31,7 @@ class Context:
     metrics: Metrics
     watching: Places
     listening: Places
+    changing: asyncio.Lock
 
     @classmethod
     def of(cls, view: LiveView, settings: WebSettings) -> Context:
@@ -38,7 +40,8 @@ class Context:
         feed = Feed(view)
         watching, listening = Places(settings.max_viewers), Places(settings.max_viewers)
         metrics = Metrics(view, gallery, watching, listening)
-        return cls(view, settings, Access(settings), gallery, feed, Pulse(view), metrics, watching, listening)
+        parts = (gallery, feed, Pulse(view), metrics, watching, listening, asyncio.Lock())
+        return cls(view, settings, Access(settings), *parts)
 
     def camera(self, name: str) -> CameraView:
         """By its name, which is looked up and never becomes part of a path."""

@@ -96,6 +96,14 @@ class Geometry(In):
         )
 
 
+class SavedGeometry(Geometry):
+    """A camera's zones and lines, as they are given."""
+
+    saved_in: str | None = Field(
+        None, description="the file that they are written into; none where they last until a stop"
+    )
+
+
 class NewCamera(In):
     """A camera to add, where the service allows it."""
 

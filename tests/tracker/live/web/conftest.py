@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,6 +117,7 @@ class FakeLive:
         self.happened = threading.Condition()
         self.saved: list[tuple] = []
         self.refuse: Exception | None = None
+        self.path: Path | None = Path("cameras.yaml")
         self._stop = threading.Event()
 
     def status(self):
@@ -137,6 +139,9 @@ class FakeLive:
         settings = self.cameras[camera].settings
         settings.zones = [shape(**zone) for zone in zones]
         settings.lines = [shape(**line) for line in lines]
+
+    def saved_in(self, camera):
+        return self.path
 
     def happen(self, kind, camera, track=None, **data):
         with self.happened:

@@ -17,6 +17,7 @@ from tracker.live.web.server import _Redacting
 
 SECRETS = ("hunter2", "admin")
 HERE = {"Origin": "http://127.0.0.1:8080"}
+GEOMETRY = "/api/cameras/door/geometry"
 SQUARE = [[0.1, 0.1], [0.5, 0.1], [0.5, 0.5], [0.1, 0.5]]
 
 
@@ -117,7 +118,11 @@ def test_geometry_there_and_back(live, client):
     line = {"name": "kerb", "points": [[0.5, 0.0], [0.5, 0.5], [0.6, 1.0]], "classes": ["person"]}
     answer = put(page, {"zones": [zone(dwell=5)], "lines": [line]})
     assert answer.status_code == 200
-    assert answer.json() == {"zones": [zone(dwell=5.0, classes=None)], "lines": [line]}
+    assert answer.json() == {
+        "zones": [zone(dwell=5.0, classes=None)],
+        "lines": [line],
+        "saved_in": "cameras.yaml",
+    }
     camera, zones, lines = live.saved[0]
     assert camera == "door"
     assert zones == [{"name": "garden", "polygon": tuple(map(tuple, SQUARE)), "dwell": 5.0}]
@@ -130,7 +135,16 @@ def test_two_who_edit_do_not_overwrite_one_another(live, client):
     tag = page.get("/api/cameras/door/geometry").headers["etag"]
     assert put(page, {"zones": [zone()]}, HERE | {"If-Match": tag}).status_code == 200
     assert_problem(put(page, {"zones": []}, HERE | {"If-Match": tag}), 412)
-    assert len(live.saved) == 1
+    assert (
+        put(page, {"zones": []}, HERE | {"If-Match": f'"other", {page.get(GEOMETRY).headers["etag"]}'}).status_code
+        == 200
+    )
+    assert len(live.saved) == 2
+
+
+def test_what_is_written_nowhere_is_said(live, client):
+    live.path = None
+    assert put(client(live), {"zones": [zone()]}).json()["saved_in"] is None
 
 
 @pytest.mark.parametrize(

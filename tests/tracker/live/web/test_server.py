@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+import urllib.error
 import urllib.request
 from dataclasses import replace
 
@@ -246,6 +247,39 @@ def test_who_listened_before_a_restart_without_a_checkpoint_hears_all(live, runn
     live.happen("entered", "door", 1)
     assert b'"kind":"entered"' in read_until(sock, b'"entered"')
     sock.close()
+
+
+def test_of_twenty_editors_who_saw_one_state_one_wins(live, running):
+    page, change = running(live), live.set_geometry
+
+    def slowly(*arguments):
+        time.sleep(0.02)  # others come in between where they can
+        change(*arguments)
+
+    live.set_geometry = slowly
+    at = "/api/cameras/door/geometry"
+    for turn in range(3):
+        with urllib.request.urlopen(page.url.rstrip("/") + at, timeout=5) as answer:
+            tag = answer.headers["ETag"]
+        start, statuses = threading.Barrier(20), []
+
+        def edit(number, turn=turn, tag=tag, start=start, statuses=statuses):
+            zone = {"name": f"turn {turn} editor {number}", "polygon": [[0, 0], [0, 1], [1, 1]]}
+            headers = {"Content-Type": "application/json", "If-Match": tag, "Origin": page.url.rstrip("/")}
+            start.wait(10)
+            try:
+                ask(page, at, data=json.dumps({"zones": [zone]}).encode(), headers=headers, method="PUT")
+                statuses.append(200)
+            except urllib.error.HTTPError as error:
+                statuses.append(error.code)
+
+        editors = [threading.Thread(target=edit, args=(number,)) for number in range(20)]
+        for editor in editors:
+            editor.start()
+        for editor in editors:
+            editor.join()
+        assert sorted(statuses) == [200] + [412] * 19
+        assert len(live.saved) == turn + 1
 
 
 def test_a_slow_viewer_slows_nobody(live, running, monkeypatch):

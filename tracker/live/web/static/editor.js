@@ -172,9 +172,12 @@ export class Editor {
     try {
       const body = { zones: part("zone", "polygon"), lines: part("line", "points") };
       const answer = await put(cameraPath(this.name, "/geometry"), body, this.tag ? { "If-Match": this.tag } : {});
-      this.take(await answer.json(), answer.headers.get("ETag"));
+      const saved = await answer.json();
+      this.take(saved, answer.headers.get("ETag"));
       this.setEditing(false);
-      toast("Saved. The cameras' file before this change was kept as a backup.");
+      toast(saved.saved_in
+        ? `Saved. The zones and lines are in ${saved.saved_in}`
+        : "Applied until the service stops: this camera is in no file that they could be saved in.");
     } catch (error) {
       this.complain(error.message);
     } finally {
