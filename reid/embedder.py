@@ -125,10 +125,10 @@ class Embedder:
             return [np.empty((0, self.dimension), np.float32) for _ in boxes]
         vectors = self._run(parts, inside)
         bad = len(vectors) - np.count_nonzero(np.isfinite(vectors).all(axis=1))
-        if bad:
+        if bad or not vectors.any():  # numbers that are too large to be squared become 0
             raise WeightsError(
-                f"{self.about.path}: gives vectors that are not finite, for {bad} of {len(vectors)} crops; the weights "
-                "are damaged, or do not fit half precision"
+                f"{self.about.path}: gives vectors that are {'not finite' if bad else '0'}, for "
+                f"{bad or len(vectors)} of {len(vectors)} crops; the weights are damaged, or do not fit half precision"
             )
         ends = np.cumsum([len(b) for b in checked])
         return [np.ascontiguousarray(part) for part in np.split(vectors, ends[:-1])]

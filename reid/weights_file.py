@@ -135,6 +135,11 @@ def _lack(path: Path) -> str:
     return f": expected {expected:,} bytes, got {got:,}; copy it again" if expected and expected > got else ""
 
 
+def cut(word: str | None) -> str | None:
+    """As much of a fact as an error has room for."""
+    return word if word is None else word[:80]
+
+
 def described(path: Path, about: Mapping[str, str]) -> EmbedderFile:
     """A file of ours by its metadata.
 
@@ -142,19 +147,17 @@ def described(path: Path, about: Mapping[str, str]) -> EmbedderFile:
         WeightsError: of another format, or a fact is missing or not understood; names it.
     """
     if about.get("format") != FORMAT:
-        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {about.get('format', '')[:80]!r}")
+        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {cut(about.get('format'))!r}")
     for name, expected in (("distance", "cosine"), ("colour", "rgb")):
         if about.get(name) != expected:
-            raise WeightsError(f"{path}: expected {name} {expected!r}, got {about.get(name, '')[:80]!r}")
+            raise WeightsError(f"{path}: expected {name} {expected!r}, got {cut(about.get(name))!r}")
     name = ""
     try:
         values: dict[str, Any] = {}
         for name, read in _FACTS.items():
             values[name] = read(about[name])
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        found = about.get(name)
-        found = found if found is None else found[:80]
-        raise WeightsError(f"{path}: {name!r} is missing or not understood: {found!r}") from error
+        raise WeightsError(f"{path}: {name!r} is missing or not understood: {cut(about.get(name))!r}") from error
     return EmbedderFile(
         path=path,
         sha256=sha256(path),

@@ -188,6 +188,81 @@ def test_a_damaged_export_in_the_cache_is_made_anew(monkeypatch, tmp_path, image
     np.testing.assert_allclose(again.embed(image, BOXES), first, atol=1e-6)
 
 
+def test_one_bit_in_the_cache_is_seen(monkeypatch, tmp_path, image):
+    monkeypatch.setenv("REACQUIRE_CACHE", str(tmp_path))
+    first = load_embedder("default", device="cpu").embed(image, BOXES)
+    (cached,) = tmp_path.glob("*.onnx")
+    content = bytearray(cached.read_bytes())
+    content[len(content) // 2] ^= 64
+    cached.write_bytes(content)
+    np.testing.assert_allclose(load_embedder("default", device="cpu").embed(image, BOXES), first, atol=1e-6)
+    assert [path.name for path in tmp_path.glob("*.onnx")] == [cached.name]
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnx"])
+def test_vectors_that_are_not_finite_are_an_error(tmp_path, monkeypatch, image, backend):
+    """Weights that are numbers, but too large to reckon with."""
+    monkeypatch.setenv("REACQUIRE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "w.safetensors"
+    tiny(path)
+    tensors = load_file(path)
+    tensors["neck.bias"] = torch.full((16,), 3e38)
+    tensors["project.weight"] = torch.full_like(tensors["project.weight"].float(), 3e38)
+    save_file(tensors, path, metadata=read_metadata(path))
+    with pytest.raises(WeightsError, match=r"gives vectors that are (not finite|0), for 3 of 3 crops; the weights are"):
+        load_embedder(path, device="cpu", backend=backend).embed(image, BOXES)
+
+
+def test_weights_that_are_no_numbers(tmp_path):
+    path = tmp_path / "w.safetensors"
+    tiny(path)
+    tensors = load_file(path)
+    tensors["neck.weight"][3] = float("nan")
+    save_file(tensors, path, metadata=read_metadata(path))
+    with pytest.raises(WeightsError, match=r"damaged: neck\.weight has NaN or infinity"):
+        load_embedder(path, device="cpu", backend="torch")
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("dimension", "999999999999"), ("dimension", "0"), ("size", "[99999, 99999]"), ("size", "[8000, 8000]"),
+        ("size", "[1e400, 3]"), ("size", "[" * 5000), ("threshold", "nan"), ("threshold", "3"), ("pooling", "max"),
+        ("std", "[0, 1, 1]"), ("mean", "[NaN, 0, 0]"),
+    ],
+)  # fmt: skip
+def test_facts_out_of_all_measure_are_named(tmp_path, fact, value):
+    path = tmp_path / "w.safetensors"
+    tiny(path)
+    save_file(load_file(path), path, metadata=read_metadata(path) | {fact: value})
+    with pytest.raises(WeightsError, match=f"'{fact}' is missing or not understood"):
+        load_embedder(path)
+
+
+@pytest.mark.parametrize("dimension", [65_536, 17])
+def test_a_dimension_is_compared_before_anything_of_it_is_made(tmp_path, dimension):
+    path = tmp_path / "w.safetensors"
+    tiny(path)
+    save_file(load_file(path), path, metadata=read_metadata(path) | {"dimension": str(dimension)})
+    with pytest.raises(WeightsError, match=rf"neck\.bias: expected \({dimension},\), got \(16,\)"):
+        load_embedder(path, device="cpu")
+
+
+@pytest.mark.parametrize("backbone", ["timm:hf-hub:evil/model", "timm:local-dir:.", "../x", "osnet_x9"])
+def test_a_backbone_is_a_name_that_is_known(tmp_path, backbone):
+    pytest.importorskip("timm")
+    path = tmp_path / "w.safetensors"
+    tiny(path, backbone=backbone)
+    with pytest.raises(WeightsError, match="backbone"):
+        load_embedder(path, device="cpu")
+
+
+def test_what_a_file_is_its_content_decides(shipped, tmp_path, image):
+    for name in ("w.onnx", "w.pth", "W.SAFETENSORS", "w"):
+        (tmp_path / name).write_bytes(shipped.read_bytes())
+        assert load_embedder(tmp_path / name, device="cpu").embed(image, BOXES).shape == (3, 256)
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there(device):
     with pytest.raises(WeightsError, match=f"device {device}"):

@@ -103,3 +103,29 @@ def test_parity_on_real_crops(data, tmp_path):
         embedders.append(load_embedder(tmp_path / f"{inputs}.onnx"))
     for embedder in embedders:
         assert np.abs(embedder.embed_files(paths) - expected).max() < 1e-4
+
+
+def test_two_outputs_are_no_choice(tmp_path):
+    """Logits and feature, say: the first is as often the wrong one."""
+    model = onnx.load(str(foreign(tmp_path / "one.onnx")))
+    model.graph.node.append(helper.make_node("Relu", ["out"], ["feature"]))
+    model.graph.output.append(helper.make_tensor_value_info("feature", TensorProto.FLOAT, None))
+    onnx.save(model, str(tmp_path / "two.onnx"))
+    with pytest.raises(WeightsError, match=r"has 2 outputs \(out .*, feature .*\), and does not say which"):
+        load_embedder(tmp_path / "two.onnx")
+
+
+@pytest.mark.parametrize(("batch", "size"), [(10**6, (64, 32)), ("n", (10_000, 10_000)), ("n", (2**31, 2**31))])
+def test_declared_sizes_are_bounded(tmp_path, batch, size):
+    with pytest.raises(WeightsError, match=r"expected|too large"):
+        load_embedder(foreign(tmp_path / "big.onnx", batch, size))
+
+
+def test_ours_must_do_what_it_says(tmp_path):
+    write_onnx(read_about(weights_path("default")), tmp_path / "ours.onnx", inputs="crops")
+    model = onnx.load(str(tmp_path / "ours.onnx"))
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    onnx.helper.set_model_props(model, facts | {"dimension": "128"})
+    onnx.save(model, str(tmp_path / "other.onnx"))
+    with pytest.raises(WeightsError, match=r"says that it gives 128 finite numbers a crop.*\(1, 256\)"):
+        load_embedder(tmp_path / "other.onnx")

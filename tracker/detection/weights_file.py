@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from reid.runtime import sha256
-from reid.weights_file import read_metadata
+from reid.weights_file import cut, read_metadata
 from tracker.errors import WeightsError
 
 FORMAT = "reacquire-detector/1"
@@ -54,14 +54,14 @@ def read_about(path: Path) -> DetectorFile:
         raise WeightsError(f"{path}: no such weights file")
     about = read_metadata(path)
     if about.get("format") != FORMAT:
-        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {about.get('format', '')[:80]!r}")
+        raise WeightsError(f"{path}: expected weights of format {FORMAT!r}, got {cut(about.get('format'))!r}")
     name = ""
     try:
         values: dict[str, Any] = {}
         for name, read in _FACTS.items():
             values[name] = read(about[name])
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{path}: {name!r} is missing or not understood: {str(about.get(name))[:80]!r}") from error
+        raise WeightsError(f"{path}: {name!r} is missing or not understood: {cut(about.get(name))!r}") from error
     return DetectorFile(path=path, sha256=sha256(path), **values)
 
 

@@ -138,6 +138,7 @@ class UltralyticsDetector:
         """Results of pictures; where a file takes a fixed number at once, the last are filled up with one of them."""
         at_once = self._batch or len(images)
         results: list[Any] = []
+        half = {"half": True} if self.half else {}
         for start in range(0, len(images), max(at_once, 1)):
             part = images[start : start + at_once]
             found = self._model.predict(
@@ -146,8 +147,8 @@ class UltralyticsDetector:
                 iou=self.nms_iou,
                 classes=self._classes,
                 device=self._device,
-                half=self.half,
                 verbose=False,
+                **half,
                 **self._options,
             )
             results += found[: len(part)]

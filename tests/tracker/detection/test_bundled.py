@@ -199,6 +199,77 @@ def test_unwritable_cache_falls_back_to_torch(shipped, frames, monkeypatch, tmp_
     assert len(detector.detect(frames[:1])[0])
 
 
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_export_in_the_cache_is_made_anew(tmp_path, monkeypatch, frames, damage):
+    """Any damage is seen, also of one bit in the middle of the weights; the next start finds a whole file."""
+    monkeypatch.setenv("REACQUIRE_CACHE", str(tmp_path / "cache"))
+    path = tiny(tmp_path / "two.safetensors")
+    first = load_detector(path, device="cpu").detect(frames[:1])[0]
+    (export,) = (tmp_path / "cache").glob("detector-*.onnx")
+    content = bytearray(export.read_bytes())
+    content[len(content) // 2] ^= 64
+    export.write_bytes({"cut": content[:9000], "flipped": content, "empty": b""}[damage])
+    for _ in range(2):
+        detector = load_detector(path, device="cpu")
+        assert detector.describe()["backend"] == "onnxruntime cpu"
+        np.testing.assert_allclose(detector.detect(frames[:1])[0].to_array(), first.to_array(), atol=1e-3)
+    assert [p.name for p in (tmp_path / "cache").glob("detector-*")] == [export.name]
+
+
+def test_a_full_disk_falls_back_to_torch(tmp_path, monkeypatch, frames):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("REACQUIRE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("tracker.detection.network.write_onnx", full)
+    detector = load_detector(tiny(tmp_path / "two.safetensors"), device="cpu")
+    assert detector.describe()["backend"] == "torch cpu"
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_weights_that_are_no_numbers(tmp_path, frames):
+    def spoil(tensors):
+        tensors["model.5.conv.weight"][0, 0, 0, 0] = float("nan")
+
+    with pytest.raises(WeightsError, match=r"damaged: model\.5\.conv\.weight has NaN or infinity"):
+        load_detector(tiny(tmp_path / "nan.safetensors", change=spoil), device="cpu")
+
+
+def test_scores_that_are_no_numbers(detector, frames, monkeypatch):
+    """Finite weights may still be too large to reckon with; no picture must look empty for it."""
+    sides, classes = detector._run(np.zeros((1, 384, 512, 3), np.uint8))
+    monkeypatch.setattr(detector, "_run", lambda _: (sides, np.full_like(classes, np.nan)))
+    with pytest.raises(WeightsError, match="gives scores that are no numbers"):
+        detector.detect(frames[:1])
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("image_size", "100000"), ("image_size", "0"), ("image_size", "x"), ("score", "nan"), ("score", "2"),
+        ("class_names", "[]"), ("class_names", '{"5": "x"}'), ("class_names", '{"0": 1}'), ("class_names", "{" * 5000),
+        ("class_names", json.dumps(dict.fromkeys(range(20000), "x"))), ("architecture", "yolo11q.yaml"),
+    ],
+)  # fmt: skip
+def test_facts_that_are_missing_or_wrong_are_named(tmp_path, fact, value):
+    path = tmp_path / "w.safetensors"
+    about = {"format": FORMAT, "architecture": "yolo11n.yaml", "class_names": '{"0": "person"}'}
+    about |= {"image_size": "64", "score": "0.3"}
+    save_file({"x": torch.zeros(1)}, path, metadata=about | {fact: value})
+    with pytest.raises(WeightsError, match=f"'{fact}' is missing or not understood") as caught:
+        read_about(path)
+    assert len(str(caught.value)) < 400
+    save_file({"x": torch.zeros(1)}, path, metadata={k: v for k, v in about.items() if k != fact})
+    with pytest.raises(WeightsError, match=f"'{fact}' is missing or not understood"):
+        read_about(path)
+
+
+def test_ours_under_any_name(shipped, tmp_path):
+    for name in ("weights.bin", "PERSON.SAFETENSORS", "x.onnx", "x.pt", "weights"):
+        (tmp_path / name).write_bytes(shipped.read_bytes())
+        assert load_detector(tmp_path / name, device="cpu").class_names == {0: "person"}
+
+
 def test_a_gpu_that_is_not_there_is_refused(shipped):
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
