@@ -43,17 +43,27 @@ EPILOG = """
   reacquire eval --gt MOT17/train --pred results/ -b mot17 --report errors.html      [dim]# why ids switched[/]
 
   reacquire eval --gt TUD-Campus --pred tracks.txt -b mot15 --video errors.mp4
+
+  reacquire eval --gt ground-truth.json --pred tracks.parquet          [dim]# any format that convert reads[/]
 """
 
 
 def evaluate(
     gt: Annotated[
         Path,
-        typer.Option("--gt", metavar="PATH", help="gt.txt, a sequence's folder, a folder of them, or of NAME.txt."),
+        typer.Option(
+            "--gt",
+            metavar="PATH",
+            help="gt.txt, a sequence's folder, a folder of them or of NAME.txt, or a file of any format of convert.",
+        ),
     ],
     pred: Annotated[
         list[Path],
-        typer.Option("--pred", metavar="PATH", help="A result file, or a folder of NAME.txt. Twice: compare two."),
+        typer.Option(
+            "--pred",
+            metavar="PATH",
+            help="A result, as text or table, or a folder of NAME.txt. Twice: compare two.",
+        ),
     ],
     benchmark: Annotated[
         str,

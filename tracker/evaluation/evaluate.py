@@ -19,6 +19,7 @@ from tracker.evaluation.benchmarks import Rules, prepare, rules_of, why_nothing_
 from tracker.evaluation.kitti import read_labels, sequence_lengths
 from tracker.evaluation.mot import read_result, read_truth
 from tracker.evaluation.sequence import Boxes, Sequence, match_up
+from tracker.evaluation.tables import SUFFIXES, is_table, read_boxes, tables_in
 from tracker.formats.seqinfo import read_sequence_info
 
 COMBINED = "combined"
@@ -116,23 +117,33 @@ class Prepared:
     sequence: Sequence
 
 
-def prepare_files(truth: Path, result: Path, rules: Rules, *, length: int | None = None) -> Prepared:
-    """Read one sequence's file of results and its ground truth, and apply a benchmark's rules.
+def prepare_files(
+    truth: Path, result: Path, rules: Rules, *, length: int | None = None, name: str | None = None
+) -> Prepared:
+    """Read one sequence's results and its ground truth, of any format, and apply a benchmark's rules.
 
     Args:
         truth: file of ground truth.
         result: file of results.
         rules: the benchmark's.
         length: frames of the sequence; without it, up to the last frame in either file.
+        name: of the sequence, where a file holds several.
 
     Raises:
         DataError: names file and line.
     """
-    if rules.kitti:
+    if is_table(truth):
+        true = read_boxes(truth, name, rules, truth=True, length=length)
+    elif rules.kitti:
         true = read_labels(truth, truth=True, length=length)
+    else:
+        true = read_truth(truth, world_coordinates=rules.world_coordinates, length=length, classes=rules.classes)
+    _refuse_uncounted(truth, true, rules)
+    if is_table(result):
+        found = read_boxes(result, name, rules, truth=False, length=length)
+    elif rules.kitti:
         found = read_labels(result, truth=False, length=length)
     else:
-        true = read_counted_truth(truth, rules, length=length)
         found = read_result(result, length=length, truth=true, classes=rules.classes)
     frames = length or max(int(true.frame.max(initial=0)), int(found.frame.max(initial=0)))
     true, found = prepare(true, found, rules, frames)
@@ -146,19 +157,25 @@ def read_counted_truth(path: Path, rules: Rules, *, length: int | None = None) -
         DataError: names file and line; also where no row counts, and whatever a tracker does would be false.
     """
     truth = read_truth(path, world_coordinates=rules.world_coordinates, length=length, classes=rules.classes)
-    reason = why_nothing_counts(truth, rules)
-    if reason is not None:
-        raise DataError(f"{path}: no box of this ground truth counts: {reason}; --benchmark none scores every row")
+    _refuse_uncounted(path, truth, rules)
     return truth
 
 
-def evaluate_files(truth: Path, result: Path, rules: Rules, *, length: int | None = None) -> Scores:
+def _refuse_uncounted(path: Path, truth: Boxes, rules: Rules) -> None:
+    reason = None if rules.kitti else why_nothing_counts(truth, rules)  # a sequence of KITTI may lack a class
+    if reason is not None:
+        raise DataError(f"{path}: no box of this ground truth counts: {reason}; --benchmark none scores every row")
+
+
+def evaluate_files(
+    truth: Path, result: Path, rules: Rules, *, length: int | None = None, name: str | None = None
+) -> Scores:
     """Score one sequence's file of results against its ground truth.
 
     Raises:
         DataError: names file and line.
     """
-    return score_sequence(prepare_files(truth, result, rules, length=length).sequence)
+    return score_sequence(prepare_files(truth, result, rules, length=length, name=name).sequence)
 
 
 def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
@@ -167,11 +184,13 @@ def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
     The length is that of `seqinfo.ini` (MOTChallenge) or of `evaluate_tracking.seqmap*` (KITTI).
 
     Args:
-        truth: a file, a sequence's folder, a folder of sequences, or a folder of `NAME.txt`.
+        truth: a file of any format, a sequence's folder, or a folder of sequences or of files `NAME.txt`.
 
     Raises:
         DataError: no ground truth there, says where it was looked for; or a sequence called as the total is.
     """
+    if is_table(truth):
+        return {name: (truth, table.length or None) for name, table in tables_in(truth).items()}
     if truth.is_file():
         named = truth.parent.parent if truth.parent.name == "gt" else truth.parent
         name = truth.stem if truth.stem != "gt" else named.name
@@ -183,8 +202,10 @@ def find_sequences(truth: Path) -> dict[str, tuple[Path, int | None]]:
         folder = truth / "label_02" if (truth / "label_02").is_dir() else truth
         lengths = sequence_lengths(folder)
         found = {p.stem: (p, lengths.get(p.stem)) for p in sorted(folder.glob("*.txt"))}
+    for suffix in SUFFIXES if not found else ():
+        found |= {n: place for p in sorted(truth.glob(f"*{suffix}")) for n, place in find_sequences(p).items()}
     if not found:
-        raise DataError(f"{truth}: no ground truth; looked for gt.txt, gt/gt.txt, */gt/gt.txt and *.txt")
+        raise DataError(f"{truth}: no ground truth; looked for gt.txt, gt/gt.txt, */gt/gt.txt, *.txt and other formats")
     if COMBINED in found:
         raise DataError(
             f"{truth}: a sequence is called {COMBINED!r}, as the row of all together is: give it another name"
@@ -203,15 +224,16 @@ def find_result(name: str, results: Path, *, only: bool) -> Path:
         DataError: not there; names the file that was expected and the nearest that is.
     """
     if results.is_file():
-        if not only:
+        if not only and not (is_table(results) and name in tables_in(results)):
             raise DataError(f"{results}: one file, but several sequences of ground truth: give a folder of NAME.txt")
         return results
-    for path in (results / f"{name}.txt", results / name / "tracks.txt", results / "tracks.txt"):
+    named = [results / f"{name}{suffix}" for suffix in (".txt", *SUFFIXES)]
+    for path in (*named, results / name / "tracks.txt", results / "tracks.txt"):
         if path.is_file() and (only or path.name != "tracks.txt" or path.parent != results):
             return path
-    there = sorted(p.name for p in results.glob("*.txt"))
+    there = sorted(p.name for p in results.glob("*.*") if p.suffix.lower() in (".txt", *SUFFIXES))
     near = difflib.get_close_matches(f"{name}.txt", there, n=1)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(there[:8]) or 'no .txt files'}"
+    hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(there[:8]) or 'none'}"
     raise DataError(f"{results}: no result for sequence {name}, expected {name}.txt{hint}")
 
 
@@ -237,7 +259,7 @@ def evaluate(
     scores = {}
     for name, (path, length) in sequences.items():
         begin(name)
-        scores[name] = evaluate_files(path, files[name], rules, length=length)
+        scores[name] = evaluate_files(path, files[name], rules, length=length, name=name)
     combined = combine(scores)
     if not combined.count.GT_Dets:  # a sequence of KITTI may lack a class, but not all of them
         raise DataError(f"{truth}: no box of this ground truth counts under the rules of {benchmark}")

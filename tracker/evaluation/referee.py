@@ -53,7 +53,7 @@ def disagreements(truth: Path, results: Path, scores: Mapping[str, Scores], *, b
     rules = rules_of(benchmark)
     for name, (path, length) in find_sequences(truth).items():
         result = find_result(name, results, only=len(scores) == 2)
-        theirs = opinion(prepare_files(path, result, rules, length=length).sequence)
+        theirs = opinion(prepare_files(path, result, rules, length=length, name=name).sequence)
         ours = scores[name].summary()
         lines += [
             f"{name} {metric}: ours {ours[metric]}, motmetrics {value}"

@@ -197,7 +197,7 @@ def write_video(
         some = ", ".join(list(sequences)[:4])
         raise DataError(f"{truth}: a video shows one sequence, but here are {len(sequences)} ({some}, …): name one")
     ((name, (file, length)),) = sequences.items()
-    prepared = prepare_files(file, find_result(name, result, only=True), rules_of(benchmark), length=length)
+    prepared = prepare_files(file, find_result(name, result, only=True), rules_of(benchmark), length=length, name=name)
     folder = find_frames(name, file, frames)
     if folder is None:
         raise DataError(f"{truth}: no frames for a video; looked for {frames or 'img1/ beside gt/'}: give --frames")

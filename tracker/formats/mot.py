@@ -243,12 +243,20 @@ def _write_text(path: Path, text: str) -> None:
     write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
+def class_number(label: str) -> int | None:
+    """The number of a class: MOT16's, its own where a number is its name, 1 where it has no name; None for others."""
+    if label == OBJECT:
+        return 1
+    whole = label.isascii() and label.isdigit() and len(label) < 7
+    return _BY_NAME.get(label.lower()) or (int(label) if whole else None)
+
+
 def _numbers(labels: tuple[str, ...], notes: Notes) -> list[int]:
     """Numbers of the classes: MOT16's, those that are numbers, and for the rest the next free ones; -1 for none."""
     numbers: dict[str, int] = {OBJECT: -1}
     rest = []
     for label in labels:
-        number = _BY_NAME.get(label.lower()) or (int(label) if label.isascii() and label.isdigit() else None)
+        number = class_number(label)
         if number is not None:
             numbers.setdefault(label, number)
         elif label not in numbers:

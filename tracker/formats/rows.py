@@ -141,7 +141,7 @@ def _read_carefully(path: Path, data: bytes, least: int, columns: tuple[str, ...
             like = f" as in line {begun}" if rows else ""
             raise DataError(
                 f"{path}, line {place}: expected {','.join(columns)}{like} ({max(width, least)} values), "
-                f"got {len(fields)}: {line[:SHOWN]!r}"
+                f"got {len(fields)}: {line[:SHOWN]!r}{_hint(line)}"
             )
         rows.append([_number(path, place, field) for field in fields])
     return np.array(rows, np.float64).reshape(len(rows), len(rows[0]) if rows else least)
@@ -185,6 +185,9 @@ def _check_header(path: Path, place: int, fields: list[str], columns: tuple[str,
 def _number(path: Path, place: int, field: str) -> float:
     value = number(field)
     if value is None:
-        hint = "; columns stand between commas, spaces or tabs" if ";" in field or "|" in field else ""
-        raise DataError(f"{path}, line {place}: expected a number, got {field[:SHOWN]!r}{hint}")
+        raise DataError(f"{path}, line {place}: expected a number, got {field[:SHOWN]!r}{_hint(field)}")
     return value
+
+
+def _hint(text: str) -> str:
+    return "; columns stand between commas, spaces or tabs" if ";" in text or "|" in text else ""

@@ -69,7 +69,7 @@ def write_report(
     for run, folder in results.items():
         for name, (file, length) in sequences.items():
             result = find_result(name, folder, only=len(sequences) == 1)
-            prepared = prepare_files(file, result, rules, length=length)
+            prepared = prepare_files(file, result, rules, length=length, name=name)
             scores[run][name] = score_sequence(prepared.sequence)
             parts[name].append(content.Part.of(prepared, result))
         scores[run][COMBINED] = combine(scores[run])
