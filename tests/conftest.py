@@ -1,7 +1,11 @@
 """Data, clips and small helpers that many tests share."""
 
 import os
+import shutil
+import signal
+import subprocess
 import sys
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +70,47 @@ def make_video(tmp_path):
         return write_video(tmp_path / name, **options)
 
     return make
+
+
+@contextmanager
+def _files_no_larger_than(size):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.fixture
+def files_no_larger_than():
+    """While the block lasts the system refuses what would make a file larger: a disk that is full at any byte."""
+    pytest.importorskip("resource", reason="this system has no limits on files")
+    return _files_no_larger_than
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes a folder that is a disk of its own, of so many KB."""
+    mounted = []
+
+    def make(kilobytes):
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        mount = shutil.which("mount")
+        options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        if mount is None or subprocess.run([mount, *options], capture_output=True).returncode:
+            pytest.skip("needs the right to mount a disk in memory")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def _encoder() -> Finding:
     from tracker.errors import ReacquireError
 
     try:
-        from tracker.sinks.video import choose_encoder
+        from tracker.sinks.mp4 import choose_encoder
 
         name, _ = choose_encoder()
     except (ReacquireError, ImportError) as error:

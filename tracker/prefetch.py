@@ -43,11 +43,13 @@ def prefetch(items: Iterable[T], ahead: int, name: str = "prefetch") -> Generato
                     break
         except BaseException as error:  # noqa: BLE001  # whatever it is, it belongs to the consumer
             failure.append(error)
-        finally:
+        try:
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-            put(_END)
+        except BaseException as error:  # noqa: BLE001  # likewise
+            failure.append(error)
+        put(_END)
 
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import platform
 import re
-import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -17,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tracker.errors import ReacquireError
+from tracker.interrupt import interrupt_main, interruptible
 from tracker.refine import Refinement, check_refinement, refine_run
-from tracker.sinks.run import write_json
+from tracker.sinks.run import RECORD, reserve, run_folder, write_json
 from tracker.types import Tracks
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ LIBRARIES = (
     "numpy",
     "numba",
 )
+
+END_BYTES = 32_768
+"""Of `run.json`, for how it went: kept on the disk from the start."""
+LONGEST_PROBLEM = 4000
+"""Letters of a problem."""
 
 
 @dataclass(slots=True)
@@ -168,6 +173,10 @@ class Listener:
     def stepped(self, step: Step) -> None:
         """A frame is done."""
 
+    def asked_twice(self) -> None:
+        """The user does not want to wait until files are finished; called in a thread of its own."""
+        interrupt_main()
+
 
 def run(job: Job, listener: Listener | None = None) -> Outcome:
     """Track a source into a run folder.
@@ -179,59 +188,96 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
         ReacquireError: wrong source, settings or weights; a file that cannot be written.
     """
     from tracker.factory import build_pipeline
-    from tracker.sinks import check_formats, open_sink
-    from tracker.sinks.looks import LooksSink
-    from tracker.sinks.run import create_run_folder
+    from tracker.sinks import check_formats
     from tracker.sources import open_source
 
     listener = listener or Listener()
     check_formats(job.save)
     if job.refine is not None:
         check_refinement(job.refine, job.save)
-    looks = LooksSink()
     with ExitStack() as stack:
         source = stack.enter_context(
             open_source(job.source, max_frames=job.max_frames, report=listener.say, max_pixels=job.settings.max_pixels)
         )
-        sinks: list[Sink] = []
+        shown: list[Sink] = []
         if job.show:
             from tracker.sinks.window import WindowSink
 
-            sinks.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
+            shown.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
         pipeline = build_pipeline(job.settings, record=job.explain)
-        warnings: list[str] = getattr(pipeline.detector, "warnings", [])  # of detectors that read files
-        for line in warnings:
-            listener.say(line)
-        told = len(warnings)
-        folder = create_run_folder(job.out or _default_folder(source), overwrite=job.overwrite)
-        record = _Record(folder / "run.json", job, source, pipeline)
-        names = pipeline.detector.class_names
-        sinks += [
-            stack.enter_context(open_sink(name, folder, class_names=names, frame_rate=source.frame_rate))
-            for name in job.save
-        ]
-        if job.refine in ("join", "both"):
-            sinks.append(looks)
-        if job.explain:
-            sinks.append(stack.enter_context(_record_sink(folder, pipeline)))
-        listener.started(source)
+        folder = stack.enter_context(run_folder(job.out or _default_folder(source), overwrite=job.overwrite))
+        stopped = stack.enter_context(interruptible(source.stop, listener.asked_twice))
+        record = _Record(folder / RECORD, job, source, pipeline)
         outcome = Outcome("done", None, folder, [], Census(), 0.0, {})
         try:
-            with interruptible(source.stop) as stopped:
-                _track(pipeline, source, sinks, outcome, listener, stopped)
-            stack.close()  # finishes the files
-            for line in warnings[told:]:
-                listener.say(line)
+            record.keep_place()
+            _run_into(folder, job, pipeline, source, shown, outcome, listener, stopped)
         except BaseException as error:
-            record.write(outcome, "failed", str(error) or type(error).__name__)
+            with suppress(ReacquireError):  # the reason is the first error
+                record.write(outcome, "failed", str(error) or type(error).__name__)
             raise
-        outcome.files = [sink.path for sink in sinks if sink.path is not None and sink.path.exists()]
-        if job.refine is not None:
-            listener.say("refining …")
-            outcome.files += refine_run(folder, job.refine, looks.mean())
         record.write(outcome, outcome.status, outcome.problem)
         outcome.files.append(record.path)
     return outcome
+
+
+def _run_into(
+    folder: Path,
+    job: Job,
+    pipeline: Pipeline,
+    source: Source,
+    shown: Sequence[Sink],
+    outcome: Outcome,
+    listener: Listener,
+    stopped: Callable[[], bool],
+) -> None:
+    """Track, write and refine; `outcome` says how far it came."""
+    from tracker.sinks.looks import LooksSink
+
+    warnings: list[str] = getattr(pipeline.detector, "warnings", [])  # of detectors that read files
+    for line in warnings:
+        listener.say(line)
+    told = len(warnings)
+    looks = LooksSink()
+    with _finished(outcome) as sinks:
+        _open_sinks(sinks, folder, job, pipeline, source)
+        listener.started(source)
+        extra = [*shown, *([looks] if job.refine in ("join", "both") else [])]
+        _track(pipeline, source, [*extra, *sinks], outcome, listener, stopped)
+    for line in warnings[told:]:
+        listener.say(line)
+    if job.refine is not None:
+        listener.say("refining …")
+        outcome.files += refine_run(folder, job.refine, looks.mean())
+
+
+@contextmanager
+def _finished(outcome: Outcome) -> Generator[list[Sink]]:
+    """Yield a list for sinks; all of them are closed at the end, and the first error is raised."""
+    sinks: list[Sink] = []
+    first: BaseException | None = None
+    try:
+        yield sinks
+    except BaseException as error:  # noqa: BLE001  # raised again below
+        first = error
+    for sink in sinks:
+        try:
+            sink.close()
+        except BaseException as error:  # noqa: BLE001  # likewise
+            first = first or error
+    outcome.files = [sink.path for sink in sinks if sink.path is not None and sink.path.exists()]
+    if first is not None:
+        raise first
+
+
+def _open_sinks(sinks: list[Sink], folder: Path, job: Job, pipeline: Pipeline, source: Source) -> None:
+    """Add one at a time, so that those before one that cannot be opened are closed."""
+    from tracker.sinks import open_sink
+
+    names, rate = pipeline.detector.class_names, source.frame_rate
+    sinks.extend(open_sink(name, folder, class_names=names, frame_rate=rate) for name in job.save)
+    if job.explain:
+        sinks.append(_record_sink(folder, pipeline))
 
 
 def _track(
@@ -243,22 +289,24 @@ def _track(
     stopped: Callable[[], bool],
 ) -> None:
     started = time.perf_counter()
-    with closing(pipeline.steps(source)) as steps:
-        for step in steps:
-            with pipeline.timings.measure("write"):
-                for sink in sinks:
-                    sink.write(step.frame, step.detections, step.tracks)
-            outcome.census.count(len(step.detections), step.tracks, step.frame.timestamp)
-            listener.stepped(step)
-            if stopped():
-                break
-            if any(getattr(sink, "closed", False) for sink in sinks):  # the window was closed
-                outcome.status = "interrupted"
-                break
+    try:
+        with closing(pipeline.steps(source)) as steps:
+            for step in steps:
+                with pipeline.timings.measure("write"):
+                    for sink in sinks:
+                        sink.write(step.frame, step.detections, step.tracks)
+                outcome.census.count(len(step.detections), step.tracks, step.frame.timestamp)
+                listener.stepped(step)
+                if stopped():
+                    break
+                if any(getattr(sink, "closed", False) for sink in sinks):  # the window was closed
+                    outcome.status = "interrupted"
+                    break
+    finally:
+        outcome.seconds = time.perf_counter() - started
+        outcome.milliseconds = pipeline.timings.milliseconds()
     if stopped():
         outcome.status = "interrupted"
-    outcome.seconds = time.perf_counter() - started
-    outcome.milliseconds = pipeline.timings.milliseconds()
     if outcome.status == "done" and source.problem is not None:
         outcome.status, outcome.problem = "damaged", source.problem
 
@@ -301,38 +349,17 @@ class _Record:
         }
         write_json(path, {"status": "running", "started": self._started, **self._about})
 
+    def keep_place(self) -> None:
+        """Make sure that it can be written how it went, also on a disk that is full by then."""
+        reserve(self.path, self.path.stat().st_size + END_BYTES)
+
     def write(self, outcome: Outcome, status: str, problem: str | None) -> None:
         """Write how it went."""
+        problem = None if problem is None else problem[:LONGEST_PROBLEM]
         summary = outcome.summary() | {"status": status, "problem": problem}
         self._about["detector"] = self._pipeline.detector.describe()  # may have counted rows that it dropped
         times = {"started": self._started, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
         write_json(self.path, summary | times | self._about)
-
-
-@contextmanager
-def interruptible(stop: Callable[[], None] = lambda: None) -> Generator[Callable[[], bool]]:
-    """Yield a function that says whether the user asked to stop; `stop` is called when they do.
-
-    The first Ctrl-C (or SIGTERM) only sets it, so that files are finished; a second one interrupts at once.
-    Outside the main thread signals cannot be caught, and it never says yes.
-    """
-    asked = threading.Event()
-
-    def ask(signum: int, frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        stop()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def versions() -> dict[str, str]:

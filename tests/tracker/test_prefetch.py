@@ -57,3 +57,17 @@ def test_closing_early_stops_the_thread_and_the_generator():
     items.close()
     assert closed.wait(1)
     assert not named("endless")
+
+
+def test_a_generator_that_cannot_be_closed_keeps_nobody_waiting():
+    class Numbers:
+        def __iter__(self):
+            return iter([1, 2])
+
+        def close(self):
+            raise OSError("the cable")
+
+    got = []
+    with pytest.raises(OSError, match="the cable"):
+        got.extend(prefetch(Numbers(), 1))
+    assert got == [1, 2]

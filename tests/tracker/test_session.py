@@ -4,12 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import av
 import pyarrow.parquet as pq
 import pytest
 
-from tracker import ConfigError, SourceError
+from tracker import ConfigError, ReacquireError, SourceError
 from tracker.config import load_pipeline_settings
 from tracker.session import Census, Job, Listener, run
 from tracker.types import Tracks
@@ -92,6 +93,58 @@ def test_an_error_finishes_the_files_and_is_recorded(clip, tmp_path):
         assert sum(1 for _ in video.decode(video=0)) == 10
 
 
+ALL = ("mot", "jsonl", "parquet", "video")
+
+
+@pytest.mark.timeout(300)
+def test_a_disk_that_fills_up_ends_the_run_and_says_so(clip, small_disk):
+    """With the disk smaller and smaller: at the end, in the middle, or as the first file is made."""
+    settings = load_pipeline_settings("default", ["detector.image_size=160"], tracker="bytetrack")
+    problems = set()
+    for kilobytes in (250, 60, 44):
+        folder = small_disk(kilobytes) / "run"
+        with pytest.raises(ReacquireError, match="the disk is full") as failure:
+            run(job_of(clip, folder, settings=settings, save=ALL, max_frames=60))
+        record = json.loads((folder / "run.json").read_text())
+        assert record["status"] == "failed"
+        assert record["problem"] == str(failure.value)
+        assert not (folder / "tracks.mp4").exists()
+        assert not list(folder.rglob("*.partial*"))
+        for path in folder.glob("tracks.txt"):
+            assert all(len(line.split(",")) == 10 for line in path.read_text().splitlines())
+        problems.add(Path(str(failure.value).split(": ")[0]).name)
+    assert problems == {"tracks.partial.mp4", "run.json"}
+
+
+@pytest.mark.parametrize("moment", ["open", "write", "close"])
+def test_the_first_error_is_told_and_all_else_is_finished(moment, clip, tmp_path, monkeypatch):
+    from tracker.sinks.parquet import ParquetSink
+
+    def fails(*_):
+        raise ReacquireError("tracks.parquet: the disk fell off")
+
+    monkeypatch.setattr(ParquetSink, {"open": "__init__", "write": "write", "close": "close"}[moment], fails)
+    with pytest.raises(ReacquireError, match="fell off"):
+        run(job_of(clip, tmp_path / "run", save=("mot", "video", "parquet", "jsonl"), max_frames=4))
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert (record["status"], record["problem"]) == ("failed", "tracks.parquet: the disk fell off")
+    if moment == "close":
+        with av.open(str(tmp_path / "run/tracks.mp4")) as video:
+            assert sum(1 for _ in video.decode(video=0)) == record["frames"] == 4
+        assert len((tmp_path / "run/tracks.jsonl").read_text().splitlines()) == record["boxes"] + record["predicted"]
+
+
+def test_a_refinement_that_fails_is_recorded(clip, tmp_path, monkeypatch):
+    def fails(*_):
+        raise ReacquireError("tracks.refined.txt: cannot be written: the disk is full")
+
+    monkeypatch.setattr("tracker.session.refine_run", fails)
+    with pytest.raises(ReacquireError, match=r"tracks\.refined"):
+        run(job_of(clip, tmp_path / "run", refine="both", max_frames=4))
+    record = json.loads((tmp_path / "run/run.json").read_text())
+    assert (record["status"], record["frames"]) == ("failed", 4)
+
+
 def test_mot_sequence_with_public_detections(campus, tmp_path):
     settings = load_pipeline_settings("default", [f"detector.weights=public:{campus}/det/det.txt"], tracker="bytetrack")
     outcome = run(job_of(campus, tmp_path / "run", settings=settings, max_frames=None))
@@ -148,6 +201,37 @@ def test_ctrl_c_finishes_the_files(clip, tmp_path):
     with av.open(str(tmp_path / "run/tracks.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == summary["frames"]
     assert pq.read_table(tmp_path / "run/tracks.parquet").num_rows == summary["boxes"] + summary["predicted"]
+
+
+HANGS = """
+import sys, time
+from tracker.cli import main
+from tracker.sinks.text import MotSink
+MotSink.close = lambda sink: time.sleep(600)  # a disk of the network that does not answer
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_twice_leaves_at_once_whatever_hangs(number, clip, tmp_path):
+    words = ["track", str(clip), "--out", str(tmp_path / "run"), "--save", "mot,parquet", "-t", "bytetrack"]
+    process = subprocess.Popen([sys.executable, "-c", HANGS, *words], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    wait_for_rows(tmp_path / "run/tracks.txt", 5, process)
+    process.send_signal(number)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.communicate(timeout=2)
+    process.send_signal(number)
+    process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert all(len(line.split(",")) == 10 for line in (tmp_path / "run/tracks.txt").read_text().splitlines())
+
+
+def test_ctrl_c_while_the_networks_are_loaded_leaves_at_once(clip, tmp_path):
+    process = start(["track", str(clip), "--out", str(tmp_path / "run")], tmp_path)
+    assert "loading" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
 
 
 def test_ctrl_c_while_a_camera_is_lost(tmp_path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 
@@ -20,3 +21,10 @@ LOADING = "loading … (the first run on a machine compiles the tracker, for abo
 def print_json(value: Any) -> None:
     """One JSON object on stdout, and nothing else there."""
     sys.stdout.write(as_json(value, sys.stdout.encoding) + "\n")
+
+
+def leave_at_once(code: int = 130) -> NoReturn:
+    """End the process now, from any thread, whatever others do; a cursor that was hidden is shown again."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h\n")
+    os._exit(code)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from tracker.cli.console import LOADING, stderr, stdout
+from tracker.cli.console import LOADING, leave_at_once, stderr, stdout
 
 if TYPE_CHECKING:
     from tracker.live.service import LiveService
     from tracker.live.settings import LiveSettings
     from tracker.live.web.server import Server
 
+LONGEST_STOP = 2.8
+"""Seconds from being asked to stop until the process is left, whatever hangs."""
 EPILOG = """
 [bold]Examples[/]
 
@@ -65,8 +68,8 @@ def live(
         raise typer.BadParameter("which cameras? Give a file of cameras, or one camera's number or address.")
     settings, path = _settings(cameras, host, port, out)
     from tracker.extras import needed
+    from tracker.interrupt import interruptible
     from tracker.live.service import LiveService
-    from tracker.session import interruptible
 
     if page:
         with needed("the page", "live"):  # before networks are loaded
@@ -79,9 +82,19 @@ def live(
     _log_to_stderr(verbose)
 
     stderr.print(LOADING, highlight=False)
-    service = LiveService(settings, path)
-    server = None
-    with interruptible(service.ask_to_stop):
+    service: LiveService | None = None
+
+    def stop() -> None:
+        if service is None:  # there is nothing to finish yet
+            leave_at_once()
+        service.ask_to_stop()
+        last = threading.Timer(LONGEST_STOP, leave_at_once, (0,))  # whatever hangs, in a disk or in a library
+        last.daemon = True
+        last.start()
+
+    with interruptible(stop, again=leave_at_once):
+        service = LiveService(settings, path)
+        server = None
         try:
             server = _serve_page(service, settings) if page else None
             service.start()
@@ -92,11 +105,11 @@ def live(
             service.stop()
             if server is not None:
                 server.stop()
-    if service.failure is not None:
-        stderr.print(f"[bold red]error:[/] {service.failure}", highlight=False)
-    else:
-        stderr.print("stopped", highlight=False)
-    _leave(0 if service.failure is None else 1)
+        if service.failure is not None:
+            stderr.print(f"[bold red]error:[/] {service.failure}", highlight=False)
+        else:
+            stderr.print("stopped", highlight=False)
+        _leave(0 if service.failure is None else 1)
 
 
 def _leave(code: int) -> NoReturn:

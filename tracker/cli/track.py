@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 from rich.table import Table
 
-from tracker.cli.console import LOADING, print_json, stderr, stdout
+from tracker.cli.console import LOADING, leave_at_once, print_json, stderr, stdout
 from tracker.cli.progress import FrameProgress
 
 if TYPE_CHECKING:
@@ -155,10 +155,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 def run_with_progress(job: Any) -> Outcome:
     """Run a job, showing how far it is."""
+    from tracker.interrupt import interruptible
     from tracker.session import Listener, run
 
     class Show(Listener):
         progress: FrameProgress | None = None
+
+        def asked_twice(self) -> None:
+            leave_at_once()
 
         def say(self, line: str) -> None:
             stderr.print(line, highlight=False)
@@ -174,7 +178,8 @@ def run_with_progress(job: Any) -> Outcome:
     listener = Show()
     stderr.print(LOADING, highlight=False)
     try:
-        return run(job, listener)
+        with interruptible(leave_at_once):  # until there is something to finish
+            return run(job, listener)
     finally:
         if listener.progress is not None:
             listener.progress.__exit__(None, None, None)

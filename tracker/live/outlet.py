@@ -7,9 +7,10 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
-from tracker.errors import ReacquireError
 from tracker.redact import redact
 
 Item = TypeVar("Item")
@@ -24,12 +25,14 @@ class Outlet(ABC, Generic[Item]):
         most: items that may wait; beyond it the oldest is dropped, and counted.
 
     Attributes:
-        dropped: items that were lost because they came faster than they went.
+        dropped: items that were lost: they came faster than they went, or failed.
         trouble: what is wrong now, in words; None while all is well.
     """
 
     RETRY_SECONDS = 30.0
-    """After a failure items are dropped so long, then it is tried again."""
+    """After a failure it is tried again so often; meanwhile items are dropped, or wait."""
+    KEEPS = False
+    """Whether an item that failed is tried again, and others wait behind it."""
 
     def __init__(self, name: str, most: int) -> None:
         self.name, self.dropped = name, 0
@@ -68,7 +71,7 @@ class Outlet(ABC, Generic[Item]):
 
     @abstractmethod
     def handle(self, item: Item) -> None:
-        """Do what is to be done with an item; an `OSError` or `ReacquireError` makes it pause."""
+        """Do what is to be done with an item; an error makes it pause."""
 
     def idle(self) -> None:  # most have nothing to do
         """Called a few times a second while there is nothing to handle."""
@@ -83,25 +86,38 @@ class Outlet(ABC, Generic[Item]):
             except queue.Empty:
                 if self._stop.is_set():
                     break
-                self._guarded(self.idle)
+                self._does(self.idle)
                 continue
-            if time.monotonic() < self._silent_until:
+            if not self._handled(item):
                 self.dropped += 1
-                continue
-            self._guarded(lambda item=item: self.handle(item))
-        self._guarded(self.finish)
+        self._does(self.finish)
 
-    def _guarded(self, step: object) -> None:
+    def _handled(self, item: Item) -> bool:
+        """Whether an item got where it belongs."""
+        step = partial(self.handle, item)
+        if not self.KEEPS and time.monotonic() < self._silent_until:
+            return False
+        done = self._does(step)
+        while self.KEEPS and not done:
+            stopped = self._stop.wait(self.RETRY_SECONDS)
+            done = self._does(step)
+            if stopped:
+                break
+        if done and self.trouble is not None:
+            log.info("%s: goes on", self.name)
+            self.trouble = None
+        return done
+
+    def _does(self, step: Callable[[], None]) -> bool:
         try:
-            step()  # type: ignore[operator]
-        except (OSError, ReacquireError, ValueError) as error:
-            self._troubled(redact(str(error)))
-        else:
-            if self.trouble is not None and time.monotonic() >= self._silent_until:
-                log.info("%s: goes on", self.name)
-                self.trouble = None
+            step()
+        except Exception as error:  # noqa: BLE001  # whatever a disk, a library or an item does, the next one comes
+            self._troubled(redact(str(error) or type(error).__name__))
+            return False
+        return True
 
     def _troubled(self, reason: str) -> None:
         self._silent_until = time.monotonic() + self.RETRY_SECONDS
+        if self.trouble is None:
+            log.warning("%s: %s; tried again every %.0f s, tracking goes on", self.name, reason, self.RETRY_SECONDS)
         self.trouble = reason
-        log.warning("%s: %s; tried again in %.0f s, tracking goes on", self.name, reason, self.RETRY_SECONDS)

@@ -7,22 +7,19 @@ import time
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
-from av.container import OutputContainer
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tracker.errors import ReacquireError
 from tracker.live.camera import Tracked
 from tracker.live.outlet import Outlet
+from tracker.live.retention import Retention
 from tracker.live.settings import RecordSettings
 from tracker.sinks.annotate import Annotator
-from tracker.sinks.video import CLOCK, choose_encoder
+from tracker.sinks.mp4 import Mp4Writer
 from tracker.types import Frame
 
 Image = NDArray[np.uint8]
@@ -56,28 +53,31 @@ class Recorder(Outlet[Tracked]):
         self._segment: _Segment | None = None
         self._blurred: deque[tuple[float, NDArray[np.float32]]] = deque()
         self._checked, self._swept = -CHECK_SECONDS, -SWEEP_SECONDS
+        self._retention = Retention(settings.keep_days * DAY, settings.max_gb * GB)
 
     def status(self) -> str:
         """What it does, in words."""
         return "on" if self.trouble is None else f"stopped: {self.trouble}"
 
     def handle(self, item: Tracked) -> None:
-        frame = item.frame
         try:
-            self._check_room()
-            if self._segment is not None and not self._segment.takes(frame, self._settings.segment_minutes * 60):
-                self._close()
-            if self._segment is None:
-                self._make_room()
-                self._segment = _Segment(self._new_path(frame.timestamp), frame)
-            if self._settings.blur:
-                frame = Frame(self._blur(item), frame.index, frame.timestamp, frame.source)
-            image = self._segment.annotator.draw(frame, item.tracks) if self._settings.boxes else frame.image
-            self._segment.write(image, frame.timestamp)
-        except (OSError, av.FFmpegError) as error:
+            self._record(item)
+        except BaseException:
             self._abandon()
-            full = getattr(error, "errno", None) in (28, 122)  # ENOSPC, EDQUOT
-            raise ReacquireError("the disk is full" if full else f"cannot be written: {error}") from error
+            raise
+
+    def _record(self, item: Tracked) -> None:
+        frame = item.frame
+        self._check_room()
+        if self._segment is not None and not self._segment.takes(frame, self._settings.segment_minutes * 60):
+            self._close()
+        if self._segment is None:
+            self._make_room()
+            self._segment = _Segment(self._new_path(frame.timestamp), frame)
+        if self._settings.blur:
+            frame = Frame(self._blur(item), frame.index, frame.timestamp, frame.source)
+        image = self._segment.annotator.draw(frame, item.tracks) if self._settings.boxes else frame.image
+        self._segment.write(image, frame.timestamp)
 
     def idle(self) -> None:
         if time.monotonic() - self._swept > SWEEP_SECONDS:  # also where a lost camera begins no segment
@@ -89,11 +89,17 @@ class Recorder(Outlet[Tracked]):
     def _close(self) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
-            segment.close()
+            try:
+                segment.close()
+            finally:
+                self._retention.wrote(segment.path)
 
     def _abandon(self) -> None:
-        with suppress(OSError, av.FFmpegError):  # what was written stays
-            self._close()
+        """Let go of a file that cannot be written; what is whole of it stays."""
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.discard()
+            self._retention.wrote(segment.path)
 
     def _new_path(self, timestamp: float) -> Path:
         moment = datetime.fromtimestamp(timestamp, UTC)
@@ -112,25 +118,20 @@ class Recorder(Outlet[Tracked]):
         self._folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self._folder).free / GB
         if free < self._settings.min_free_gb:
-            self._abandon()
+            with suppress(ReacquireError):  # there is room for its end, or what is whole of it stays
+                self._close()
             raise ReacquireError(f"the disk is full: {free:.2f} GB are free, {self._settings.min_free_gb:g} must stay")
         self._checked = time.monotonic()
 
     def _make_room(self) -> None:
         """Delete segments that are too old, and the oldest ones of those that are too many."""
         self._swept = time.monotonic()
-        paths = sorted(self._folder.glob("*/*.mp4"), key=lambda path: path.stat().st_mtime)
-        paths = [path for path in paths if self._segment is None or path != self._segment.path]
-        sizes = {path: path.stat().st_size for path in paths}
-        total = sum(sizes.values())
-        for path in paths:
-            old = time.time() - path.stat().st_mtime > self._settings.keep_days * DAY
-            if not old and total <= self._settings.max_gb * GB:
-                break
-            path.unlink()
-            total -= sizes[path]
-            if not any(path.parent.iterdir()):
-                path.parent.rmdir()
+        current = None if self._segment is None else self._segment.path
+        finished = (path for path in self._folder.glob("*/*.mp4") if path != current)
+        self._retention.make_room(finished, SWEEP_SECONDS)
+        for day in self._folder.glob("*/"):
+            with suppress(OSError):  # where there are others in it
+                day.rmdir()
 
     def _blur(self, item: Tracked) -> Image:
         """A copy of the picture with people made of a few blocks: all detections, not only those with an id."""
@@ -168,16 +169,7 @@ class _Segment:
         self._size, self._began, self._last = first.size, first.timestamp, -1.0
         self._key = -KEY_SECONDS
         self.annotator = Annotator(first.size, 10)
-        name, options = choose_encoder()
-        fast = {"preset": "superfast"} if name == "libx264" else {}
-        flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-        self._container: OutputContainer = av.open(str(path), "w", format="mp4", options=flags)
-        stream: VideoStream = self._container.add_stream(name, rate=30, options=options | fast)  # type: ignore[assignment]
-        stream.width, stream.height = first.size[0] // 2 * 2, first.size[1] // 2 * 2
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, CLOCK)
-        stream.codec_context.thread_count = 1
-        self._stream = stream
+        self._video = Mp4Writer(path, first.size, fragments=True, fast=True, threads=1)
 
     def takes(self, frame: Frame, longest: float) -> bool:
         """Whether a frame belongs to this segment."""
@@ -187,18 +179,15 @@ class _Segment:
     def write(self, image: Image, timestamp: float) -> None:
         """Encode one picture."""
         at = timestamp - self._began
-        cut = np.ascontiguousarray(image[: self._stream.height, : self._stream.width])
-        picture = av.VideoFrame.from_ndarray(cut, format="bgr24")
-        picture.pts, picture.time_base = round(at * CLOCK), Fraction(1, CLOCK)
-        if at - self._key >= KEY_SECONDS:
-            picture.pict_type = av.video.frame.PictureType.I
-            self._key = at
-        self._container.mux(self._stream.encode(picture))
+        key = at - self._key >= KEY_SECONDS
+        self._video.write(image, at, key=key)
+        self._key = at if key else self._key
         self._last = at
 
     def close(self) -> None:
         """Finish the file; it is let go whatever happens."""
-        try:
-            self._container.mux(self._stream.encode())
-        finally:
-            self._container.close()
+        self._video.close()
+
+    def discard(self) -> None:
+        """Let go of a file that cannot be written any further; what is whole of it stays."""
+        self._video.discard()

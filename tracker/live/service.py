@@ -40,10 +40,11 @@ STOP_SECONDS = 2.2
 class Running(Protocol):
     """What the service starts and stops."""
 
-    trouble: str | None
     name: str
     dropped: int
 
+    @property
+    def trouble(self) -> str | None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def join(self, timeout: float) -> None: ...
@@ -139,15 +140,15 @@ class LiveService:
         self.scheduler.stop()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(max(end - time.monotonic() - 1.0, 0.1))
+                thread.join(max(end - time.monotonic() - 1.0, 0.0))
         self._save_checkpoint(final=True)
         self.events.wake()
         for outlet in self._outlets:
             outlet.stop()
         for outlet in self._outlets:
-            outlet.join(max(end - time.monotonic(), 0.1))
+            outlet.join(max(end - time.monotonic(), 0.0))
         for camera in self.cameras.values():
-            camera.source.close(patience=max(min(end - time.monotonic(), 0.3), 0.02))
+            camera.source.close(patience=max(min(end - time.monotonic(), 0.3), 0.0))
         self._lock.release()
 
     def __enter__(self) -> LiveService:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tracker.live.camera import Tracked
 from tracker.live.outlet import Outlet
+from tracker.live.retention import Retention
 from tracker.live.settings import TracksSettings
 from tracker.redact import redact
 from tracker.sinks.parquet import ParquetSink, join_parts
@@ -30,51 +33,65 @@ class TrackStore(Outlet[Tracked]):
 
     def __init__(self, folder: Path, settings: TracksSettings, class_names: dict[int, str]) -> None:
         super().__init__("tracks", WAITING)
-        self._folder, self._keep, self._names = folder / "tracks", settings.keep_days * DAY, class_names
+        self._folder, self._names = folder / "tracks", class_names
         self._open: dict[str, tuple[str, ParquetSink]] = {}
         self._swept = -SWEEP_SECONDS
+        self._hopeless: set[Path] = set()
+        self._retention = Retention(settings.keep_days * DAY)
 
     def start(self) -> None:
         """Begin; parts that a killed process left are joined first."""
-        for parts in sorted(self._folder.glob("*/*.parquet.parts")):
-            try:
-                join_parts(parts.with_suffix(""))
-            except Exception as error:  # noqa: BLE001  # old parts, whatever is wrong with them, hold up nothing
-                log.warning("tracks: %s cannot be joined and stays: %s", parts, redact(str(error)))
+        self._join_left_parts()
         super().start()
 
     def handle(self, item: Tracked) -> None:
-        hour = datetime.fromtimestamp(item.frame.timestamp, UTC).strftime("%Y-%m-%dT%HZ")
-        name, sink = self._open.get(item.camera, ("", None))
-        if sink is not None and name != hour:
-            del self._open[item.camera]
-            sink.close()
-            sink = None
-        if sink is None:
-            sink = ParquetSink(self._free_path(item.camera, hour), self._names)
-            self._open[item.camera] = hour, sink
+        hour = _hour(item.frame.timestamp)
+        if self._open.get(item.camera, (hour,))[0] != hour:
+            self._close(item.camera)
+        if item.camera not in self._open:
+            self._open[item.camera] = hour, ParquetSink(self._free_path(item.camera, hour), self._names)
         try:
-            sink.write(item.frame, item.detections, item.tracks)
+            self._open[item.camera][1].write(item.frame, item.detections, item.tracks)
         except BaseException:
-            del self._open[item.camera]  # a new file when it is tried again; what was written stays readable
+            del self._open[item.camera]  # a new file when it is tried again; what was written is joined later
             raise
 
     def idle(self) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%HZ")
-        for camera, (hour, sink) in list(self._open.items()):
-            if hour < now:  # of a camera that is lost
-                del self._open[camera]
-                sink.close()
+        now = _hour(time.time())
+        for camera in [camera for camera, (hour, _) in self._open.items() if hour != now]:  # those that are lost
+            self._close(camera)
         if time.monotonic() - self._swept > SWEEP_SECONDS:
             self._swept = time.monotonic()
-            for path in self._folder.glob("*/*.parquet"):
-                if path.is_file() and time.time() - path.stat().st_mtime > self._keep:
-                    path.unlink()
+            self._join_left_parts()
+            finished = (path for path in self._folder.glob("*/*.parquet") if path.is_file())
+            self._retention.make_room(finished, SWEEP_SECONDS)
 
     def finish(self) -> None:
-        for _, sink in self._open.values():
-            sink.close()
-        self._open.clear()
+        with ExitStack() as each:  # so that one that fails keeps no other from being finished
+            for camera in list(self._open):
+                each.callback(self._close, camera)
+
+    def _close(self, camera: str) -> None:
+        _, sink = self._open.pop(camera)
+        sink.close()
+        self._retention.wrote(sink.path)
+
+    def _join_left_parts(self) -> None:
+        """Finish the tables of a killed process, and those that could not be written."""
+        current = {sink.path for _, sink in self._open.values()}
+        for parts in sorted(self._folder.glob("*/*.parquet.parts")):
+            path = parts.with_suffix("")
+            if path in current:
+                continue
+            try:
+                if path.exists():  # it was joined, and some of the parts may be gone
+                    shutil.rmtree(parts)
+                else:
+                    join_parts(path)
+            except Exception as error:  # noqa: BLE001  # old parts, whatever is wrong with them, hold up nothing
+                if parts not in self._hopeless:
+                    log.warning("tracks: %s cannot be joined and stays: %s", parts, redact(str(error)))
+                self._hopeless.add(parts)
 
     def _free_path(self, camera: str, hour: str) -> Path:
         folder = self._folder / camera
@@ -84,3 +101,7 @@ class TrackStore(Outlet[Tracked]):
             count += 1
             path = folder / f"{hour}-{count}.parquet"
         return path
+
+
+def _hour(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%HZ")

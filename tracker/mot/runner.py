@@ -23,12 +23,13 @@ from tracker.evaluation.evaluate import COMBINED, Scores, combine, evaluate_file
 from tracker.factory import suit
 from tracker.formats.mot import read_mot
 from tracker.formats.seqinfo import SequenceInfo, sequence_info_text
+from tracker.interrupt import interruptible
 from tracker.mot.associate import associate, cameras_of
 from tracker.mot.cache import Cache, CacheError, Seen
 from tracker.mot.dataset import SequenceFolder, guess_benchmark
 from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
 from tracker.mot.perceive import Perceiver
-from tracker.session import interruptible, versions
+from tracker.session import versions
 from tracker.sinks.base import partial_name, writing
 from tracker.sinks.run import create_run_folder, write_json
 from tracker.sinks.text import MotSink

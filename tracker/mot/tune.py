@@ -24,13 +24,13 @@ from tracker.evaluation.evaluate import Scores, combine, read_counted_truth, sco
 from tracker.evaluation.sequence import Boxes, match_up
 from tracker.extras import needed
 from tracker.factory import suit
+from tracker.interrupt import interruptible
 from tracker.mot.associate import as_result, associate, cameras_of
 from tracker.mot.cache import Cache, Seen
 from tracker.mot.dataset import SequenceFolder, base_name
 from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
 from tracker.mot.runner import Look, part_of_truth
 from tracker.mot.space import Dimension, flatten, with_values
-from tracker.session import interruptible
 from tracker.sinks.base import writing
 
 if TYPE_CHECKING:

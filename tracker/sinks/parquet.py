@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tracker.sinks.base import Sink, partial_name, writing
+from tracker.sinks.base import Sink, replacing, writing
 from tracker.types import Detections, Frame, Tracks
 
 SCHEMA = pa.schema(
@@ -106,10 +106,8 @@ def write_part(path: Path, number: int, table: pa.Table) -> None:
     Raises:
         ReacquireError: it cannot be written.
     """
-    part = parts_of(path) / f"{number:06d}.parquet"
-    with writing(path):
-        pq.write_table(table, partial_name(part))
-        partial_name(part).replace(part)
+    with replacing(parts_of(path) / f"{number:06d}.parquet") as partial:
+        pq.write_table(table, partial)
 
 
 def join_parts(path: Path, schema: pa.Schema = SCHEMA) -> None:
@@ -118,13 +116,12 @@ def join_parts(path: Path, schema: pa.Schema = SCHEMA) -> None:
     Raises:
         ReacquireError: it cannot be written; the parts stay.
     """
-    parts, partial = parts_of(path), partial_name(path)
+    parts = parts_of(path)
+    with replacing(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+        for part in sorted(parts.glob("*.parquet")):
+            if not part.stem.endswith(".partial"):
+                writer.write_table(pq.read_table(part, schema=schema))
     with writing(path):
-        with pq.ParquetWriter(partial, schema) as writer:
-            for part in sorted(parts.glob("*.parquet")):
-                if not part.stem.endswith(".partial"):
-                    writer.write_table(pq.read_table(part, schema=schema))
-        partial.replace(path)
         shutil.rmtree(parts)
 
 

@@ -9,19 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
+from tracker.errors import ReacquireError
 from tracker.formats.csv import quoted
 from tracker.formats.mot import result_lines
-from tracker.sinks.base import Sink, writing
+from tracker.sinks.base import Growing, Sink
 from tracker.types import Detections, Frame, Tracks
 
 
 class _LineSink(Sink):
-    """Appends lines; each frame's reach the system at once, so that a killed process leaves them."""
+    """Appends lines; a frame's reach the system at once and together, so that a killed process leaves whole ones."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, header: str = "") -> None:
         self.path: Path = path
-        with writing(path):
-            self._file = path.open("w", encoding="utf-8", newline="\n")
+        self._file = Growing(path)
+        try:
+            self._file.append(header.encode())
+        except ReacquireError:
+            self._file.close()
+            raise
 
     @abstractmethod
     def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
@@ -30,13 +35,10 @@ class _LineSink(Sink):
     def write(self, frame: Frame, detections: Detections, tracks: Tracks) -> None:
         lines = self._lines(frame, tracks)
         if lines:
-            with writing(self.path):
-                self._file.write("\n".join(lines) + "\n")
-                self._file.flush()
+            self._file.append(("\n".join(lines) + "\n").encode(errors="backslashreplace"))
 
     def close(self) -> None:
-        with writing(self.path):
-            self._file.close()
+        self._file.close()
 
 
 class MotSink(_LineSink):
@@ -60,10 +62,8 @@ class CsvSink(_LineSink):
     COLUMNS = ("frame", "timestamp", "id", "x1", "y1", "x2", "y2", "score", "class_id", "class", "predicted")
 
     def __init__(self, path: Path, class_names: Mapping[int, str] | None = None) -> None:
-        super().__init__(path)
+        super().__init__(path, ",".join(self.COLUMNS) + "\n")
         self._names = {number: quoted(name) for number, name in (class_names or {}).items()}
-        with writing(path):
-            self._file.write(",".join(self.COLUMNS) + "\n")
 
     def _lines(self, frame: Frame, tracks: Tracks) -> list[str]:
         columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy, tracks.predicted)

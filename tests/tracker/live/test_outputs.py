@@ -4,6 +4,8 @@ import base64
 import json
 import logging
 import time
+from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 from servers import broker, collector, free_port, serve, until
@@ -56,22 +58,73 @@ def test_half_a_line_of_a_killed_process_stays_alone(tmp_path):
     assert json.loads(out.path.read_text().splitlines()[1])["number"] == 2
 
 
-def test_a_full_disk_is_told_once_and_tried_again(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(EventsFile, "RETRY_SECONDS", 0.3)
+def test_a_full_disk_is_told_once_and_events_wait_for_it(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(EventsFile, "RETRY_SECONDS", 0.2)
     log, out = EventLog(), EventsFile(tmp_path / "file", EventsFileSettings())
     (tmp_path / "file").write_text("not a folder")
     log.connect(out.put)
     out.start()
     with caplog.at_level(logging.INFO, "reacquire.live"):
         tell(log, 20)
-        until(lambda: out.trouble and out.dropped == 19, 5, "it is in trouble")
+        until(lambda: out.trouble, 5, "it is in trouble")
+        time.sleep(0.7)
         (tmp_path / "file").unlink()
-        time.sleep(0.35)
-        tell(log, 1)
         until(lambda: out.path.exists() and out.trouble is None, 5, "it goes on")
+        tell(log, 1)
     out.stop()
     out.join(5)
+    assert [json.loads(line)["number"] for line in out.path.read_text().splitlines()] == list(range(1, 22))
+    assert out.dropped == 0
     assert len([r for r in caplog.records if "tried again" in r.message]) == 1
+
+
+def test_what_is_not_in_the_file_at_the_end_is_counted(tmp_path):
+    log, out = EventLog(), EventsFile(tmp_path / "file", EventsFileSettings())
+    (tmp_path / "file").write_text("not a folder")
+    log.connect(out.put)
+    out.start()
+    tell(log, 20)
+    until(lambda: out.trouble, 5, "it is in trouble")
+    out.stop()
+    out.join(5)
+    assert out.dropped == 20
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half(tmp_path, files_no_larger_than, monkeypatch):
+    monkeypatch.setattr(EventsFile, "RETRY_SECONDS", 0.2)
+    log, out = EventLog(), EventsFile(tmp_path, EventsFileSettings())
+    log.connect(out.put)
+    with files_no_larger_than(1000):
+        out.start()
+        tell(log, 20)
+        until(lambda: out.trouble, 5, "it is in trouble")
+        assert "File too large" in out.trouble
+        before = [json.loads(line)["number"] for line in out.path.read_text().splitlines()]
+        assert before == list(range(1, len(before) + 1))
+    until(lambda: out.trouble is None, 5, "it goes on")
+    out.stop()
+    out.join(5)
+    assert [json.loads(line)["number"] for line in out.path.read_text().splitlines()] == list(range(1, 21))
+
+
+def test_a_clock_that_is_set_back_deletes_no_fresh_file(tmp_path, monkeypatch):
+    log, out = EventLog(), EventsFile(tmp_path, EventsFileSettings(max_mb=0.001, keep=3))
+    days = iter([9, 9, 9, 0, 0, 0, 5, 5, 5, 5])
+    real = time.time
+    shift = {"seconds": 0.0}
+    monkeypatch.setattr(time, "time", lambda: real() + shift["seconds"])
+    monkeypatch.setattr(
+        "tracker.live.outputs.datetime", SimpleNamespace(now=lambda zone: datetime.fromtimestamp(time.time(), zone))
+    )
+    for i in range(100):
+        if i % 10 == 0:
+            shift["seconds"] = next(days) * 86400.0
+        tell(log, 1)
+        out.handle(log.recent(1)[0])
+    kept = [*tmp_path.glob("events-*.jsonl"), out.path]
+    assert len(kept) == 4
+    numbers = sorted(json.loads(line)["number"] for path in kept for line in path.read_text().splitlines())
+    assert numbers == list(range(numbers[0], 101))
 
 
 def webhook(address, **settings):

@@ -18,7 +18,7 @@ from tracker.formats.table import Notes
 from tracker.sinks import FORMATS, open_sink
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.parquet import SCHEMA
-from tracker.sinks.run import create_run_folder, write_json
+from tracker.sinks.run import create_run_folder, run_folder, write_json
 from tracker.sinks.video import VideoSink
 from tracker.sinks.window import WindowSink
 
@@ -277,14 +277,64 @@ def test_a_killed_process_leaves_readable_files_and_no_half_video(tmp_path):
 
 
 def test_run_folders_are_never_overwritten_unasked(tmp_path):
+    (tmp_path / "a" / "run").mkdir(parents=True)
     first = create_run_folder(tmp_path / "a" / "run")
-    assert create_run_folder(tmp_path / "a" / "run") == first  # still empty
+    assert first == tmp_path / "a" / "run"  # it was empty
+    assert create_run_folder(tmp_path / "a" / "run").name == "run-2"  # though nothing has been written yet
     write_json(first / "run.json", {"status": "done"})
-    second = create_run_folder(tmp_path / "a" / "run")
-    assert second.name == "run-2"
+    (first / "folder").mkdir()
+    third = create_run_folder(tmp_path / "a" / "run")
+    assert third.name == "run-3"
     assert json.loads((first / "run.json").read_text()) == {"status": "done"}
     assert create_run_folder(tmp_path / "a" / "run", overwrite=True) == first
-    assert not list(first.iterdir())
+    assert [path.name for path in first.iterdir()] == ["run.json"]
+    assert json.loads((first / "run.json").read_text()) == {"status": "running"}
+
+
+def test_a_run_that_goes_on_is_not_overwritten(tmp_path):
+    with run_folder(tmp_path / "run") as folder:
+        (folder / "tracks.txt").write_text("x")
+        with pytest.raises(ReacquireError, match="another run writes there now"):
+            create_run_folder(tmp_path / "run", overwrite=True)
+        assert create_run_folder(tmp_path / "run").name == "run-2"
+        assert (folder / "tracks.txt").exists()
+    assert create_run_folder(tmp_path / "run", overwrite=True) == folder
+    assert not (folder / "tracks.txt").exists()
+
+
+def test_without_locks_a_folder_is_still_given_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.sinks.run._lock", lambda folder: None)
+    assert [create_run_folder(tmp_path / "run").name for _ in range(3)] == ["run", "run-2", "run-3"]
+
+
+RACE = """
+import sys
+from pathlib import Path
+from tracker.sinks.run import create_run_folder
+print("ready", flush=True)
+for line in sys.stdin:
+    print(create_run_folder(Path(line.strip())).name, flush=True)
+"""
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_runs_that_begin_at_once_never_share_a_folder(there, tmp_path):
+    command = [sys.executable, "-c", RACE]
+    runs = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    try:
+        assert [run.stdout.readline() for run in runs] == ["ready\n"] * 3
+        for trial in range(60):
+            wanted = tmp_path / str(trial) / "out"
+            if there:
+                wanted.mkdir(parents=True)
+            for run in runs:
+                run.stdin.write(f"{wanted}\n")
+                run.stdin.flush()
+            assert sorted(run.stdout.readline().strip() for run in runs) == ["out", "out-2", "out-3"]
+    finally:
+        for run in runs:
+            run.kill()
+            run.communicate()
 
 
 def test_only_a_runs_folder_is_ever_emptied(tmp_path):
