@@ -116,6 +116,8 @@ def _is_number(value: Any) -> bool:
 
 def _get(path: Path, what: str, item: Any, key: str, kind: type) -> Any:
     got = item.get(key) if isinstance(item, dict) else item
+    if kind is int and isinstance(got, float) and got.is_integer():
+        got = int(got)
     fits = isinstance(item, dict) and isinstance(got, kind) and not isinstance(got, bool)
     if not fits or (kind is int and not _is_number(got)):
         raise DataError(f"{path}, {what}: expected {key} ({kind.__name__}), got {repr(got)[:60]}")

@@ -1,6 +1,7 @@
 """What goes into a format comes out of it again, and what is no such format is refused."""
 
 import json
+import re
 import shutil
 import tempfile
 from itertools import pairwise
@@ -532,3 +533,12 @@ def test_several_sequences_need_a_folder(tmp_path):
     shutil.copytree(tmp_path / "in", tmp_path / "labels")
     tables, _ = convert(tmp_path / "in", tmp_path / "all.parquet")
     assert [t.name for t in tables] == ["a", "b"]
+
+
+def test_whole_numbers_may_be_written_as_fractions(tmp_path):
+    """As programs write them that know floats alone."""
+    FORMATS["coco"].write(tmp_path / "a.json", [RUN], Notes())
+    text = (tmp_path / "a.json").read_text()
+    (tmp_path / "b.json").write_text(re.sub(r'("\w*id": )(\d+)', r"\1\2.0", text))
+    (one,), (two,) = (read_tables(tmp_path / name, None, Notes()) for name in ("a.json", "b.json"))
+    assert (two.frame.tolist(), two.id.tolist()) == (one.frame.tolist(), one.id.tolist()) == ([0, 1, 1], [1, 1, 2])
