@@ -82,6 +82,9 @@ class Live:
     def set_geometry(self, camera: str, zones: Any, lines: Any) -> None:
         raise NotImplementedError
 
+    def saved_in(self, camera: str) -> None:
+        raise NotImplementedError
+
 
 def watch(port: int, got: list[int], stop: threading.Event) -> None:
     """One viewer of the large picture; counts bytes."""

@@ -20,6 +20,8 @@ from tracker.redact import redact
 LOGGER = logging.getLogger(__name__)
 LARGEST_BODY = 64 * 1024
 BODY_SECONDS = 10.0
+KNOWN = "reacquire.known"
+"""Where a request's scope says whether it came with a login, or none is asked for."""
 LENGTH = re.compile(r"[0-9]{1,9}")
 
 HEADERS = {
@@ -57,11 +59,12 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        scope = {**scope, "headers": _without_foreign_cookies(scope["headers"])}
+        asked, scope = scope, {**scope, "headers": _without_foreign_cookies(scope["headers"])}
         request = Request(scope)
         try:
-            refusal = self._access.refuse(request) or _refuse_body(request)
-            await (refusal or self._app)(scope, _bounded(receive), send_with_headers)
+            refusal = self._access.refuse(request)
+            asked[KNOWN] = refusal is None and path_of(request) != "/healthz" and self._access.still(request)
+            await (refusal or _refuse_body(request) or self._app)(scope, _bounded(receive), send_with_headers)
         except ClientDisconnect:
             pass
         except Exception:  # noqa: BLE001  # nothing of an unforeseen error may reach the outside
@@ -89,15 +92,15 @@ def _refuse_body(request: Request) -> ASGIApp | None:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The body counted as it comes, whatever its length was said to be; each piece within a time."""
-    size, whole = 0, False
+    """The body counted as it comes, whatever its length was said to be; all of it within a time."""
+    size, whole, end = 0, False, asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def bounded() -> Message:
         nonlocal size, whole
         if whole:
             return await receive()
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout_at(end):
                 message = await receive()
         except TimeoutError:
             raise HTTPException(408, f"the request's body did not come within {BODY_SECONDS:.0f} s") from None

@@ -9,53 +9,21 @@ import socket
 import threading
 import time
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tracker.errors import ReacquireError
 from tracker.live.status import LiveView
 from tracker.live.web.app import create_app
+from tracker.live.web.connections import HEAD_SECONDS, Connection
 from tracker.live.web.context import Context
 from tracker.live.web.settings import WebSettings
 from tracker.redact import redact
 
 LARGEST_HEAD = 16 * 1024
-HEAD_SECONDS = 10.0
 STALL_MILLISECONDS = 20_000
 SEND_BUFFER = 128 * 1024
 """Bytes that wait in the kernel for one viewer: pictures there only grow old."""
 START_SECONDS, STOP_SECONDS = 10.0, 3.0
-
-
-class Protocol(H11Protocol):
-    """HTTP/1.1 that hangs up on who does not finish a request's head in time, the first one or a later one."""
-
-    _hang_up: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the clock."""
-        super().connection_made(transport)
-        self._hang_up = self.loop.call_later(HEAD_SECONDS, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        """Stop it when a head is whole; start it with the first byte of the next."""
-        super().data_received(data)
-        waiting = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
-        if not waiting:
-            self._forget()
-        elif self._hang_up is None:
-            self._hang_up = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing left to hang up on."""
-        self._forget()
-        super().connection_lost(exc)
-
-    def _forget(self) -> None:
-        if self._hang_up is not None:
-            self._hang_up.cancel()
-            self._hang_up = None
 
 
 class Server:
@@ -79,7 +47,7 @@ class Server:
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self._app,
-                http=Protocol,
+                http=type("Bounded", (Connection,), {"most_known": 2 * settings.max_viewers + 100}),
                 ws="none",
                 loop="asyncio",
                 lifespan="on",
@@ -89,9 +57,8 @@ class Server:
                 proxy_headers=bool(settings.trusted_proxies),
                 forwarded_allow_ips=list(settings.trusted_proxies),
                 h11_max_incomplete_event_size=LARGEST_HEAD,
-                limit_concurrency=2 * settings.max_viewers + 100,
                 backlog=128,
-                timeout_keep_alive=15,
+                timeout_keep_alive=int(HEAD_SECONDS),
                 timeout_graceful_shutdown=1,
             )
         )

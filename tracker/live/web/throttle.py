@@ -43,7 +43,7 @@ class Throttle:
 
     def attempt(self, address: str) -> float:
         """Take one try: 0 when it may go ahead, else the seconds to wait before the next."""
-        key, now = _network(address), self._clock()
+        key, now = network(address), self._clock()
         with self._lock:
             bucket = self._buckets.pop(key, None) or _Bucket(float(self._burst), now)
             self._buckets[key] = bucket
@@ -60,7 +60,7 @@ class Throttle:
     def forgive(self, address: str) -> None:
         """The try was good: it and those before it no longer count."""
         with self._lock:
-            self._buckets.pop(_network(address), None)
+            self._buckets.pop(network(address), None)
             self._all.left = min(self._all.left + 1, self._overall)
 
     def __len__(self) -> int:
@@ -73,7 +73,8 @@ def _fill(bucket: _Bucket, now: float, most: float, rate: float) -> None:
     bucket.at = now
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
+    """What counts as one address: an IPv4 address, or a network of 64 bits of IPv6; `unknown` of what is neither."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tracker.errors import ConfigError, ReacquireError
-from tracker.live.web import guard, serve, server, streams
+from tracker.live.web import connections, guard, serve, streams
 from tracker.live.web.settings import WebSettings
 
 STREAM = b"GET /api/cameras/door/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -114,7 +114,7 @@ def test_heads_are_bounded(live, running, request_):
 
 
 def test_who_does_not_finish_a_head_is_hung_up_on(live, running, monkeypatch):
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.3)
     page = running(live)
     for request in (b"", b"GET / HTTP/1.1\r\nHost: local", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
         with connect(page, request) as sock:
