@@ -32,11 +32,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
+ClassNames = Annotated[tuple[str, ...], Field(min_length=1)] | None
+"""Of the detector; an empty list would find nothing, and None is all."""
+
+
 class DetectorSettings(Settings):
     """Which detector, and what it may report."""
 
     weights: str = Field("person", description="bundled name, a weights file, or public:DET.txt")
-    classes: tuple[str, ...] | None = Field(None, description="names to keep; all when absent")
+    classes: ClassNames = Field(None, description="names to keep; all when absent")
     score: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="lowest score; 0.1 when absent, since trackers use weak boxes too"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -21,18 +22,27 @@ def main() -> None:
     sys.exit(code)
 
 
-def _run() -> int | str | None:
+def _run() -> int:
     """The exit code of what the arguments ask for."""
+    import typer
+
     from reid.errors import ReidError
     from tracker.cli.streams import LostOutputError, say_fault
     from tracker.errors import ReacquireError
 
+    # Click's base of wrong usage, wherever this typer has its click.
+    wrong_usage: type[Exception] = next(
+        kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+    )
     try:
         from tracker.cli.app import app
 
-        app()
-    except SystemExit as leaving:
-        return leaving.code
+        return int(app(standalone_mode=False) or 0)
+    except typer.Abort:
+        _say("stopped")
+        return 1
+    except wrong_usage as error:
+        return _say_usage(error)
     except (ReacquireError, ReidError) as error:
         _say(str(error))
         return 1
@@ -51,7 +61,17 @@ def _run() -> int | str | None:
         say_fault(error)
         _say("this is a fault of reacquire itself; please report it with the lines above")
         return 1
-    return 0
+
+
+def _say_usage(error: Any) -> int:
+    """Wrong usage as typer says it, without passwords in what was typed; its exit code."""
+    from typer.rich_utils import rich_format_error
+
+    from tracker.redact import redact
+
+    error.message = redact(error.message)
+    rich_format_error(error)
+    return int(error.exit_code)
 
 
 def _say(problem: str) -> None:

@@ -11,6 +11,16 @@ import typer
 from tracker.cli.console import stderr
 from tracker.cli.progress import FrameProgress
 
+PAGES = (".html", ".htm")
+
+
+def refuse_name(path: Path | None, endings: Sequence[str], option: str) -> None:
+    """Refuse a file of another kind, or in a folder that is not there."""
+    if path is not None and path.suffix.lower() not in endings:
+        raise typer.BadParameter(f"expected a name that ends in {endings[0]}, got {path.name}", param_hint=option)
+    if path is not None and not path.resolve().parent.is_dir():
+        raise typer.BadParameter(f"{path.parent}: no such folder", param_hint=option)
+
 
 def refuse_pictures(
     pred: Sequence[Path], benchmark: str, *, report: Path | None, video: Path | None, frames: Path | None
@@ -18,11 +28,8 @@ def refuse_pictures(
     """Refuse, before anything is scored, what could not be made."""
     from tracker.evaluation.benchmarks import SEVERAL
 
-    for path, ending, option in ((report, (".html", ".htm"), "--report"), (video, (".mp4",), "--video")):
-        if path is not None and path.suffix.lower() not in ending:
-            raise typer.BadParameter(f"expected a name that ends in {ending[0]}, got {path.name}", param_hint=option)
-        if path is not None and not path.resolve().parent.is_dir():
-            raise typer.BadParameter(f"{path.parent}: no such folder", param_hint=option)
+    refuse_name(report, PAGES, "--report")
+    refuse_name(video, (".mp4",), "--video")
     if video is not None and len(pred) > 1:
         raise typer.BadParameter("a video shows one tracker: give --pred once", param_hint="--video")
     if video is not None and benchmark in SEVERAL:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tracker.cli.console import print_json, stderr, stdout
+from tracker.cli.eval_pictures import PAGES, refuse_name
 from tracker.cli.progress import ManyProgress
 from tracker.cli.scores import print_table
 from tracker.cli.track import pipeline_settings
@@ -327,6 +328,7 @@ def _sequences(
 def _run(options: dict[str, Any], out: Path | None, overwrite: bool, report: Path | None, as_json: bool) -> None:
     from tracker.mot.runner import DataSetJob, track_all
 
+    refuse_name(report, PAGES, "--report")
     sequences = options["sequences"]
     name = f"{options['data'].resolve().name}-{sequences[0].split}-{options['settings'].tracker.name}"
     job = DataSetJob(**options, out=out or Path("runs/mot") / name, overwrite=overwrite)

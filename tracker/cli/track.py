@@ -108,7 +108,7 @@ def track(
         source=source,
         settings=settings,
         out=out,
-        save=_names(save),
+        save=_names(save, "--save"),
         max_frames=max_frames,
         show=show,
         overwrite=overwrite,
@@ -139,7 +139,7 @@ def pipeline_settings(
 
     said: dict[str, Any] = {
         "detector.weights": detector,
-        "detector.classes": None if classes is None else _names(classes),
+        "detector.classes": None if classes is None else _names(classes, "--classes"),
         "detector.trust": trust or None,
         "embedder.weights": reid,
         "device": device,
@@ -149,8 +149,12 @@ def pipeline_settings(
     return load_pipeline_settings(config, [*spoken, *overrides], tracker=tracker)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(text: str, option: str) -> tuple[str, ...]:
+    """Names between commas. None at all is a mistake, such as a variable of the shell that is not set."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise typer.BadParameter("expected names with commas between them, got none", param_hint=option)
+    return names
 
 
 def run_with_progress(job: Any) -> Outcome:

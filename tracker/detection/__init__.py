@@ -8,7 +8,7 @@ from typing import Any
 
 from reid.errors import WeightsError as EmbedderWeightsError
 from reid.file_kind import kind_of
-from tracker.detection.base import Detector
+from tracker.detection.base import Detector, class_ids
 from tracker.errors import WeightsError
 
 __all__ = ["BUNDLED", "Detector", "load_detector"]
@@ -58,7 +58,9 @@ def load_detector(
     if text.startswith("public:"):
         from tracker.detection.public import PublicDetections
 
-        return PublicDetections(Path(text.removeprefix("public:")), least_score=score)
+        public = PublicDetections(Path(text.removeprefix("public:")), least_score=score)
+        class_ids(classes, public.class_names, text)  # all are of its one class
+        return public
     settings: dict[str, Any] = {
         "classes": classes,
         "score": score,

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretS
 from tracker.association.recipe import Recipe
 from tracker.config import (
     DEFAULT_TRACKER,
+    ClassNames,
     DetectorSettings,
     EmbedderSettings,
     Settings,
@@ -31,7 +32,6 @@ from tracker.yaml_file import kind_of, read_yaml
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Point = tuple[Fraction, Fraction]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=200)]
-Classes = tuple[str, ...] | None
 
 
 def _as_text(value: Any) -> Any:
@@ -61,7 +61,7 @@ class Zone(Settings):
     name: Name
     polygon: Polygon = Field(description="x, y in fractions of the picture")
     dwell: Annotated[float, Field(gt=0)] | None = Field(None, description="seconds in it that are an event")
-    classes: Classes = Field(None, description="names that count; all when absent")
+    classes: ClassNames = Field(None, description="names that count; all when absent")
 
 
 class Line(Settings):
@@ -69,7 +69,7 @@ class Line(Settings):
 
     name: Name
     points: Annotated[tuple[Point, ...], Field(min_length=2, max_length=200)] = Field(description="x, y in fractions")
-    classes: Classes = Field(None, description="names that count; all when absent")
+    classes: ClassNames = Field(None, description="names that count; all when absent")
 
 
 class RecordSettings(Settings):
@@ -93,7 +93,7 @@ class CameraSettings(Settings):
     transport: Literal["tcp", "udp"] = Field("tcp", description="of RTSP")
     loop: bool = Field(True, description="a file begins again at its end")
     tracker: Recipe
-    classes: Classes = Field(None, description="names to track; all that the detector knows when absent")
+    classes: ClassNames = Field(None, description="names to track; all that the detector knows when absent")
     target_fps: Annotated[float, Field(gt=0, le=240)] | None = Field(
         None, description="pictures a second at most; all that come when absent"
     )

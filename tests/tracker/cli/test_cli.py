@@ -109,3 +109,49 @@ def test_doctor_notices_a_foreign_reid(tmp_path):
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert "verdict='bad'" in done.stdout
     assert "pip uninstall reid" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--classes", "--save"])
+@pytest.mark.parametrize("names", ["", " ", ",", " , "])
+def test_no_name_at_all_is_a_mistake(reacquire, clip, monkeypatch, tmp_path, option, names):
+    """A shell's variable that is not set; it found nothing, without a word."""
+    monkeypatch.chdir(tmp_path)
+    done = reacquire("track", clip, option, names)
+    assert done.code == 2
+    assert "expected names with commas between them, got none" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("detector", "classes", "problem"),
+    [
+        ("person", "persn", "class 'persn' is not one of person.safetensors's 1: did you mean person?"),
+        ("person", "person, car", "class 'car' is not one of person.safetensors's 1: it knows: person"),
+        ("public:det.txt", "car", "class 'car' is not one of public:det.txt's 1: it knows: person"),
+    ],
+)
+def test_a_class_that_the_detector_does_not_know(reacquire, clip, monkeypatch, tmp_path, detector, classes, problem):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "det.txt").write_text("1,-1,10,20,30,60,0.9,-1,-1,-1\n")
+    done = reacquire("track", clip, "--detector", detector, "--classes", classes, "--tracker", "sort")
+    assert done.code == 1
+    assert problem in done.stderr
+
+
+def test_spaces_around_names_are_no_part_of_them():
+    from tracker.cli.track import pipeline_settings
+
+    settings = pipeline_settings("default", [], classes=" person , two words ,")
+    assert settings.detector.classes == ("person", "two words")
+
+
+@pytest.mark.parametrize("key", ["detector.classes=[]", "detector.classes="])
+def test_an_empty_list_of_classes_in_settings(key):
+    from tracker.config import load_pipeline_settings
+    from tracker.errors import ConfigError
+
+    if key.endswith("="):
+        assert load_pipeline_settings("default", [key]).detector.classes is None
+        return
+    with pytest.raises(ConfigError, match=r"--set detector\.classes: .*at least 1"):
+        load_pipeline_settings("default", [key])

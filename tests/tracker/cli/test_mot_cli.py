@@ -79,3 +79,10 @@ def test_tuning_says_both_scores(data, tmp_path):
     assert "tuned on:" in done.stdout
     assert "held out:" in done.stdout
     assert mot("replay", *common, "--tracker", "runs/mot/tune/sort/best.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize("page", ["page", "set.txt", "none/page.html"])
+def test_a_report_that_cannot_be_is_refused_before_anything_is_tracked(data, page):
+    done = mot("track", "--data", data, "--detector", "public", "--tracker", "sort", "--report", page)
+    assert done.exit_code == 2
+    assert not list(Path().iterdir())
