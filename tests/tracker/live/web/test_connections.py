@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import json
 import select
 import socket
 import time
@@ -153,4 +152,4 @@ def test_more_logged_in_than_there_are_places_lose_only_idle_ones(live, running,
             assert held[-1].recv(100).startswith(b"HTTP/1.1 200")
         wait_for(lambda: still_open(held) <= 111)
         assert moves(viewer)
-        assert json.loads(answer(page, HOLDS["kept alive"]).partition(b"\r\n\r\n")[2]) == {"status": "ok"}
+        assert answer(page, HOLDS["kept alive"]).startswith(b"HTTP/1.1 200")
