@@ -119,9 +119,10 @@ def _unwrapped(path: Path, content: Any) -> dict[str, Tensor]:
             content = next((content[k] for k in WRAPPERS if isinstance(content.get(k), Mapping)), content)
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: expected a state dict, got a {type(content).__name__}")
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    tensors = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if not tensors:
-        raise WeightsError(f"{path}: expected a state dict, found no tensors among {sorted(map(str, content))[:5]}")
+        names = sorted(key[:80] for key in content if isinstance(key, str))
+        raise WeightsError(f"{path}: expected a state dict, found no tensors among {names[:5]}")
     while all(name.startswith(("module.", "model.")) for name in tensors):
         tensors = {name.split(".", 1)[1]: tensor for name, tensor in tensors.items()}
     return tensors

@@ -18,8 +18,8 @@ from typing import Any
 
 from reid.errors import WeightsError
 
-MOST_OPERATIONS = 16_000_000
-"""Bytes of the pickle itself, tensors aside: that of a large network has a million."""
+MOST_OPERATIONS = 4_000_000
+"""Bytes of the pickle itself, tensors aside: that of a large network has half a million."""
 MOST_NAMES = 5000
 """Different things that it names."""
 MOST_SHARED = 8

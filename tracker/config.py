@@ -49,7 +49,7 @@ class DetectorSettings(Settings):
         None, description="long side in pixels; the weights' own when absent"
     )
     half: bool | None = Field(None, description="half precision; on a GPU by default")
-    trust: bool = Field(False, description="load a pickled checkpoint that may run code")
+    trust: bool = Field(False, description="load weights that may run code when loaded")
 
 
 class EmbedderSettings(Settings):

@@ -74,7 +74,7 @@ def track(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in the same folder.")] = False,
     trust_weights: Annotated[
-        bool, typer.Option("--trust-weights", help="Load a checkpoint that may run code when loaded.")
+        bool, typer.Option("--trust-weights", help="Load weights that may run code when loaded.")
     ] = False,
     refine: Annotated[
         str | None,

@@ -23,6 +23,7 @@ MOST_WORDS = 1_000_000
 MOST_CLASSES = 10_000
 SIDES = (16, 8192)
 """Pixels of a picture's side, at least and at most."""
+MOST_STRIDE = 512
 MOST_PICTURES = 256
 """At once."""
 
@@ -124,13 +125,13 @@ def _facts(path: Path, words: Mapping[str, Any]) -> _Facts:
         for name in ("names", "imgsz", "batch", "kpt_shape", "args", "end2end", "stride", "channels"):
             values[name] = _value(words.get(name))
         name = "names"
-        names = _names(values["names"])
+        names = class_names(values["names"])
         name = "imgsz"
         usual = _pair(values["imgsz"])
         name = "batch"
         batch = None if values["batch"] is None else _whole(values["batch"], 1, MOST_PICTURES)
         name = "stride"
-        _whole(32 if values["stride"] is None else values["stride"], 1, 512)
+        _whole(32 if values["stride"] is None else values["stride"], 1, MOST_STRIDE)
         name = "channels"
         _whole(3 if values["channels"] is None else values["channels"], 3, 3)
         name = "kpt_shape"
@@ -163,7 +164,12 @@ def _whole(value: Any, least: int, most: int) -> int:
     return value
 
 
-def _names(value: Any) -> dict[int, str] | None:
+def class_names(value: Any) -> dict[int, str] | None:
+    """Names by class, as files say them: a list, or by number; None for none.
+
+    Raises:
+        ValueError, AttributeError: anything else.
+    """
     if value is None:
         return None
     names = dict(enumerate(value)) if isinstance(value, list) else {int(k): v for k, v in value.items()}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reid.file_kind import Kind
+from reid.onnx_check import MOST_NUMBERS
 from reid.runtime import choose_device, sha256
 from tracker.adapters import from_ultralytics
 from tracker.detection.base import class_ids
@@ -90,18 +92,45 @@ class UltralyticsDetector:
         """What a checkpoint says of its use is data like the rest."""
         import torch
 
-        from tracker.detection.ultralytics_export import SIDES
+        from tracker.detection.ultralytics_export import MOST_STRIDE, SIDES, class_names
 
         usual = model.overrides.get("imgsz", SIDES[1])
         for side in usual if isinstance(usual, list | tuple) else [usual]:
             if not isinstance(side, int) or not SIDES[0] <= side <= SIDES[1]:
                 raise WeightsError(f"{self._path}: was trained at size {usual!r}; expected {SIDES[0]} to {SIDES[1]}")
         model.overrides.pop("data", None)  # from where names would be read, over the network too
-        if not model.names:
-            raise WeightsError(f"{self._path}: does not name its classes; damaged")
+        try:
+            named = class_names(model.model.names) is not None
+        except (ValueError, TypeError, AttributeError):
+            named = False
+        if not named:
+            raise WeightsError(f"{self._path}: damaged: does not name its classes, or not by words of usual length")
+        stride = getattr(model.model, "stride", None)
+        if stride is not None and not 1 <= float(torch.as_tensor(stride).max()) <= MOST_STRIDE:
+            raise WeightsError(f"{self._path}: has a stride of {stride}; expected 1 to {MOST_STRIDE}")
         for name, tensor in model.model.state_dict().items():
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 raise WeightsError(f"{self._path}: damaged: {name} has NaN or infinity among its numbers")
+        self._check_sizes_inside(model.model)
+
+    def _check_sizes_inside(self, network: Any) -> None:
+        """Refuse layers that would fill the memory, by shapes alone, on a picture of usual size."""
+        import torch
+
+        def look(layer: Any, _: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor) and output.numel() > MOST_NUMBERS:
+                raise WeightsError(
+                    f"{self._path}: its layer {type(layer).__name__} would make {output.numel():,} numbers of one "
+                    "picture; damaged"
+                )
+
+        # Where torch cannot tell the shapes, or the network is of another make, running it tells more.
+        with torch.inference_mode(), suppress(RuntimeError, TypeError, AttributeError, LookupError):
+            shapes = copy.deepcopy(network).to("meta").eval()
+            shapes.model[-1].train()  # the head gives what it has, without reckoning boxes of it
+            for layer in shapes.modules():
+                layer.register_forward_hook(look)
+            shapes(torch.zeros(1, 3, 640, 640, device="meta"))
 
     def _sizes(self, export: Any) -> dict[str, Any]:
         """The size that Ultralytics is told; a file's fixed one cannot be changed."""

@@ -1,5 +1,6 @@
 """Weights from strangers: nothing in them runs unless they are trusted, whatever they are called and made of."""
 
+import copy
 import io
 import os
 import pickle
@@ -189,6 +190,53 @@ def test_what_one_checkpoint_may_name_another_may_not(model, tmp_path):
     torch.save({"state_dict": Call()}, tmp_path / "e.pth")
     with pytest.raises(EmbedderWeightsError, match=r"refused: .* would call `ultralytics\.nn\.tasks\.DetectionModel`"):
         load_embedder(tmp_path / "e.pth")
+
+
+CHANGES = {
+    "layer Upsample would make": lambda m: setattr(m.model[10], "scale_factor", 3000.0),
+    "layer Conv2d would make": lambda m: setattr(m.model[0].conv, "padding", (30_000, 30_000)),
+    "has a stride of": lambda m: setattr(m, "stride", torch.tensor([1e9])),
+    "does not name its classes": lambda m: setattr(m, "names", {0: "x" * 10**6, 1: "y"}),
+    "names its classes, or not by|does not name": lambda m: setattr(m, "names", 5),
+    "Ultralytics cannot run it": lambda m: setattr(m.model[3], "f", 99),
+}
+
+
+@pytest.mark.parametrize("message", CHANGES)
+def test_layers_out_of_all_measure_are_known_before_they_run(model, tmp_path, message):
+    changed = copy.deepcopy(model)
+    CHANGES[message](changed)
+    with pytest.raises(WeightsError, match=message) as caught:
+        load_detector(save(changed, tmp_path / "e.pt"), device="cpu")
+    assert len(str(caught.value)) < 600
+
+
+def repacked(path, change, method=zipfile.ZIP_STORED):
+    """A checkpoint with some of its files changed."""
+    whole = io.BytesIO()
+    torch.save({"conv1.conv.weight": torch.zeros(4), "conv5.conv.weight": torch.zeros(1)}, whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", method) as target:
+        for name in source.namelist():
+            target.writestr(name, change.get(name.partition("/")[2], source.read(name)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "method", "message"),
+    [
+        ({"data/0": bytes(10**8)}, zipfile.ZIP_DEFLATED, "is compressed, which torch does not do"),
+        ({"data/0": bytes(8)}, zipfile.ZIP_STORED, "storage 0 should have 16 bytes, and has not"),
+        ({"data.pkl": b"\x80\x02" + b"(" * 5_000_000}, zipfile.ZIP_STORED, "pickle is longer than 4,000,000 bytes"),
+        ({"data.pkl": b"\x80\x05\x96" + b"\xff" * 6 + b"\0\0."}, zipfile.ZIP_STORED, "damaged"),
+        ({"data.pkl": b"\x80\x02}(" + b")" + b"\x85" * 100_000 + b"K\x01u."}, zipfile.ZIP_STORED, "damaged|expected"),
+    ],
+)
+def test_checkpoints_that_would_fill_the_memory(tmp_path, change, method, message):
+    path = repacked(tmp_path / "e.pth", change, method)
+    with pytest.raises(EmbedderWeightsError, match=message):
+        load_embedder(path, device="cpu")
+    with pytest.raises(WeightsError):
+        load_detector(path, device="cpu")
 
 
 @pytest.mark.parametrize("name", ["s.torchscript", "s.pt", "s.onnx", "s"])
