@@ -163,7 +163,7 @@ def test_rows_that_were_dropped_are_told_and_recorded(clip, tmp_path):
 
     settings = load_pipeline_settings("default", [f"detector.weights=public:{tmp_path}/det.txt"], tracker="sort")
     run(job_of(clip, tmp_path / "run", settings=settings, save=("mot",)), Notes())
-    assert any("row 2: no width or height" in line for line in Notes.said)
+    assert any("line 2: no width or height" in line for line in Notes.said)
     assert any("outside the picture" in line for line in Notes.said)
     assert json.loads((tmp_path / "run/run.json").read_text())["detector"]["dropped_rows"] == 2
 
@@ -206,8 +206,8 @@ def test_ctrl_c_finishes_the_files(clip, tmp_path):
 HANGS = """
 import sys, time
 from tracker.cli import main
-from tracker.sinks.text import MotSink
-MotSink.close = lambda sink: time.sleep(600)  # a disk of the network that does not answer
+from tracker.sinks.text import LineSink
+LineSink.close = lambda sink: time.sleep(600)  # a disk of the network that does not answer
 main()
 """
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tracker.errors import DataError
 from tracker.formats.columns import READ, from_columns, rounded, to_columns
 from tracker.formats.table import Notes, Table, write_whole
 from tracker.formats.text import SHOWN, lines_of, number, read_bytes
+from tracker.types import Frame, Tracks
 
 MOST_COLUMNS = 1000
 SEPARATORS = ",;\t"
@@ -31,6 +33,7 @@ ALIASES = {
     **dict.fromkeys(("label", "class_name"), "class"),
 }
 """Other names of columns that are as clear."""
+RUN_HEADER = "frame,timestamp,id,x1,y1,x2,y2,score,class_id,class,predicted"
 
 
 def read(path: Path, notes: Notes) -> list[Table]:
@@ -108,6 +111,23 @@ def write_run(path: Path, table: Table) -> None:
     write(path, [rounded(table)], Notes())
 
 
-def quoted(text: str) -> str:
+def run_lines(frame: Frame, tracks: Tracks, names: Mapping[int, str]) -> list[str]:
+    """A frame's rows under `RUN_HEADER`.
+
+    Args:
+        frame: its index and time.
+        tracks: a row each.
+        names: of class ids; a class without one is its number.
+    """
+    columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy, tracks.predicted)
+    words = {k: _quoted(names.get(k, str(k))) for k in set(tracks.class_id.tolist())}
+    begin = f"{frame.index},{round(frame.timestamp, 6)}"
+    return [
+        f"{begin},{i},{x1:.2f},{y1:.2f},{x2:.2f},{y2:.2f},{score:.4f},{k},{words[k]},{str(mark).lower()}"
+        for i, k, score, (x1, y1, x2, y2), mark in zip(*(column.tolist() for column in columns), strict=True)
+    ]
+
+
+def _quoted(text: str) -> str:
     """A word as it stands in a row: between quotes where it holds what would end it."""
     return '"' + text.replace('"', '""') + '"' if set(text) & set(',;"\t\r\n') else text

@@ -17,6 +17,7 @@ from tracker.errors import DataError
 from tracker.formats.columns import BOX, MARKS, READ, from_columns, rounded, to_columns
 from tracker.formats.table import Notes, Table, write_whole
 from tracker.formats.text import SHOWN, lines_of, read_bytes
+from tracker.types import Frame, Tracks
 
 CORNERS = "xyxy"
 WORDS = ("sequence", "class")
@@ -99,3 +100,30 @@ def _line(row: Mapping[str, Any]) -> str:
     """A row with its corners in one list."""
     content = {name: value for name, value in row.items() if name not in BOX}
     return json.dumps(content | {CORNERS: [row[name] for name in BOX]}, ensure_ascii=False)
+
+
+def run_lines(frame: Frame, tracks: Tracks, names: Mapping[int, str]) -> list[str]:
+    """A frame's objects: frame (from 0), timestamp (s), id, class_id, class, score, xyxy (px), predicted.
+
+    Args:
+        frame: its index and time.
+        tracks: an object each.
+        names: of class ids; a class without one is its number.
+    """
+    columns = (tracks.id, tracks.class_id, tracks.score, tracks.xyxy, tracks.predicted)
+    return [
+        json.dumps(
+            {
+                "frame": frame.index,
+                "timestamp": round(frame.timestamp, 6),
+                "id": track_id,
+                "class_id": class_id,
+                "class": names.get(class_id, str(class_id)),
+                "score": round(score, 4),
+                CORNERS: [round(value, 2) for value in box],
+                "predicted": predicted,
+            },
+            ensure_ascii=False,
+        )
+        for track_id, class_id, score, box, predicted in zip(*(column.tolist() for column in columns), strict=True)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from tracker.formats.table import (
     repeated,
     write_whole,
 )
+from tracker.types import Frame, Tracks
 
 COLUMNS = ("frame", "id", "left", "top", "width", "height", "score", "class", "visibility")
 LEAST = 6
@@ -190,22 +192,26 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
 
 def write_run(path: Path, table: Table) -> None:
     """A result as `reacquire track` saves it: what the servers of MOTChallenge take."""
-    lines = result_lines(table.frame, table.id, table.xyxy, table.score)
+    lines = _result_lines(table.frame.tolist(), table.id, table.xyxy, table.score)
     _write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-def result_lines(
-    frame: NDArray[np.int64], ids: NDArray[np.int64], xyxy: NDArray[np.floating], score: NDArray[np.floating]
-) -> list[str]:
-    """Rows of a result: ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1.
+def run_lines(frame: Frame, tracks: Tracks, names: Mapping[int, str]) -> list[str]:
+    """A frame's rows of a result; the format has no place for classes, or to say that a box is predicted.
 
     Args:
-        frame: ``(N,)`` from 0.
-        ids: ``(N,)``.
-        xyxy: ``(N, 4)`` pixels.
-        score: ``(N,)``.
+        frame: its index.
+        tracks: a row each.
+        names: of class ids, not looked at.
     """
-    rows = zip(frame.tolist(), ids.tolist(), xyxy.tolist(), score.tolist(), strict=True)
+    return _result_lines([frame.index] * len(tracks), tracks.id, tracks.xyxy, tracks.score)
+
+
+def _result_lines(
+    frame: list[int], ids: NDArray[np.int64], xyxy: NDArray[np.floating], score: NDArray[np.floating]
+) -> list[str]:
+    """Rows of a result: ``frame, id, left, top, width, height, score, -1, -1, -1``, frames from 1."""
+    rows = zip(frame, ids.tolist(), xyxy.tolist(), score.tolist(), strict=True)
     return [
         f"{f + 1},{i},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{s:.4f},-1,-1,-1"
         for f, i, (x1, y1, x2, y2), s in rows

@@ -1,8 +1,9 @@
 """All formats of boxes with ids, by name: whoever reads or writes any looks it up here.
 
-A format is a module of this package with `read(path, notes)` and, unless it is only read, `write(path, tables, notes)`;
-one that `reacquire track` saves may have `write_run(path, table)` where a run's file looks otherwise. Modules are
-loaded when they are first used.
+A format is a module of this package with `read(path, notes)` and, unless it is only read, `write(path, tables, notes)`.
+One that `reacquire track` saves line by line has `run_lines(frame, tracks, names)`, and `RUN_HEADER` if there is one;
+it may have `write_run(path, table)`, where a run's file looks otherwise than what `write` makes. Modules are loaded
+when they are first used.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tracker.errors import DataError
 
 if TYPE_CHECKING:
     from tracker.formats.table import Notes, Table
+    from tracker.types import Frame, Tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Format:
     saved: str | None = None
     timed: bool = False
 
-    def _load(self, name: str) -> Any:
-        return getattr(importlib.import_module(f"tracker.formats.{self.module}"), name)
+    def _load(self, name: str, default: Any = None) -> Any:
+        return getattr(importlib.import_module(f"tracker.formats.{self.module}"), name, default)
 
     def read(self, path: Path, notes: Notes, **options: Any) -> list[Table]:
         """All sequences of a file or folder."""
@@ -55,14 +57,17 @@ class Format:
 
     def write_run(self, path: Path, table: Table) -> None:
         """A file as a run saves it."""
-        module = importlib.import_module(f"tracker.formats.{self.module}")
-        write: Callable[[Path, Table], None] | None = getattr(module, "write_run", None)
+        write: Callable[[Path, Table], None] | None = self._load("write_run")
         if write is None:
             from tracker.formats.table import Notes
 
             self.write(path, [table], Notes())
         else:
             write(path, table)
+
+    def run_lines(self) -> tuple[str, Callable[[Frame, Tracks, Mapping[int, str]], list[str]]]:
+        """The header of a run's file, if any, and what makes the lines of each frame."""
+        return self._load("RUN_HEADER", ""), self._load("run_lines")
 
 
 FORMATS: Mapping[str, Format] = {

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tracker.errors import DataError
 from tracker.formats.seqinfo import MOST_FRAMES
-from tracker.sinks.base import partial_name, writing
+from tracker.sinks.base import replacing, writing
 
 OBJECT = "object"
 """The label of what has none."""
@@ -223,11 +223,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         ReacquireError: it cannot be written; says why.
     """
-    partial = partial_name(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
         write(partial)
-        partial.replace(path)
 
 
 def only_one(tables: list[Table], path: Path) -> Table:

@@ -32,7 +32,7 @@ from tracker.mot.perceive import Perceiver
 from tracker.session import versions
 from tracker.sinks.base import partial_name, writing
 from tracker.sinks.run import create_run_folder, write_json
-from tracker.sinks.text import MotSink
+from tracker.sinks.text import LineSink
 from tracker.types import Detections, Frame
 
 SMALL = 20_000
@@ -201,7 +201,7 @@ class Track:
         partial, nothing, no_picture = partial_name(path), Detections.empty(), np.zeros((1, 1, 3), np.uint8)
         boxes, predicted, ids = 0, 0, set[int]()
         try:
-            with MotSink(partial) as sink:
+            with LineSink(partial, "mot") as sink:
                 for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
                     sink.write(Frame(no_picture, index, 0.0), nothing, tracks)
                     out_of_sight = int(tracks.predicted.sum())

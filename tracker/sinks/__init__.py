@@ -43,8 +43,6 @@ def open_sink(
         from tracker.sinks.video import VideoSink
 
         return VideoSink(path, frame_rate)
-    from tracker.sinks.text import CsvSink, JsonLinesSink, MotSink
+    from tracker.sinks.text import LineSink
 
-    if name == "mot":
-        return MotSink(path)
-    return CsvSink(path, class_names) if name == "csv" else JsonLinesSink(path, class_names)
+    return LineSink(path, name, class_names)

@@ -17,7 +17,7 @@ from tracker.mot.dataset import find_dataset
 from tracker.mot.jobs import Audience
 from tracker.mot.perceive import Perceiver
 from tracker.mot.runner import DataSetJob, cache_all, track_all
-from tracker.sinks.text import MotSink
+from tracker.sinks.text import LineSink
 from tracker.sources import open_source
 
 
@@ -54,7 +54,7 @@ def test_the_same_bytes_as_the_pipeline_over_the_frames(campus, tmp_path, tracke
 
     settings = settings_for(tracker, f"detector.weights=public:{campus}/det/det.txt")
     pipeline: Pipeline = build_pipeline(settings)
-    with open_source(campus) as source, MotSink(tmp_path / "direct.txt") as sink:
+    with open_source(campus) as source, LineSink(tmp_path / "direct.txt", "mot") as sink:
         for step in pipeline.steps(source):
             sink.write(step.frame, step.detections, step.tracks)
     assert (tmp_path / "direct.txt").read_bytes() == results(tracked.folder)["TUD-Campus.txt"]
