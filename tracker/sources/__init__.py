@@ -56,7 +56,7 @@ def open_source(
         return _open_address(text, max_frames, report, attempts, most)
     from tracker.sources.images import SUFFIXES, ImageFolder, MotSequence, is_mot_sequence
 
-    if path.is_dir() or (path.is_file() and path.suffix.lower() in SUFFIXES):
+    if os.path.isdir(path) or (os.path.isfile(path) and path.suffix.lower() in SUFFIXES):
         kind = MotSequence if is_mot_sequence(path) else ImageFolder
         return kind(path, max_frames=max_frames, report=report, max_pixels=most)
     from tracker.sources.video import VideoFile
@@ -96,16 +96,16 @@ def _recording(address: str, name: str, max_pixels: int) -> InputContainer | Non
     """
     import av
 
-    from tracker.sources.container import is_finished, open_container
+    from tracker.sources.container import open_container
     from tracker.sources.stream import FINAL, OPEN_SECONDS, READ_SECONDS
+    from tracker.sources.transport import is_finished
 
+    timeout = (OPEN_SECONDS, READ_SECONDS)
     try:
-        container = open_container(address, max_pixels, timeout=(OPEN_SECONDS, READ_SECONDS))
+        if is_finished(address, max_pixels, timeout):
+            return open_container(address, max_pixels, timeout=timeout)
     except FINAL as error:
-        raise SourceError(f"{name}: {getattr(error, 'strerror', error)}") from error
+        raise SourceError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
     except (av.FFmpegError, OSError):
-        return None
-    if is_finished(container):
-        return container
-    container.close()
+        pass
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.container import InputContainer
@@ -22,12 +22,21 @@ SLACK_STEPS, SLACK_SHARE, SLACK_SECONDS = 2.5, 0.02, 1.0
 """A whole file may end so many frames before what its header says, or so large a share of it, of a second at most."""
 TS_PACKETS = (188, 192, 204)
 """Bytes of a packet of MPEG-TS: plain, with times (M2TS), with checksums."""
-LISTS, ENDLESS = {"hls", "dash", "sdp", "concat"}, {"mpjpeg"}
-"""Formats that list where a stream is, and the one that is a camera's."""
+
+
+class Bytes(Protocol):
+    """What FFmpeg can read bytes from; `form` is its name of their format, None where it finds out."""
+
+    name: str
+
+    @property
+    def form(self) -> str | None: ...
+
+    def read(self, count: int) -> bytes: ...
 
 
 def open_container(
-    place: str | Path,
+    place: str | Path | Bytes,
     most_pixels: int,
     *,
     options: dict[str, str] | None = None,
@@ -36,7 +45,7 @@ def open_container(
     """Open a file or an address; pictures of more pixels are not decoded, not even to look what is in it.
 
     Args:
-        place: a file, or an address of the network as `network_address` makes it.
+        place: a file, an address of the network as `network_address` makes it, or bytes.
         most_pixels: of a picture.
         options: of FFmpeg's demuxer.
         timeout: seconds of opening it and of waiting for a packet.
@@ -44,10 +53,13 @@ def open_container(
     Raises:
         av.FFmpegError: it cannot be opened.
     """
-    name = media_name(place) if isinstance(place, Path) else place
+    opened: InputContainer
+    source: Any = media_name(place) if isinstance(place, Path) else place
+    form = None if isinstance(place, str | Path) else place.form
     limits = {"max_pixels": str(most_pixels)}
     # Metadata may be in any encoding: they are not looked at.
-    return av.open(name, options=(options or {}) | limits, timeout=timeout, metadata_errors="replace")
+    opened = av.open(source, format=form, options=(options or {}) | limits, timeout=timeout, metadata_errors="replace")
+    return opened
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
@@ -73,15 +85,6 @@ def video_stream(container: InputContainer, most_pixels: int) -> VideoStream:
         raise SourceError("its video is in a format that FFmpeg cannot decode here")
     check_pixels((stream.width or 0, stream.height or 0), most_pixels)
     return stream
-
-
-def is_finished(container: InputContainer) -> bool:
-    """Whether what is at an HTTP address is a file with an end: its length in bytes or seconds is known.
-
-    A playlist's bytes say nothing of the stream's, and cameras' Motion JPEG has no end whatever its server says.
-    """
-    name = container.format.name
-    return bool(container.duration) or (container.size > 0 and name not in LISTS and name not in ENDLESS)
 
 
 class Length:

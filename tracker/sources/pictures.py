@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,9 @@ MOST_BYTES_A_PIXEL = 8
 
 Picture = NDArray[np.uint8]
 
-warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)  # the limit here is our own
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
+Pillow.init()
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata that nobody reads here
 
 
 class TooLargeError(SourceError, OSError):
@@ -48,16 +51,30 @@ def check_pixels(size: tuple[int, int], most: int) -> None:
 def encoded_size(file: bytes | Path) -> tuple[int, int] | None:
     """Width and height in pixels that an encoded picture's header says; None where it has none that can be read.
 
-    Raises:
-        TooLargeError: so many that the library refuses to say.
+    Only the header is read; what Pillow allows or not is not asked, since the limit here is our own.
     """
     try:
-        with Pillow.open(io.BytesIO(file) if isinstance(file, bytes) else file) as header:
-            return header.size
-    except Pillow.DecompressionBombError as error:
-        raise TooLargeError(f"a picture of {str(error).partition('(')[2].partition(')')[0]} is too large") from error
-    except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, OverflowError):  # by what is damaged
-        return None
+        with io.BytesIO(file) if isinstance(file, bytes) else file.open("rb") as stream:
+            prefix = stream.read(32)
+            if prefix.startswith(b"RIFF") and prefix[8:12] == b"WEBP":  # Pillow would make room for the whole picture
+                return _webp_size(prefix)
+            for make, accepts in (Pillow.OPEN[form] for form in FORMATS):
+                stream.seek(0)
+                if accepts is not None and accepts(prefix) is True:
+                    return make(stream, "").size
+    except (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, OverflowError, struct.error):
+        pass  # whatever a damaged header makes a reader stumble over
+    return None
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    """Of the three kinds of WebP: lossy (RFC 6386, 9.1), lossless, and extended (RFC 9649)."""
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    return int.from_bytes(head[26:28], "little") & 0x3FFF, int.from_bytes(head[28:30], "little") & 0x3FFF
 
 
 def read_image(path: Path, most: int) -> Picture:

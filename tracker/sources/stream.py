@@ -23,11 +23,14 @@ from tracker.sources.decoding import Decoder, until_next_anchor, upright
 from tracker.sources.live import FileFinishedError, LiveSource, Picture
 from tracker.sources.pictures import MOST_PIXELS, TooLargeError
 from tracker.sources.places import network_address
+from tracker.sources.transport import open_stream
 
 OPEN_SECONDS, READ_SECONDS = 10.0, 10.0
 """Time-outs of opening a stream and of waiting for its next packet."""
 BAD_PACKETS = 50
 """Packets in a row that cannot be decoded, after which a stream counts as lost."""
+MOST_A_SECOND = 250
+"""Packets a second that are decoded of a stream."""
 PROBE = "500000"
 """Microseconds of a stream that are looked at before its first picture; FFmpeg's own five seconds are a long outage."""
 PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
@@ -82,17 +85,43 @@ class NetworkStream(LiveSource):
         options = {"fflags": "nobuffer", "analyzeduration": PROBE}
         if self._address.lower().startswith(("rtsp://", "rtsps://")):
             options["rtsp_transport"] = self._transport
-        with open_container(self._address, self._most, options=options, timeout=self._timeout) as container:
+        opened = open_stream(self._address, self._most, options=options, timeout=self._timeout)
+        with opened as (container, transport):
             stream = video_stream(container, self._most)
             self.frame_rate = float(stream.average_rate) if stream.average_rate else None
             clocked = container.format.name not in NO_CLOCK
-            deadline = time.monotonic() + self._timeout[1]
+            deadline, breath = time.monotonic() + self._timeout[1], _Breath()
             for frame in whole_frames(container, stream, max_pixels=self._most, lose=self._lose):
+                if transport is not None:
+                    transport.passed()
+                if breath.spent() and self._stop.wait(breath.rest):
+                    return
                 if frame is not None:
                     deadline = time.monotonic() + self._timeout[1]
                     yield Picture(frame.time if clocked else None, partial(upright, frame), partial(sampled, frame))
                 elif time.monotonic() > deadline:
                     raise OSError(f"no whole picture for {self._timeout[1]:g} s")
+
+
+class _Breath:
+    """Makes a stream of too many pictures a second wait, so that it takes no turns from others.
+
+    It may catch up with what waited in the network; what is more fills the sender's side of the connection.
+    """
+
+    def __init__(self) -> None:
+        self._began, self._count = time.monotonic(), 0
+        self.rest = 0.0
+
+    def spent(self) -> bool:
+        """Count a packet; whether this second's are used up, and `rest` seconds are left of it."""
+        self._count += 1
+        if self._count < MOST_A_SECOND:
+            return False
+        now = time.monotonic()
+        self.rest = max(self._began + 1 - now, 0.0)
+        self._began, self._count = now + self.rest, 0
+        return self.rest > 0
 
 
 def whole_frames(
