@@ -189,9 +189,14 @@ def compose_yaml(text: str, name: str) -> yaml.Node | None:
         return node
 
 
-def value_of(node: yaml.Node) -> Any:
-    """The value that a composed node says."""
-    return _Loader("").construct_document(node)
+def value_of(node: yaml.Node, name: str) -> Any:
+    """The value that a composed node says.
+
+    Raises:
+        ConfigError: as `parse_yaml`.
+    """
+    with _said("", name):
+        return _Loader("").construct_document(node)
 
 
 @contextmanager

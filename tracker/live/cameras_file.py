@@ -23,7 +23,7 @@ import yaml
 
 from tracker.errors import ConfigError
 from tracker.sinks.base import writing
-from tracker.yaml_file import compose_yaml, parse_yaml, value_of
+from tracker.yaml_file import compose_yaml, value_of
 
 BACKUPS = 20
 """Copies that are kept."""
@@ -86,37 +86,39 @@ def with_geometry(text: str, camera: str, geometry: Mapping[str, Items], name: s
     Raises:
         ConfigError: there is no such camera, or more than one; or the layout does not allow the change.
     """
-    before = _Meaning.of(text, name)
+    file = before = _File.of(text, name)
     wanted = copy.deepcopy(before.geometry)
     wanted[before.place_of(camera, name)] = {kind: json.loads(json.dumps(list(geometry[kind]))) for kind in KINDS}
     # Once for what was asked for, and once more for cameras that had theirs from that one by an anchor, and keep them.
     for _ in range(2):
-        now = _Meaning.of(text, name).geometry
         for index, kinds in enumerate(wanted):
             for kind, items in kinds.items():
-                if now[index][kind] != items:
-                    text = _put(text, index, kind, items, name)
-    if _Meaning.of(text, name) != _Meaning(before.others, wanted):
+                if file.geometry[index][kind] != items:
+                    file = _put(file, index, kind, items, name)
+    if (file.others, file.geometry) != (before.others, wanted):
         raise _impossible(name)
-    return text
+    return file.text
 
 
-class _Meaning(NamedTuple):
-    """What a file says: the zones and lines that each camera ends up with, and everything else."""
+class _File(NamedTuple):
+    """A text, where its parts are, and what it says: the zones and lines each camera ends up with, and all else."""
 
+    text: str
+    root: Any
     others: Any
     geometry: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, text: str, name: str) -> _Meaning:
-        content = parse_yaml(text, name)
+    def of(cls, text: str, name: str) -> _File:
+        root = compose_yaml(text, name)
+        content: Any = None if root is None else value_of(root, name)
         cameras = content.get("cameras") if isinstance(content, dict) else None
         if not isinstance(cameras, list) or not all(isinstance(entry, dict) for entry in cameras):
             raise ConfigError(f"{name}: there is no list of cameras in it any more; nothing was saved")
         defaults = content.get("defaults") or {}
         geometry = [{kind: entry.get(kind, defaults.get(kind)) or [] for kind in KINDS} for entry in cameras]
         bare = [{key: value for key, value in entry.items() if key not in KINDS} for entry in cameras]
-        return cls(content | {"cameras": bare}, geometry)
+        return cls(text, root, content | {"cameras": bare}, geometry)
 
     def place_of(self, camera: str, name: str) -> int:
         """Where a camera is in the list."""
@@ -127,13 +129,12 @@ class _Meaning(NamedTuple):
         return found[0]
 
 
-def _put(text: str, index: int, kind: str, items: Items, name: str) -> str:
-    """The text with one list of one camera replaced, in the first way that says just that."""
-    others = _Meaning.of(text, name).others
-    for changed in _ways(text, index, kind, items, name):
+def _put(file: _File, index: int, kind: str, items: Items, name: str) -> _File:
+    """The file with one list of one camera replaced, in the first way that says just that."""
+    for text in _ways(file, index, kind, items):
         with suppress(ConfigError):
-            meaning = _Meaning.of(changed, name)
-            if meaning.others == others and meaning.geometry[index][kind] == items:
+            changed = _File.of(text, name)
+            if changed.others == file.others and changed.geometry[index][kind] == items:
                 return changed
     raise _impossible(name)
 
@@ -145,9 +146,9 @@ def _impossible(name: str) -> ConfigError:
     )
 
 
-def _ways(text: str, index: int, kind: str, items: Items, name: str) -> Iterator[str]:
+def _ways(file: _File, index: int, kind: str, items: Items) -> Iterator[str]:
     """Texts with the list in them: in its old place, else behind the camera's last key, else before its first."""
-    root: Any = compose_yaml(text, name)
+    text, root = file.text, file.root
     cameras = _pair(root, "cameras")
     assert cameras is not None  # it was read before
     entry = cameras.value.value[index]
@@ -204,7 +205,7 @@ def _end(pair: Pair, text: str) -> int:
 def _comments(text: str, first: int, last: int) -> list[str]:
     """The comments in a piece of the text: what stands between two tokens and is not white."""
     found, end = [], first
-    for token in yaml.scan(text):
+    for token in yaml.scan(text) if "#" in text[first:last] else ():
         if end <= token.start_mark.index <= last:
             found += [line.strip() for line in text[end : token.start_mark.index].splitlines()]
         end = max(end, token.end_mark.index)
@@ -215,7 +216,7 @@ def _aliases_written_out(text: str, root: yaml.Node, first: int, last: int) -> s
     """The text in which aliases of what is in a piece of it stand for themselves, since the piece goes."""
     named: dict[str, int | None] = {}
     written = []
-    for token in yaml.scan(text):
+    for token in yaml.scan(text) if "&" in text[first:last] else ():
         at = token.start_mark.index
         if isinstance(token, yaml.AnchorToken):
             named[token.value] = at if first <= at < last else None
@@ -224,7 +225,7 @@ def _aliases_written_out(text: str, root: yaml.Node, first: int, last: int) -> s
     nodes = {node.start_mark.index: node for node in _nodes(root)}
     for start, end, anchor in reversed(written):
         if anchor in nodes:
-            text = text[:start] + _flow(value_of(nodes[anchor])) + text[end:]
+            text = text[:start] + _flow(value_of(nodes[anchor], "")) + text[end:]
     return text
 
 

@@ -15,8 +15,12 @@ def serve(view: LiveView, settings: WebSettings | None = None) -> Server:
 
     Raises:
         ConfigError: it would be reachable from other machines with neither token nor password.
+        ReacquireError: a package of the extra `live` is missing.
     """
-    from tracker.live.web.server import Server
+    from tracker.extras import needed
     from tracker.live.web.settings import WebSettings
+
+    with needed("the page", "live"):
+        from tracker.live.web.server import Server
 
     return Server(view, settings or WebSettings())

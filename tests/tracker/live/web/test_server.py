@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import urllib.error
@@ -85,6 +86,15 @@ def test_a_port_that_is_taken_is_named(live, running):
     page = running(live)
     with pytest.raises(ReacquireError, match=f"port {page.port}: .*in use"):
         serve(live, WebSettings(port=page.port)).start()
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "fastapi", "starlette", "h11", "prometheus_client"])
+def test_a_package_that_is_not_there_is_named(live, monkeypatch, package):
+    for name in [name for name in sys.modules if name.startswith(("tracker.live.web.", f"{package}."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ReacquireError, match=rf"^the page needs {package}: pip install 'reacquire\[live\]'$"):
+        serve(live)
 
 
 def test_refuses_to_be_open_to_others(live):
