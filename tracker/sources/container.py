@@ -24,6 +24,11 @@ TS_PACKETS = (188, 192, 204)
 """Bytes of a packet of MPEG-TS: plain, with times (M2TS), with checksums."""
 
 
+def decoder_limit(most_pixels: int) -> str:
+    """FFmpeg's own limit for pictures of so many pixels: it counts the margins that its decoders work in, too."""
+    return str(most_pixels + most_pixels // 4 + 1_000_000)
+
+
 class Bytes(Protocol):
     """What FFmpeg can read bytes from; `form` is its name of their format, None where it finds out."""
 
@@ -56,7 +61,7 @@ def open_container(
     opened: InputContainer
     source: Any = media_name(place) if isinstance(place, Path) else place
     form = None if isinstance(place, str | Path) else place.form
-    limits = {"max_pixels": str(most_pixels)}
+    limits = {"max_pixels": decoder_limit(most_pixels)}
     # Metadata may be in any encoding: they are not looked at.
     opened = av.open(source, format=form, options=(options or {}) | limits, timeout=timeout, metadata_errors="replace")
     return opened
@@ -80,9 +85,10 @@ def video_stream(container: InputContainer, most_pixels: int) -> VideoStream:
         kinds: list[str] = [stream.type for stream in container.streams if stream.type != "video"]
         kinds += ["a cover picture"] * bool(container.streams.video)
         raise SourceError(f"there is no video in it, only {', '.join(dict.fromkeys(kinds)) or 'nothing'}")
-    stream = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), (s.width or 0) * (s.height or 0)))
-    if stream.codec_context is None:
+    videos = [stream for stream in videos if stream.codec_context is not None]
+    if not videos:
         raise SourceError("its video is in a format that FFmpeg cannot decode here")
+    stream = max(videos, key=lambda s: (bool(s.disposition & Disposition.default), (s.width or 0) * (s.height or 0)))
     check_pixels((stream.width or 0, stream.height or 0), most_pixels)
     return stream
 

@@ -13,6 +13,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from tracker.sources.container import decoder_limit
 from tracker.sources.pictures import TooLargeError, check_pixels, encoded_size
 
 Damage = Literal["none", "traces", "lost"]
@@ -57,7 +58,7 @@ class Decoder:
         # One thread: each packet's damage is known with it, and every machine gives the same pictures.
         self._context.thread_count = 1
         strict = {"err_detect": "explode"} if self._context.name in STRICT else {}
-        self._context.options = {"max_pixels": str(most_pixels)} | strict
+        self._context.options = {"max_pixels": decoder_limit(most_pixels)} | strict
         self._traces = self._key_lost = False
         self._clean_from: int | None = None  # time of a key picture that came after the damage
         self._inside: set[int | None] = set()  # times of pictures that are decoded and not shown yet
@@ -99,7 +100,12 @@ class Decoder:
                 self._inside.add(packet.pts)
             for frame in found:
                 yield from self._swallowed(frame.pts)
-                yield Decoded(frame, self._judge(frame), None, frame.pts)
+                try:
+                    check_pixels((frame.width, frame.height), self._most)
+                except TooLargeError as error:
+                    yield Decoded(None, "lost", error, frame.pts)
+                else:
+                    yield Decoded(frame, self._judge(frame), None, frame.pts)
             if not packet.size:
                 yield from self._swallowed(None)
             elif not found:
