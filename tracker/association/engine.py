@@ -154,6 +154,11 @@ class Engine:
             raise DataError("nothing was recorded: make the engine with load_tracker(..., record=True)")
         return self._record.take(self.recipe)
 
+    @property
+    def next_id(self) -> int:
+        """The id of the next track that is confirmed."""
+        return int(self._ledger[at.L_NEXT_ID])
+
     def skip(self, seconds: float) -> None:
         """Let so much time not have been, as after a pause in which nobody looked."""
         self._ledger[[at.L_FIRST, at.L_NOW]] += seconds

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracker.association.engine import Engine
+from tracker.errors import ReacquireError
 from tracker.live.events import EventLog
 from tracker.live.geometry import DIRECTIONS, Geometry, Happening
 from tracker.live.meters import Latency, Rate
@@ -81,6 +82,7 @@ class Camera:
             the machine's; what is told and written has the machine's time.
         notify: called when there is a new picture to take.
         outlets: take every tracked picture, at once.
+        allow: takes the next id and how many may be given; the id that may be given next.
     """
 
     def __init__(
@@ -94,11 +96,13 @@ class Camera:
         notify: Callable[[], None],
         outlets: Sequence[Callable[[Tracked], None]] = (),
         recording: Callable[[], str | None] = lambda: None,
+        allow: Callable[[int, int], int] = lambda wanted, count: wanted,
     ) -> None:
         self.settings, self.name = settings, settings.name
         self.engine = engine
         self._names, self._events = dict(class_names), events
         self._notify, self._outlets, self._recording = notify, outlets, recording
+        self._allow = allow
         self.source = open_camera(settings, origin, self._noticed)
         self.wish = self._wish()
         self.lock = threading.RLock()  # the tracker's state: while a picture is tracked, saved or restored
@@ -159,11 +163,8 @@ class Camera:
             if self._shot is not None and self._shot.frame.shape != taken.image.shape:
                 log.info("%s: the picture's size changed to %d×%d; tracks begin anew", self.name, *frame.size)
                 forget_tracks(self.engine)
-            if self.rejoin is not None:
-                self.presence.skip(self.rejoin(detections, taken.timestamp))
-                self.rejoin = None
-            image = taken.image if self.engine.needs_image else None
-            tracks = self.engine.update(detections, timestamp=taken.timestamp, image=image)
+            self._reserve_ids(len(detections))
+            tracks = self._update(taken, detections)
             self._follow(frame, tracks)
         if self._behind:
             frame = Frame(frame.image, frame.index, frame.timestamp + self._behind, frame.source)
@@ -172,6 +173,25 @@ class Camera:
         self._latency.add(time.monotonic() - taken.arrival)
         self._rate_out.add()
         self._show(taken, tracks)
+
+    def _reserve_ids(self, count: int) -> None:
+        """Make sure that no id comes twice, whatever happens to this process or to the disk."""
+        wanted = self.engine.next_id
+        allowed = self._allow(wanted, count)
+        if allowed != wanted:
+            go_on_at(self.engine, allowed)
+
+    def _update(self, taken: Taken, detections: Detections) -> Tracks:
+        image = taken.image if self.engine.needs_image else None
+        rejoin, self.rejoin = self.rejoin, None
+        if rejoin is not None:
+            try:
+                self.presence.skip(rejoin(detections, taken.timestamp))
+                return self.engine.update(detections, timestamp=taken.timestamp, image=image)
+            except ReacquireError as error:  # as looks of another embedder
+                log.warning("%s: the tracks of before cannot go on: %s", self.name, error)
+                begin_anew(self.engine)
+        return self.engine.update(detections, timestamp=taken.timestamp, image=image)
 
     def tick(self) -> None:
         """Called a few times a second: what happens without pictures."""
@@ -328,3 +348,15 @@ def forget_tracks(engine: Engine) -> None:
     for name in ("table", "looks", "quality"):
         state[name] = state[name][:0]
     engine.load_state_dict(state)
+
+
+def begin_anew(engine: Engine) -> None:
+    """Let everything go, the clock and what looks are like too; ids go on where they were."""
+    following = engine.next_id
+    engine.reset()
+    go_on_at(engine, following)
+
+
+def go_on_at(engine: Engine, following: int) -> None:
+    """Let `following` be the next id, which is not below those that were given."""
+    engine.load_state_dict(engine.state_dict() | {"next_id": np.array([following])})

@@ -4,36 +4,80 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from tracker.association import layout as at
 from tracker.association.costs import iou
 from tracker.association.engine import Engine
 from tracker.errors import DataError
-from tracker.live.camera import Camera
+from tracker.live.camera import Camera, go_on_at
 from tracker.live.events import EventLog
+from tracker.live.numbers import EVENTS, HIGHEST, Numbers, put_aside, series_of
 from tracker.live.presence import Life
 from tracker.live.settings import CheckpointSettings
-from tracker.sinks.base import writing
+from tracker.sinks.base import replacing, writing
 from tracker.types import Detections
 
 log = logging.getLogger("reacquire.live")
+State = dict[str, NDArray[Any]]
 FORMAT = 1
 MOMENT = 0.3
 """Seconds that a pause counts as where looks are not known."""
 REJOIN_OVERLAP = 0.3
 UNSAVED_IDS, UNSAVED_EVENTS = 100, 1000
-"""After a crash so many numbers are passed over: they may have been given after the last checkpoint."""
+"""So many numbers are passed over where a checkpoint is not the last word: they may have been given after it."""
+
+
+class _Strict(BaseModel):
+    """What is read back is what was written, or nothing."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+Count = Annotated[int, Field(ge=0, le=HIGHEST)]
+
+
+class _SavedLife(_Strict):
+    class_name: str
+    first: float
+    last: float
+
+
+class _SavedCamera(_Strict):
+    name: str
+    recipe: str
+    counts: dict[str, Count]
+    crossings: dict[str, dict[str, dict[str, Count]]]
+    here: dict[Count, _SavedLife]
+
+
+class _Saved(_Strict):
+    """All that is not an array."""
+
+    format: Literal[1]
+    cameras: list[_SavedCamera]
+    next_event: Annotated[int, Field(ge=1, le=HIGHEST)]
+    time: float
+    final: bool = False
+    numbered: bool = False
+    """Whether it was written beside a file of reserved numbers."""
+
+
+_Content = tuple[_Saved, dict[str, tuple[_SavedCamera, State]]]
+"""What is in a checkpoint, and each camera's part and arrays by its name."""
 
 
 def save_checkpoint(
@@ -68,70 +112,183 @@ def save_checkpoint(
                 name: array for name, array in state.items() if not name.startswith("camera.")
             }  # parts of pictures
         arrays |= {f"{i}/{name}": array for name, array in state.items()}
-    about |= {"next_event": events.next_number, "time": time.time(), "final": final}
-    temporary = path.with_suffix(".partial")
+    about |= {"next_event": events.next_number, "time": time.time(), "final": final, "numbered": True}
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with replacing(path) as partial:
+        partial.unlink(missing_ok=True)  # one that others may read
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
 
 
-def restore_checkpoint(path: Path, cameras: Sequence[Camera], events: EventLog, settings: CheckpointSettings) -> str:
+def restore_checkpoint(
+    path: Path,
+    cameras: Sequence[Camera],
+    events: EventLog,
+    settings: CheckpointSettings | None,
+    numbers: Numbers | None = None,
+    report: Callable[[str], None] = log.warning,
+) -> str:
     """Go on where `save_checkpoint` was called; what was taken up, in words.
 
-    Ids and the numbers of events always go on; tracks only where they are fresh and of the same recipe. A file that
-    cannot be read is put aside.
+    Ids and the numbers of events always go on; tracks only where they are fresh and of the same recipe. What cannot be
+    read, or what an engine refuses, is put aside, and the rest is taken up. Never fails.
+
+    Args:
+        path: of the checkpoint.
+        cameras: to be given their state.
+        events: likewise.
+        settings: None where nothing but numbers goes on.
+        numbers: what is reserved, not read yet; None where the checkpoint alone is to know.
+        report: takes what could not be taken up, in words.
     """
-    if not path.exists():
-        return "a first start"
+    saved, known = None, True
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(bytes(file["about"]))
-            arrays = {name: file[name] for name in file.files if name != "about"}
-        if about["format"] != FORMAT:
-            raise DataError(f"of another version ({about['format']})")
-        passed_over = 0 if about.get("final") else 1
-        events.continue_at(about["next_event"] + passed_over * UNSAVED_EVENTS)
-        age = time.time() - about["time"]
-        fresh = 0 <= age <= settings.valid_seconds
-        taken_up = 0
-        by_name = {camera.name: camera for camera in cameras}
-        for i, saved in enumerate(about["cameras"]):
-            camera = by_name.get(saved["name"])
-            if camera is not None:
-                state = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith(f"{i}/")}
-                state["next_id"] = state["next_id"] + passed_over * UNSAVED_IDS
-                taken_up += _restore(camera, saved, state, fresh)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        aside = path.with_suffix(".damaged")
-        path.replace(aside)
-        log.warning("%s cannot be taken up (%s); it is now %s, and ids begin at 1", path, error, aside.name)
+        saved = _read(path)
+    except DataError as error:
+        known = False
+        report(f"{error}; {put_aside(path)}")
+    numbers = _known_numbers(numbers, saved, known, report)
+    about, states = (None, {}) if saved is None or settings is None else saved
+    age = math.inf if about is None else time.time() - about.time
+    fresh = settings is not None and 0 <= age <= settings.valid_seconds
+    taken_up, refused = 0, []
+    for camera in cameras:
+        part, state = states.get(camera.name, (None, {}))
+        try:
+            taken_up += _restore(camera, part, state, fresh, numbers.first(series_of(camera.name)))
+        except DataError as error:
+            refused.append(f"{camera.name}: {error}")
+    events.continue_at(numbers.first(EVENTS))
+    if refused:
+        report(f"{path}: cannot all be taken up ({'; '.join(refused)}); {put_aside(path)}")
+    if about is None:
         return "a first start"
     return f"{taken_up} tracks of {age:.0f} s ago go on" if fresh else "ids go on; the tracks are too old"
 
 
-def _restore(camera: Camera, saved: dict[str, Any], state: dict[str, NDArray[Any]], fresh: bool) -> int:
-    """Give a camera its state; the number of its tracks."""
-    camera.presence.counts, camera.crossings = saved["counts"], saved["crossings"]
+def _known_numbers(
+    numbers: Numbers | None, saved: _Content | None, known: bool, report: Callable[[str], None]
+) -> Numbers:
+    """What the file of reserved numbers and the checkpoint know together of numbers that were given.
+
+    Args:
+        numbers: of the file, not read yet; None where the checkpoint alone is to know.
+        saved: the checkpoint's content.
+        known: whether there was no other content, which could not be read.
+        report: takes what could not be taken up, in words.
+    """
+    alone = numbers is None
+    numbers = numbers or Numbers(Path())
+    try:
+        reserved = alone or numbers.read()
+    except DataError as error:
+        known = reserved = False
+        report(f"{error}; {put_aside(numbers.path)}; ids and numbers of events go on far from all that were given")
+    if saved is not None:
+        about, states = saved
+        known = known and not about.numbered
+        passed_over = 0 if about.final else 1
+        numbers.know(EVENTS, about.next_event + passed_over * UNSAVED_EVENTS)
+        for name, (_, state) in states.items():
+            with suppress(DataError):
+                numbers.know(series_of(name), _following(state) + passed_over * UNSAVED_IDS)
+    if not (known or reserved):
+        numbers.forgotten()
+    return numbers
+
+
+def _read(path: Path) -> _Content | None:
+    """A checkpoint's content; None where there is none.
+
+    Raises:
+        DataError: it cannot be read, or is of another version.
+    """
+    try:
+        _check_size(path)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name != "about"}
+            saved = _Saved.model_validate_json(bytes(file["about"]))
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # whatever is wrong with an old file, it does not stop the start
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise DataError(f"{path}: cannot be taken up ({reason})") from error
+    states: list[State] = [{} for _ in saved.cameras]
+    for name, array in arrays.items():
+        number, _, key = name.partition("/")
+        if number.isdecimal() and int(number) < len(states):
+            states[int(number)][key] = array
+    return saved, {camera.name: (camera, state) for camera, state in zip(saved.cameras, states, strict=True)}
+
+
+def _check_size(path: Path) -> None:
+    """Refuse what unpacks to more than it is: NumPy's files do not."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise DataError("it holds more than was written")
+
+
+def _following(state: State) -> int:
+    """The next id that a state knows.
+
+    Raises:
+        DataError: it knows none.
+    """
+    array = state.get("next_id", np.zeros(0))
+    if array.shape != (1,) or array.dtype.kind != "i" or not 1 <= array[0] <= HIGHEST:
+        raise DataError("its next id is none")
+    return int(array[0])
+
+
+def _restore(camera: Camera, saved: _SavedCamera | None, state: State, fresh: bool, first: int) -> int:
+    """Give a camera its state, with ids from `first` on; the number of its tracks.
+
+    Raises:
+        DataError: the state is none of this engine; the camera begins anew.
+    """
     engine = camera.engine
-    empty = engine.state_dict()
-    if not fresh or saved["recipe"] != _fingerprint(camera):
-        engine.load_state_dict(empty | {"next_id": state["next_id"]})
+    go_on_at(engine, first)
+    if saved is None:
         return 0
-    count = len(state["table"])
-    kept = state["looks"].shape[2] > 0
-    if not kept:
-        slots = empty["looks"].shape[1]
-        state["looks"] = np.zeros((count, slots, 0), np.float32)
-        state["quality"] = np.full((count, slots), -1.0)
-        state["quality"][:, 0] = 0.0
-    engine.load_state_dict(empty | state)
+    camera.presence.counts = dict(saved.counts)
+    camera.crossings = {line: {way: dict(n) for way, n in ways.items()} for line, ways in saved.crossings.items()}
+    if not fresh or saved.recipe != _fingerprint(camera):
+        return 0
+    try:
+        _following(state)
+        _check_lives(saved, state)
+        empty = engine.state_dict()
+        count = len(state["table"])
+        kept = state["looks"].shape[2] > 0
+        if not kept:
+            slots = empty["looks"].shape[1]
+            state["looks"] = np.zeros((count, slots, 0), np.float32)
+            state["quality"] = np.full((count, slots), -1.0)
+            state["quality"][:, 0] = 0.0
+        engine.load_state_dict(empty | state | {"next_id": np.array([first])})
+    except Exception as error:  # whatever a state that somebody changed is like, the camera begins anew
+        engine.reset()
+        go_on_at(engine, first)
+        reason = str(error) or type(error).__name__
+        raise DataError(reason[:200]) from error
     camera.rejoin = partial(rejoin, engine, looks_known=kept)
-    camera.presence.here = {int(track): Life(**life) for track, life in saved["here"].items()}
+    camera.presence.here = {track: Life(**life.model_dump()) for track, life in saved.here.items()}
     return len(camera.presence.here)
+
+
+def _check_lives(saved: _SavedCamera, state: State) -> None:
+    """Those who are here were seen, and not later than the last picture.
+
+    Raises:
+        DataError: one was not.
+    """
+    last_picture = float(state["clock"][-1])
+    for track, life in saved.here.items():
+        if not life.first <= life.last <= last_picture + MOMENT:
+            raise DataError(
+                f"{track} was seen from {life.first} to {life.last} s, the last picture is of {last_picture}"
+            )
 
 
 def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: bool) -> float:

@@ -20,10 +20,11 @@ class EventLog:
 
     Args:
         first: number of the first event; a restart goes on where it was.
+        allow: takes the number that comes next; the number that may be given.
     """
 
-    def __init__(self, first: int = 1) -> None:
-        self._next = first
+    def __init__(self, first: int = 1, allow: Callable[[int], int] = lambda number: number) -> None:
+        self._next, self._allow = first, allow
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._changed = threading.Condition()
         self._outlets: list[Callable[[Event], None]] = []
@@ -55,6 +56,7 @@ class EventLog:
         """Something happened, at `when` (unix seconds) or now."""
         when = time.time() if when is None else when
         with self._changed:
+            self._next = self._allow(self._next)
             event = Event(
                 number=self._next,
                 kind=kind,

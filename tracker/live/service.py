@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,11 +17,12 @@ from tracker.config import PipelineSettings, Settings, load_settings
 from tracker.detection.base import class_ids
 from tracker.errors import ConfigError, ReacquireError
 from tracker.factory import batch_size, build_detector, build_embedder, load_tracker, suit
-from tracker.live.camera import Camera, Tracked
+from tracker.live.camera import Camera, Tracked, go_on_at
 from tracker.live.cameras_file import ZONES_FILE, save_geometry
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
 from tracker.live.events import EventLog
 from tracker.live.folder import FolderLock
+from tracker.live.numbers import EVENTS, Numbers, series_of
 from tracker.live.outputs import EventsFile, Mqtt, Webhook
 from tracker.live.perception import Perception
 from tracker.live.recording import Recorder
@@ -35,6 +37,8 @@ from tracker.types import Detections, Frame
 log = logging.getLogger("reacquire.live")
 STOP_SECONDS = 2.2
 """Within which everything has stopped, or is left behind."""
+RESTORE_TOLD_SECONDS = 86_400.0
+"""So long it is told that something of before could not be taken up."""
 
 
 class Running(Protocol):
@@ -74,7 +78,8 @@ class LiveService:
     ) -> None:
         self.settings, self._path = settings, path
         self.device = choose_device(settings.device)
-        self.events = EventLog()
+        self.numbers = Numbers(settings.folder / "numbers.json")
+        self.events = EventLog(allow=partial(self.numbers.allow, EVENTS))
         if detector is None:
             detector, embedder = _networks(settings)
         self._perception = Perception(detector, embedder)
@@ -82,7 +87,7 @@ class LiveService:
         for camera in settings.cameras:
             _check_classes(camera.zones, camera.lines, names)
         self._outlets: list[Running] = []
-        self._started, self._origin = time.time(), time.time()
+        self._started, self._origin, self._began = time.time(), time.time(), time.monotonic()
         self._store = TrackStore(settings.folder, settings.tracks, names) if settings.tracks else None
         if self._store is not None:
             self._outlets.append(self._store)
@@ -94,6 +99,7 @@ class LiveService:
         )
         self._stop, self._ready = threading.Event(), threading.Event()
         self._checkpoint_trouble: str | None = None
+        self._restore_trouble: str | None = None
         self._taken_up = False
         self._threads = [
             threading.Thread(target=self._serve, name="networks", daemon=True),
@@ -111,10 +117,12 @@ class LiveService:
             ReacquireError: another service writes into the folder, or nobody can.
         """
         self._lock.take()
-        if self.settings.checkpoint is not None:
-            cameras = tuple(self.cameras.values())
-            said = restore_checkpoint(self._checkpoint, cameras, self.events, self.settings.checkpoint)
-            log.info("checkpoint: %s", said)
+        cameras = tuple(self.cameras.values())
+        said = restore_checkpoint(
+            self._checkpoint, cameras, self.events, self.settings.checkpoint, self.numbers, self._not_taken_up
+        )
+        log.info("checkpoint: %s", said)
+        self.numbers.start(self._following())
         self._taken_up = True
         for outlet in self._outlets:
             outlet.start()
@@ -141,7 +149,10 @@ class LiveService:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(end - time.monotonic() - 1.0, 0.0))
-        self._save_checkpoint(final=True)
+        if self._taken_up:
+            finishing = threading.Thread(target=self._save_the_last, name="last checkpoint", daemon=True)
+            finishing.start()  # a disk that hangs is left behind
+            finishing.join(max(end - time.monotonic() - 0.5, 0.0))
         self.events.wake()
         for outlet in self._outlets:
             outlet.stop()
@@ -226,6 +237,7 @@ class LiveService:
                 recipe = settings.tracker.name
                 raise ConfigError(f"{name}: the recipe {recipe!r} compares looks, but no camera of the file's does")
             camera = self._camera(settings, names)
+            go_on_at(camera.engine, self.numbers.first(series_of(name)))  # it may have been there before
             for outlet in self._outlets[outlets:]:
                 outlet.start()
             self._added.add(name)
@@ -253,6 +265,7 @@ class LiveService:
             notify=lambda: self.scheduler.notify(),
             outlets=outlets,
             recording=recording,
+            allow=partial(self.numbers.allow, series_of(settings.name)),
         )
 
     def _event_outlets(self) -> None:
@@ -318,10 +331,28 @@ class LiveService:
         else:
             self._checkpoint_trouble = None
 
+    def _not_taken_up(self, why: str) -> None:
+        log.warning("%s", why)
+        self._restore_trouble = why if self._restore_trouble is None else f"{self._restore_trouble}; {why}"
+
+    def _save_the_last(self) -> None:
+        self._save_checkpoint(final=True)
+        self.numbers.stop(self._following())
+
+    def _following(self) -> dict[str, int]:
+        """The numbers that come next, by series."""
+        ids = {}
+        for camera in tuple(self.cameras.values()):
+            with camera.lock:
+                ids[series_of(camera.name)] = camera.engine.next_id
+        return {EVENTS: self.events.next_number, **ids}
+
     def _troubles(self) -> dict[str, str]:
         """What is wrong with where results go, by name."""
         found = {outlet.name: outlet.trouble for outlet in self._outlets}
-        found["checkpoint"] = self._checkpoint_trouble
+        lately = time.monotonic() - self._began < RESTORE_TOLD_SECONDS
+        found["checkpoint"] = self._checkpoint_trouble or (self._restore_trouble if lately else None)
+        found["numbers"] = self.numbers.trouble
         return {name: trouble for name, trouble in found.items() if trouble is not None}
 
     def _gpu_memory(self) -> int | None:
