@@ -58,7 +58,7 @@ def network_address(address: str) -> str:
     """
     found = _ADDRESS.match(address)
     if found is None or re.search(r"[\x00-\x1f\x7f]", address):
-        raise SourceError("not an address: expected scheme://host/path, without line breaks")
+        raise SourceError("not an address, or one with line breaks in it")
     scheme, rest = found.groups()
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     user, at, host = authority.rpartition("@")
@@ -66,12 +66,10 @@ def network_address(address: str) -> str:
     if not _HOST.match(host) or (not at and "#" in other):  # no camera has a fragment with a host in it
         user, at, host = other, "@", its_host
     if not host:
-        raise SourceError(
-            f"{scheme}://…: expected {scheme}://user:password@host:port/path, but no host is in it; {RULE}"
-        )
+        raise SourceError(f"no host is in the {scheme} address; {RULE}")
     if not at and ":" in authority and _SURE.match(its_host) and not re.match(r"localhost:|.*[.\]]", authority):
         raise SourceError(
-            f"{scheme}://…: what stands before the @ may be a path or a password; {RULE}, an @ in a path too"
+            f"what stands before the @ in the {scheme} address may be a path or a password; {RULE}, an @ in a path too"
         )
     rest = rest[len(user) + len(at) :]
     return f"{scheme}://{_encoded(user)}{at}{rest.replace(' ', '%20')}"

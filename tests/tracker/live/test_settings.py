@@ -1,12 +1,14 @@
 """The cameras' file: mistakes are named, passwords are not."""
 
+from urllib.parse import quote
+
 import pytest
 import yaml
 
 from tracker.errors import ConfigError
 from tracker.live.camera import open_camera
 from tracker.live.settings import load_live_settings, single_source
-from tracker.sources.stream import Webcam
+from tracker.sources.stream import PlayedFile, Webcam
 
 CAMERA = {"name": "gate", "source": "rtsp://admin:s3cret@10.0.0.2/ch1"}
 
@@ -120,3 +122,26 @@ def test_one_source_needs_no_file(clip):
     assert single_source(str(clip)).cameras[0].name == "plaza"
     with pytest.raises(ConfigError, match="no such file"):
         single_source("nothing.mp4")
+
+
+@pytest.mark.parametrize("password", ["s3cret#1", "s3cret/a", "s3cret?b", "s3c@ret", "s3 cret"])
+def test_a_password_as_people_write_it_is_right_and_connects(tmp_path, password):
+    (camera,) = load(tmp_path, {"cameras": [CAMERA | {"source": f"rtsp://admin:{password}@127.0.0.1:9/s1"}]}).cameras
+    source = open_camera(camera, 0.0, lambda: None)
+    assert source._address == f"rtsp://admin:{quote(password)}@127.0.0.1:9/s1".replace("s3cret/a", "s3cret%2Fa")
+
+
+@pytest.mark.parametrize("address", ["rtsp://admin:12/s3cret@10.0.0.5/s", "rtsp://admin:s3cret/a", "rtsp://"])
+def test_an_address_that_cannot_connect_is_refused(tmp_path, address):
+    with pytest.raises(ConfigError, match=r"cameras\.0\.source: .* / as %2F") as caught:
+        load(tmp_path, {"cameras": [CAMERA | {"source": address}]})
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_file_address_is_a_file(clip, tmp_path):
+    (camera,) = load(tmp_path, {"cameras": [CAMERA | {"source": clip.as_uri(), "max_pixels": 1000}]}).cameras
+    source = open_camera(camera, 0.0, lambda: None)
+    assert isinstance(source, PlayedFile)
+    source.start()
+    source.close()
+    assert source.received == 0  # its pictures are larger

@@ -1,11 +1,14 @@
 """Data sets on disk: layouts, splits, variants, and what is said when something is missing."""
 
+import cv2
+import numpy as np
 import pytest
 
 from tracker.errors import DataError
 from tracker.evaluation.mot import read_truth
 from tracker.mot.dataset import find_dataset, guess_benchmark
 from tracker.mot.frames import open_frames
+from tracker.mot.perceive import _frames
 from tracker.mot.runner import part_of_truth
 
 
@@ -66,3 +69,13 @@ def test_a_copy_that_is_not_whole_is_told(tmp_path, make_sequence):
     (folder / "img1/000005.jpg").unlink()
     with pytest.raises(DataError, match=r"seqinfo.ini says 5 frames, img1/ holds 4"):
         find_dataset(tmp_path)
+
+
+def test_a_sequence_of_two_sizes_is_refused(tmp_path, make_sequence):
+    folder = make_sequence(tmp_path / "one", frames=5, pictures=True)
+    (folder / "img1/._000001.jpg").write_bytes(b"left by a system")
+    (sequence,) = find_dataset(folder)
+    assert sum(1 for _ in _frames(sequence, "detect", lambda *_: None)) == 5
+    cv2.imwrite(str(folder / "img1/000003.jpg"), np.zeros((120, 160, 3), np.uint8))
+    with pytest.raises(DataError, match="1 frames are not of the first one's size"):
+        list(_frames(sequence, "detect", lambda *_: None))

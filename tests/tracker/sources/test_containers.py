@@ -114,6 +114,7 @@ def test_a_cover_before_the_video_is_passed_over(tmp_path):
     assert source.size == (64, 48)
     assert source.problem is None
     assert said == []  # a cover is no second video
+    assert {frame.size for frame in PlayedFile(tagged, loop=False)} == {(64, 48)}
 
 
 def test_a_cover_with_sound_is_no_video(tmp_path):
