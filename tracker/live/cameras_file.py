@@ -23,7 +23,7 @@ import yaml
 
 from tracker.errors import ConfigError
 from tracker.sinks.base import writing
-from tracker.yaml_file import compose_yaml, value_of
+from tracker.yaml_file import compose_yaml, kind_of, value_of
 
 BACKUPS = 20
 """Copies that are kept."""
@@ -33,16 +33,19 @@ ZONES_FILE = ".zones.yaml"
 PLAIN = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)\Z)[^\W\d_][\w-]*(?: [\w-]+)*", re.IGNORECASE)
 """Texts that need no quotes, whoever reads them."""
 LINE_END = re.compile("\r\n|[\r\n\x85\u2028\u2029]|\\Z")
-ALIAS = re.compile(r"\s*:\s*\*[^\s,\[\]{}]+")
+CONTENT = (
+    yaml.ScalarToken,
+    yaml.AliasToken,
+    yaml.AnchorToken,
+    yaml.TagToken,
+    yaml.ValueToken,
+    yaml.BlockEntryToken,
+    yaml.FlowSequenceEndToken,
+    yaml.FlowMappingEndToken,
+)
+"""Tokens that a value's text may end with."""
 
 Items = Sequence[Mapping[str, Any]]
-
-
-class Pair(NamedTuple):
-    """A key and its value, as composed nodes."""
-
-    key: Any
-    value: Any
 
 
 def zones_file(source: str) -> Path | None:
@@ -116,6 +119,8 @@ class _File(NamedTuple):
         if not isinstance(cameras, list) or not all(isinstance(entry, dict) for entry in cameras):
             raise ConfigError(f"{name}: there is no list of cameras in it any more; nothing was saved")
         defaults = content.get("defaults") or {}
+        if not isinstance(defaults, dict):
+            raise ConfigError(f"{name}: defaults: expected keys of a camera, got {kind_of(defaults)}")
         geometry = [{kind: entry.get(kind, defaults.get(kind)) or [] for kind in KINDS} for entry in cameras]
         bare = [{key: value for key, value in entry.items() if key not in KINDS} for entry in cameras]
         return cls(text, root, content | {"cameras": bare}, geometry)
@@ -148,29 +153,25 @@ def _impossible(name: str) -> ConfigError:
 
 def _ways(file: _File, index: int, kind: str, items: Items) -> Iterator[str]:
     """Texts with the list in them: in its old place, else behind the camera's last key, else before its first."""
-    text, root = file.text, file.root
-    cameras = _pair(root, "cameras")
-    assert cameras is not None  # it was read before
-    entry = cameras.value.value[index]
+    text, cameras = file.text, _pairs(file.root)["cameras"][1]
+    entry = cameras.value[index]
+    tokens = list(yaml.scan(text))
     newline = "\r\n" if "\r\n" in text else "\n"
-    pair = _pair(entry, kind)
-    if pair is not None:
-        first, last = pair.key.start_mark.index, _end(pair, text)
-        comments = _comments(text, first, last)
-        block = _block(kind, items, comments, newline, None if entry.flow_style else pair.key.start_mark.column)
-        text = _aliases_written_out(text, root, first, last)
-        yield text[:first] + block + text[last:]
-        return
-    first = entry.value[0][0].start_mark.index
-    if entry.flow_style:
-        yield f"{text[:first]}{_block(kind, items, [], newline, None)}, {text[first:]}"
-        return
-    indent = entry.value[0][0].start_mark.column
-    block = _block(kind, items, [], newline, indent)
-    behind = LINE_END.search(text, _end(Pair(*entry.value[-1]), text))
-    if behind is not None:
-        yield f"{text[: behind.start()]}{newline}{' ' * indent}{block}{text[behind.start() :]}"
-    yield text[:first] + block + newline + " " * indent + text[first:]
+    first, indent = entry.value[0][0].start_mark, None if entry.flow_style else entry.value[0][0].start_mark.column
+    if kind in _pairs(entry):
+        first, last = _pairs(entry)[kind][0].start_mark, _end(text, tokens, entry, kind)
+        indent = None if indent is None else first.column
+        block = _block(kind, items, _comments(text, tokens, first.index, last), newline, indent)
+        text = _aliases_written_out(text, tokens, file.root, first.index, last)
+        yield text[: first.index] + block + text[last:]
+    elif indent is None:
+        yield f"{text[: first.index]}{_block(kind, items, [], newline, None)}, {text[first.index :]}"
+    else:
+        block = _block(kind, items, [], newline, indent)
+        behind = LINE_END.search(text, _end(text, tokens, entry, entry.value[-1][0].value))
+        if behind is not None:
+            yield f"{text[: behind.start()]}{newline}{' ' * indent}{block}{text[behind.start() :]}"
+        yield text[: first.index] + block + newline + " " * indent + text[first.index :]
 
 
 def _block(kind: str, items: Items, comments: list[str], newline: str, indent: int | None) -> str:
@@ -183,40 +184,36 @@ def _block(kind: str, items: Items, comments: list[str], newline: str, indent: i
     return newline.join(rows) + (newline + "  " if comments and indent is None else "")
 
 
-def _pair(mapping: Any, key: str) -> Pair | None:
-    return next((Pair(*pair) for pair in mapping.value if pair[0].value == key), None)
+def _pairs(mapping: Any) -> dict[str, tuple[Any, Any]]:
+    """The nodes of a mapping's keys and values, by key."""
+    return {key.value: (key, value) for key, value in mapping.value}
 
 
-def _end(pair: Pair, text: str) -> int:
-    """Where the text of a value ends: without the comments behind it, which the end mark of a block has in it."""
-    key, node = pair
-    if node.start_mark.index < key.start_mark.index:  # an alias: the node is elsewhere
-        alias = ALIAS.match(text, key.end_mark.index)
-        return key.end_mark.index if alias is None else alias.end()
-    if isinstance(node, yaml.ScalarNode):
-        end = int(node.end_mark.index)
-        return len(text[:end].rstrip("\r\n ")) if node.style in ("|", ">") else end
-    if node.flow_style or not node.value:
-        return int(node.end_mark.index)
-    inner = node.value[-1]
-    return _end(Pair(*inner) if isinstance(inner, tuple) else Pair(node, inner), text)
+def _end(text: str, tokens: list[Any], mapping: Any, key: str) -> int:
+    """Where the text of a key's value ends: without the comments behind it, which the end mark of a block has in it."""
+    starts = [node.start_mark.index for node, _ in mapping.value]
+    start = _pairs(mapping)[key][0].start_mark.index
+    limit = min((other for other in starts if other > start), default=mapping.end_mark.index - bool(mapping.flow_style))
+    last = next(t for t in reversed(tokens) if isinstance(t, CONTENT) and start <= t.start_mark.index < limit)
+    end = int(last.end_mark.index)
+    return len(text[:end].rstrip("\r\n ")) if getattr(last, "style", None) in ("|", ">") else end
 
 
-def _comments(text: str, first: int, last: int) -> list[str]:
+def _comments(text: str, tokens: list[Any], first: int, last: int) -> list[str]:
     """The comments in a piece of the text: what stands between two tokens and is not white."""
     found, end = [], first
-    for token in yaml.scan(text) if "#" in text[first:last] else ():
+    for token in tokens:
         if end <= token.start_mark.index <= last:
             found += [line.strip() for line in text[end : token.start_mark.index].splitlines()]
         end = max(end, token.end_mark.index)
     return [line for line in found if line.startswith("#")]
 
 
-def _aliases_written_out(text: str, root: yaml.Node, first: int, last: int) -> str:
+def _aliases_written_out(text: str, tokens: list[Any], root: yaml.Node, first: int, last: int) -> str:
     """The text in which aliases of what is in a piece of it stand for themselves, since the piece goes."""
     named: dict[str, int | None] = {}
     written = []
-    for token in yaml.scan(text) if "&" in text[first:last] else ():
+    for token in tokens:
         at = token.start_mark.index
         if isinstance(token, yaml.AnchorToken):
             named[token.value] = at if first <= at < last else None

@@ -1,6 +1,9 @@
 """Zones and lines are written into the cameras' file: all else stays as it was written, whatever its layout."""
 
+import contextlib
 import os
+import random
+import re
 import shutil
 import stat
 
@@ -492,3 +495,73 @@ def test_what_is_drawn_on_a_webcam_or_an_address_is_in_no_file(stub_detector, tm
         assert service.saved_in("camera") is None
         assert service.cameras["camera"].settings.zones[0].name == "door"
     assert list(tmp_path.iterdir()) == []
+
+
+class Written(yaml.SafeDumper):
+    """Writes lists in mappings further in, where asked to."""
+
+    further = False
+
+    def increase_indent(self, flow=False, indentless=False):
+        return super().increase_indent(flow, indentless and not self.further)
+
+
+def made_up(r):
+    """A file of cameras in a layout of any kind, with anchors where values are shared, and comments between."""
+    shared = [{"name": r.choice(["a", "b c", "1:30", "no", "x\ny", "#h"]), "polygon": [[0.1, r.random()]] * 3}]
+    corners = [[0, 0], [1, 0], [1, 1]]
+    cameras = []
+    for number in range(r.randint(1, 4)):
+        source = r.choice(["0", "rtsp://h/x #y", "a\nb\n\n", "many words " * 10, "*x", "{z"])
+        keys = {"name": f"c{number}", "source": source, "zones": r.choice([shared, [], None, [dict(shared[0])] * 2])}
+        keys |= {"lines": [{"name": "l", "points": corners}], "region": corners, "record": {"note": "x\n\ny\n"}}
+        chosen = ["name", "source", *r.sample(["zones", "lines", "region", "record"], r.randint(0, 4))]
+        cameras.append({key: keys[key] for key in r.sample(chosen, len(chosen))})
+    whole = {"cameras": cameras, "batch": 1, "defaults": {"zones": shared}, "x": {"z": shared, "c": corners}}
+    Written.further = r.random() < 0.5
+    text = yaml.dump(
+        {key: whole[key] for key in r.sample(list(whole), r.randint(2, 4)) if key != "cameras"} | {"cameras": cameras},
+        Dumper=Written,
+        sort_keys=False,
+        default_flow_style=r.choice([None, True, False]),
+        default_style=r.choice([None, None, None, '"', "'", "|", ">"]),
+        indent=r.choice([2, 3, 4, 8]),
+        width=r.choice([20, 80, 1000]),
+        explicit_start=r.random() < 0.2,
+    )
+    spread = "\n".join(
+        f"{line} # {i}" if line and r.random() < 0.3 else line for i, line in enumerate(text.split("\n"))
+    )
+    with contextlib.suppress(ConfigError):
+        text = spread if parse_yaml(spread, "") == parse_yaml(text, "") else text  # not in the middle of a text
+    return text.replace("\n", r.choice(["\n", "\n", "\r\n"]))
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_layouts_made_up(seed):
+    r = random.Random(seed)
+    text = made_up(r)
+    before = parse_yaml(text, "")
+    names = [entry["name"] for entry in before["cameras"]]
+    chosen = r.choice(names)
+    items = r.choice([[ZONE], [ZONE], []])
+    changed = with_geometry(text, chosen, {"zones": items, "lines": [LINE]})
+    after = parse_yaml(changed, "")
+    assert without_zones(after) == without_zones(before)
+    assert [geometry(after, n) for n in names] == [items if n == chosen else geometry(before, n) for n in names]
+    assert sorted(re.findall(r"# \d+", changed)) == sorted(re.findall(r"# \d+", text))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damaged_files_are_refused_in_a_sentence_or_changed_rightly(seed):
+    r = random.Random(seed)
+    for _ in range(20):
+        text = r.choice(list(LAYOUTS.values()))
+        for _ in range(r.randint(1, 4)):
+            at, sign = r.randrange(len(text)), r.choice("[]{}:,#&*!|>'\"%@`-? \n\t\\0\x85\u2028\ufeff")
+            piece = text[(start := r.randrange(len(text))) : start + 20]
+            text = r.choice([text[:at] + text[at + 1 :], text[:at] + sign + text[at:], text[:at] + piece + text[at:]])
+        with contextlib.suppress(ConfigError):
+            after = parse_yaml(with_geometry(text, "gate", {"zones": [ZONE], "lines": []}), "")
+            assert geometry(after, "gate") == [ZONE]
+            assert without_zones(after) == without_zones(parse_yaml(text, ""))
