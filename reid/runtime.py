@@ -65,19 +65,23 @@ def cache_folder() -> Path | None:
 
     `REACQUIRE_CACHE` names another one; otherwise it is where the system keeps such things.
     """
-    if "REACQUIRE_CACHE" in os.environ:
-        folder = Path(os.environ["REACQUIRE_CACHE"])
-    elif sys.platform == "darwin":
-        folder = Path.home() / "Library" / "Caches" / "reacquire"
-    elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "reacquire"
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reacquire"
     try:
+        folder = (
+            Path(os.environ["REACQUIRE_CACHE"]) if "REACQUIRE_CACHE" in os.environ else _users_cache() / "reacquire"
+        )
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # the second: a user without a home, as in a container
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def _users_cache() -> Path:
+    """Where the system keeps what this user's programs can make again."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def cached(folder: Path, name: str, write: Callable[[Path], None]) -> Path:

@@ -45,6 +45,14 @@ def _is_a_name(value: str) -> str:
     return value
 
 
+def _at_home(path: Path) -> Path:
+    """The path with `~` written out."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("~ stands for a home folder, and there is none; write the whole path") from None
+
+
 def _list(value: Any) -> Any:
     """A key with nothing behind it is an empty list: its items may all have been commented out."""
     return () if value is None else value
@@ -193,7 +201,7 @@ class LiveSettings(Settings):
         "auto", description="pictures through the networks at a time"
     )
     deadline_ms: float = Field(20, ge=0, le=1000, description="what a batch waits for the pictures of other cameras")
-    folder: Annotated[Path, AfterValidator(Path.expanduser)] = Field(
+    folder: Annotated[Path, AfterValidator(_at_home)] = Field(
         Path("runs/live"), description="where everything is written"
     )
     events: EventsFileSettings | None = EventsFileSettings()
@@ -299,7 +307,11 @@ def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: 
 
 def _found(source: str, path: Path, where: str) -> Path:
     """A video, or a webcam's device; looked for here, and beside the cameras' file."""
-    for candidate in (Path(source).expanduser(), path.parent / source):
+    try:
+        whole = _at_home(Path(source))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    for candidate in (whole, path.parent / source):
         if candidate.is_dir():
             raise ConfigError(f"{where}: a folder, not a video")
         if candidate.exists():

@@ -224,3 +224,42 @@ def test_wrong_usage_shows_no_password(reacquire):
     assert done.code == 2
     assert "***@host/x" in done.stderr
     assert "s3cret" not in done.stderr
+
+
+@pytest.fixture
+def homeless(monkeypatch, tmp_path):
+    """A user that the system does not know, as in a container that runs under any number."""
+    import pwd
+
+    def unknown(*_):
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "REACQUIRE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_user_without_a_home_needs_none(homeless, reacquire):
+    from reid.runtime import cache_folder
+
+    assert cache_folder() is None
+    assert "set REACQUIRE_CACHE to a folder" in reacquire("doctor").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("cameras: [{name: a, source: rtsp://h}]\nfolder: ~/x\n", "c.yaml: folder: ~ stands for a home folder, and"),
+        ("cameras: [{name: a, source: ~/x.mp4}]\n", "c.yaml: cameras.0.source: ~/x.mp4: ~ stands for a home folder"),
+        ("cameras: [{name: a, source: ~nobody/x.mp4}]\n", "cameras.0.source: ~nobody/x.mp4: ~ stands for a home"),
+    ],
+)
+def test_a_home_that_is_not_there_is_said(homeless, reacquire, text, problem):
+    (homeless / "c.yaml").write_text(text)
+    done = reacquire("live", "c.yaml", "--check", "--no-page")
+    assert done.code == 1
+    assert problem in done.stderr
+    assert "Traceback" not in done.stderr
