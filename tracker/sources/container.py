@@ -13,13 +13,17 @@ from av.video.stream import VideoStream
 
 from tracker.errors import SourceError
 from tracker.sources.pictures import check_pixels
-from tracker.sources.places import media_name
+from tracker.sources.places import local_name, media_name
 
 NO_LENGTH = 0x0080 | 0x0200
 """FFmpeg's marks of formats without times of their own (raw streams), and of those whose clock may begin again
 (MPEG-TS and its kin): what it says of their length is taken from what is there (libavformat/avformat.h)."""
 SLACK_STEPS, SLACK_SHARE, SLACK_SECONDS = 2.5, 0.02, 1.0
 """A whole file may end so many frames before what its header says, or so large a share of it, of a second at most."""
+SEGMENT = b"\x18\x53\x80\x67"
+"""The name of Matroska's element that holds all others."""
+MOST_ELEMENTS = 5_000_000
+"""Of a Matroska file that are looked at: days of a live recording, minutes of rubbish."""
 TS_PACKETS = (188, 192, 204)
 """Bytes of a packet of MPEG-TS: plain, with times (M2TS), with checksums."""
 
@@ -105,7 +109,7 @@ class Length:
         self._stream = stream
         self._own, self._any = _said(container, stream)
         self._ends: dict[int, float] = {}
-        self._torn = _ends_in_a_packet(container)
+        self._torn = _ends_in_a_piece(container)
         self.packets = 0
 
     def read(self, packet: Packet[Any]) -> None:
@@ -114,6 +118,13 @@ class Length:
         if packet.pts is not None and packet.time_base is not None:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             self._ends[packet.stream_index] = max(self._ends.get(packet.stream_index, end), end)
+
+    def frames(self) -> int | None:
+        """How many there are, where the header says so; not where it only counts those of the first fragments."""
+        count, rate = self._stream.frames, self._stream.average_rate
+        if self._own is not None and rate and count < float(self._own * rate) / 2:
+            return None
+        return count or None
 
     def missing(self) -> str | None:
         """What is missing at the end, after all was read; None where nothing is, or the container does not say."""
@@ -154,5 +165,34 @@ def _clock(text: str) -> float | None:
     return 3600 * hours + 60 * minutes + seconds
 
 
-def _ends_in_a_packet(container: InputContainer) -> bool:
-    return container.format.name == "mpegts" and container.size > 0 and all(container.size % n for n in TS_PACKETS)
+def _ends_in_a_piece(container: InputContainer) -> bool:
+    """Whether the bytes end before the last piece of the container does."""
+    form = container.format.name
+    if form == "mpegts":
+        return container.size > 0 and all(container.size % n for n in TS_PACKETS)
+    path = local_name(container.name)
+    return form.startswith("matroska") and path is not None and _ends_in_an_element(path)
+
+
+def _ends_in_an_element(path: Path) -> bool:
+    """Whether a Matroska file ends inside an element; those of unknown size, as in live recordings, are entered."""
+    at, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        for _ in range(MOST_ELEMENTS):
+            if at >= size:
+                break
+            file.seek(at)
+            head = file.read(12)
+            name = 9 - head[0].bit_length()  # bytes of the name, then of the length (RFC 8794, 5 and 6)
+            if name > 4 or len(head) <= name or head[name] == 0:
+                return len(head) <= name  # else no element: damage, which is told by what cannot be read
+            width = 9 - head[name].bit_length()
+            if len(head) < name + width:
+                return True
+            length = int.from_bytes(head[name : name + width], "big") & (1 << 7 * width) - 1
+            at += name + width
+            if length < (1 << 7 * width) - 1 and not head.startswith(SEGMENT):
+                at += length
+            elif length < (1 << 7 * width) - 1 and at + length > size:
+                return True
+    return at > size

@@ -47,6 +47,11 @@ def media_name(path: Path) -> str:
     return f"file:{path}"
 
 
+def local_name(name: str) -> Path | None:
+    """The path that `media_name` made a name of; None for other names."""
+    return Path(name.removeprefix("file:")) if name.startswith("file:") else None
+
+
 def network_address(address: str) -> str:
     """An address as FFmpeg reads it right: what people forget to encode in users and passwords is encoded.
 

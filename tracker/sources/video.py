@@ -81,7 +81,7 @@ class VideoFile(Source):
         self._sizes = OneSize(self.name, report)
         rate = self._stream.average_rate
         self.frame_rate = float(rate) if rate else None
-        counted = self._stream.frames or None
+        counted = self._length.frames()
         self.length = counted if max_frames is None or counted is None else min(counted, max_frames)
         videos = len(video_streams(self._container))
         if videos > 1:

@@ -87,6 +87,26 @@ def test_an_edit_that_leaves_out_half_is_no_cut(tmp_path):
     assert source.problem is None
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+def test_a_recording_that_does_not_know_its_length_ends_inside_a_piece_where_it_is_cut(tmp_path, name):
+    make = VP8 if name == "a.webm" else {}
+    path = encode(tmp_path / name, textured(50), container={"live": "1"}, form="matroska", **make)
+    source, frames = frames_of(path)
+    assert len(frames) == 50
+    assert source.problem is None
+    for share in (0.3, 0.61, 0.87):
+        source, frames = frames_of(cut(path, share))
+        assert 0 < len(frames) < 50
+        assert "it is cut off" in source.problem
+
+
+def test_a_file_in_fragments_does_not_count_the_first_ones_alone(tmp_path):
+    path = encode(tmp_path / "a.mp4", textured(50), container={"movflags": "frag_keyframe"})
+    source, frames = frames_of(path)
+    assert len(frames) == 50
+    assert source.length in (None, 50)
+
+
 def test_a_transport_stream_that_ends_inside_a_packet(tmp_path):
     path = encode(tmp_path / "a.ts", textured(50))
     content = path.read_bytes()
