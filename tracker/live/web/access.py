@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from tracker.live.web.passwords import verify_password
 from tracker.live.web.problems import problem
 from tracker.live.web.sessions import Sessions
-from tracker.live.web.settings import LOCAL_NAMES, WebSettings
+from tracker.live.web.settings import HOST_NAME, LOCAL_NAMES, WebSettings
 from tracker.live.web.throttle import Throttle
 
 COOKIE = "reacquire_session"
@@ -27,8 +27,8 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN = frozenset({"/login", "/healthz"})
 """Paths that need no login, with everything under /static/."""
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
-HOST = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?))(?::([0-9]{1,5}))?")
-"""The shape of `Host` in small letters: a name, or an address of IPv6 in brackets, and perhaps a port (RFC 9110)."""
+HOST = re.compile(rf"(?:{HOST_NAME})(?::([0-9]{{1,5}}))?")
+"""The shape of `Host` in small letters: a host, and perhaps a port (RFC 9110)."""
 
 
 class Access:
@@ -40,7 +40,9 @@ class Access:
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
-        self._hosts = LOCAL_NAMES | {settings.host.strip("[]")} | {name.lower() for name in settings.allowed_hosts}
+        self._hosts = (
+            LOCAL_NAMES | {settings.host.strip("[]")} | {name.lower().strip("[]") for name in settings.allowed_hosts}
+        )
         self._any_host = not settings.loopback and not settings.allowed_hosts
         self._token = None if settings.token is None else settings.token.get_secret_value().encode()
         self._hash = None if settings.password_hash is None else settings.password_hash.get_secret_value()

@@ -17,7 +17,8 @@ Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, description="
 Point = tuple[Fraction, Fraction]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\w[\w .-]*$")]
 """As in the cameras' file: letters, digits, spaces, dots, hyphens."""
-Classes = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_CLASSES)]
+Classes = Annotated[tuple[Name, ...], Field(min_length=1, max_length=MOST_CLASSES, fail_fast=True)]
+"""Of a list only the first fault is told: to gather thousands would take the interpreter from the tracking."""
 
 
 class Out(BaseModel):
@@ -50,7 +51,7 @@ class Zone(In):
     """A named polygon."""
 
     name: Name
-    polygon: Annotated[tuple[Point, ...], Field(min_length=3, max_length=MOST_POINTS)]
+    polygon: Annotated[tuple[Point, ...], Field(min_length=3, max_length=MOST_POINTS, fail_fast=True)]
     dwell: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] | None = Field(
         None, description="seconds after which staying is an event"
     )
@@ -61,7 +62,7 @@ class Line(In):
     """A named line; from its left to its right, seen from first to last point, is a_to_b."""
 
     name: Name
-    points: Annotated[tuple[Point, ...], Field(min_length=2, max_length=MOST_POINTS)]
+    points: Annotated[tuple[Point, ...], Field(min_length=2, max_length=MOST_POINTS, fail_fast=True)]
     classes: Classes | None = Field(None, description="only these; all when absent")
 
 

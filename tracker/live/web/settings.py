@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from tracker.config import Settings
 from tracker.errors import ConfigError
@@ -15,7 +16,15 @@ from tracker.live.web.passwords import check_hash
 
 SHORTEST_TOKEN = 20
 TOKEN_VARIABLE, HASH_VARIABLE = "REACQUIRE_TOKEN", "REACQUIRE_PASSWORD_HASH"
+HOST_NAME = r"\[([0-9a-f:.]{2,45})\]|([a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_])?)"
+"""A host in small letters: a name, or an address of IPv6 in brackets."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def _is_a_host(value: str) -> str:
+    if re.fullmatch(HOST_NAME, value.lower()) is None:
+        raise ValueError("expected a name such as cameras.example.org, without https://, port and path")
+    return value
 
 
 class PictureSettings(Settings):
@@ -39,7 +48,9 @@ class WebSettings(Settings):
     secure_cookie: bool | Literal["auto"] = Field(
         "auto", description="send the cookie over TLS only; auto: if there is TLS"
     )
-    allowed_hosts: tuple[str, ...] = Field((), description="names the page is reached by, as behind a reverse proxy")
+    allowed_hosts: tuple[Annotated[str, AfterValidator(_is_a_host)], ...] = Field(
+        (), description="names the page is reached by, as behind a reverse proxy"
+    )
     trusted_proxies: tuple[str, ...] = Field((), description="addresses whose X-Forwarded-For and -Proto are believed")
     max_viewers: int = Field(100, ge=1, le=10_000, description="streams of pictures or of events at a time, each")
     allow_sources: bool = Field(False, description="let the API add cameras by their address")

@@ -24,7 +24,7 @@ HOLDS = {
     "kept alive": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no login": b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a wrong token": b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer wrong\r\n\r\n",
-    "many requests and none read": b"GET /static/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100,
+    "many requests and none read": b"GET /static/app.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20,
 }
 
 

@@ -241,6 +241,24 @@ def test_forms_that_cost_are_refused(live, client, form):
     assert page.post("/login", content=form, headers=HERE).status_code in (400, 401)
 
 
+def test_of_a_list_one_fault_is_told(live, client):
+    """To gather all of thousands holds the interpreter, and the tracking waits."""
+    wrong = [{"name": f"z{i}", "polygon": [[0, 0], [2, 0]] * 99} for i in range(5)]
+    errors = client(live).put(GEOMETRY, json={"zones": wrong}, headers=HERE).json()["errors"]
+    assert {error.partition(":")[0] for error in errors} <= {
+        f"body.zones.{i}.polygon{at}"
+        for i in range(5)
+        for at in ("", ".1.0")  # and that too few are right
+    }
+
+
+def test_only_our_cookie_is_handed_on():
+    """Python's reader of cookies takes the square of their quotes: nothing behind the guard may see others."""
+    headers = [(b"a", b"b"), (b"cookie", b'x="\\""; reacquire_session=abc; y=1'), (b"cookie", b"z=2")]
+    assert guard._without_foreign_cookies(headers) == [(b"a", b"b"), (b"cookie", b"reacquire_session=abc")]
+    assert guard._without_foreign_cookies([(b"cookie", b'reacquire_session="abc"')]) == []
+
+
 def test_other_services_cookies_are_not_read(live, client):
     """Cookies go by name, not by port: those of whatever else runs on this machine are sent along."""
     page = client(live, token=TOKEN)

@@ -45,6 +45,15 @@ def test_a_name_behind_a_proxy_needs_a_login_too():
     WebSettings(allowed_hosts=("localhost",)).check()
 
 
+@pytest.mark.parametrize(
+    "name", ["https://cameras.example", "cameras.example:443", "cameras.example/", "a b", "", "::1"]
+)
+def test_a_name_is_a_host_and_no_more(name):
+    with pytest.raises(ConfigError, match=r"allowed_hosts\.0: expected a name such as cameras\.example\.org"):
+        load_settings(WebSettings, {"allowed_hosts": [name]})
+    load_settings(WebSettings, {"allowed_hosts": ["Cameras.example", "10.0.0.7", "[fe80::7]"]})
+
+
 def test_weak_secrets_are_refused():
     with pytest.raises(ConfigError, match="shorter than 20"):
         WebSettings(token="short").check()
