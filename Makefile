@@ -26,7 +26,7 @@ test: $(DEPS)  ## run the tests
 	$(BIN)/python -m pytest -q -n $(JOBS) --ignore tests/mutations
 
 mutations: $(DEPS)  ## give every reader of files hundreds of damaged ones
-	$(BIN)/python -m pytest -q tests/mutations
+	$(BIN)/python -m pytest -q -n $(JOBS) tests/mutations
 
 $(LOWEST): $(DEPS)
 	rm -rf $(@D)
