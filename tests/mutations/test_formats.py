@@ -8,7 +8,7 @@ import pytest
 from mutate import byte_mutations, check, text_mutations
 
 from tracker.errors import DataError
-from tracker.evaluation.kitti import sequence_lengths
+from tracker.formats.kitti import sequence_lengths
 from tracker.formats.registry import FORMATS, read_tables
 from tracker.formats.table import Notes, make_table
 

@@ -16,10 +16,10 @@ from tracker.evaluation import count as _count
 from tracker.evaluation import hota as _hota
 from tracker.evaluation import identity as _identity
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of, why_nothing_counts
-from tracker.evaluation.kitti import read_labels, sequence_lengths
 from tracker.evaluation.mot import read_result, read_truth
 from tracker.evaluation.sequence import Boxes, Sequence, match_up
 from tracker.evaluation.tables import SUFFIXES, is_table, read_boxes, tables_in
+from tracker.formats.kitti import sequence_lengths
 from tracker.formats.seqinfo import read_sequence_info
 
 COMBINED = "combined"
@@ -132,17 +132,13 @@ def prepare_files(
     Raises:
         DataError: names file and line.
     """
-    if is_table(truth):
+    if rules.kitti or is_table(truth):
         true = read_boxes(truth, name, rules, truth=True, length=length)
-    elif rules.kitti:
-        true = read_labels(truth, truth=True, length=length)
     else:
         true = read_truth(truth, world_coordinates=rules.world_coordinates, length=length, classes=rules.classes)
     _refuse_uncounted(truth, true, rules)
-    if is_table(result):
+    if rules.kitti or is_table(result):
         found = read_boxes(result, name, rules, truth=False, length=length)
-    elif rules.kitti:
-        found = read_labels(result, truth=False, length=length)
     else:
         found = read_result(result, length=length, truth=true, classes=rules.classes)
     frames = length or max(int(true.frame.max(initial=0)), int(found.frame.max(initial=0)))

@@ -1,7 +1,8 @@
-"""Boxes to be scored from tables of every other format than MOTChallenge's and KITTI's text: one file may hold many."""
+"""Boxes to be scored from tables of `tracker.formats`: KITTI's text, and every other format; a file may hold many."""
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import KITTI_CLASSES, PEDESTRIAN, Rules
-from tracker.evaluation.kitti import MOST_OCCLUDED, MOST_TRUNCATED
 from tracker.evaluation.sequence import Boxes
 from tracker.formats.mot import class_number
 from tracker.formats.registry import AMBIGUOUS, BY_SUFFIX, read_tables, refuse_spreadsheets
 from tracker.formats.table import Notes, Table
 
+MOST_TRUNCATED, MOST_OCCLUDED = 0, 2
+"""A true box of KITTI's beyond either is a distractor."""
 OTHER = 0
 """Number of classes that no benchmark knows."""
 SUFFIXES = tuple(suffix for suffix in BY_SUFFIX if suffix != AMBIGUOUS)
@@ -31,20 +33,26 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-def tables_in(path: Path) -> dict[str, Table]:
+def tables_in(path: Path, kind: str | None = None) -> dict[str, Table]:
     """The sequences of a file, by name.
+
+    Args:
+        path: of the file.
+        kind: its format; told by its suffix where it is None.
 
     Raises:
         DataError: no such file, or something wrong in it.
     """
-    about = path.stat()
-    return _read(path, about.st_mtime_ns, about.st_size)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    with path.open("rb") as file:
+        return _read(path, kind, hashlib.file_digest(file, "blake2b").digest())
 
 
 @lru_cache(maxsize=4)
-def _read(path: Path, changed: int, size: int) -> dict[str, Table]:
+def _read(path: Path, kind: str | None, content: bytes) -> dict[str, Table]:
     """Kept for a while: every sequence asks for its own."""
-    return {table.name: table for table in read_tables(path, None, Notes())}
+    return {table.name: table for table in read_tables(path, kind, Notes())}
 
 
 def read_boxes(path: Path, name: str | None, rules: Rules, *, truth: bool, length: int | None = None) -> Boxes:
@@ -61,7 +69,7 @@ def read_boxes(path: Path, name: str | None, rules: Rules, *, truth: bool, lengt
         DataError: no such sequence in it, a frame past the end, ids below 0, ground truth without rows, or a result
             with classes that are not scored.
     """
-    tables = tables_in(path)
+    tables = tables_in(path, None if is_table(path) else "kitti")
     table = tables.get(name or "") or (next(iter(tables.values())) if len(tables) == 1 else None)
     if table is None:
         raise DataError(f"{path}: no sequence {name!r} in it; there are {', '.join(list(tables)[:8])}")
@@ -72,18 +80,23 @@ def read_boxes(path: Path, name: str | None, rules: Rules, *, truth: bool, lengt
             f"{path}: frame {table.frame[-1]} (from 0), but the sequence has only {length} frames: "
             "is the file of another sequence?"
         )
-    if rules.kitti:
-        numbers = [KITTI_CLASSES.get(label.lower(), OTHER) for label in table.labels]
-    else:
-        numbers = [class_number(label) or OTHER for label in table.labels]
-    class_id = np.array(numbers, np.int64)[table.label]
-    unlabelled = class_id == (KITTI_CLASSES["dontcare"] if rules.kitti and truth else -1)
-    if ((table.id < 0) & ~unlabelled).any():
-        raise DataError(f"{path}: a negative id; these look like detections, not like tracks")
+    class_id = np.array([_class_number(label, rules) for label in table.labels], np.int64)[table.label]
+    _refuse_rows(path, table, class_id, rules, truth=truth)
+    return Boxes(table.frame + 1, table.id, table.xyxy, class_id, _counts(table, rules))
+
+
+def _class_number(label: str, rules: Rules) -> int:
+    return (KITTI_CLASSES.get(label.lower()) if rules.kitti else class_number(label)) or OTHER
+
+
+def _refuse_rows(path: Path, table: Table, class_id: NDArray[np.int64], rules: Rules, *, truth: bool) -> None:
+    nobody = (table.id < 0) & ~(rules.kitti & (class_id == KITTI_CLASSES["dontcare"]))
+    if nobody.any():
+        frame = table.frame[int(nobody.argmax())]
+        raise DataError(f"{path}: a negative id in frame {frame}; these look like detections, not like tracks")
     if not truth and rules.classes and not rules.kitti and (class_id != PEDESTRIAN).any():
         label = table.labels[table.label[int((class_id != PEDESTRIAN).argmax())]]
         raise DataError(f"{path}: a box of class {label!r}; this benchmark scores pedestrians alone")
-    return Boxes(table.frame + 1, table.id, table.xyxy, class_id, _counts(table, rules))
 
 
 def _counts(table: Table, rules: Rules) -> NDArray[np.bool_]:

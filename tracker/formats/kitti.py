@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tracker.errors import DataError
+from tracker.formats.seqinfo import MOST_FRAMES
 from tracker.formats.table import Notes, Table, file_name, make_table, only_one, write_whole
 from tracker.formats.text import SHOWN, lines_of, number, read_bytes
 
@@ -68,6 +69,25 @@ def read(path: Path, notes: Notes) -> list[Table]:
         folder = path / "label_02" if (path / "label_02").is_dir() else path
         return [read_file(file) for file in sorted(folder.glob("*.txt"))]
     return [read_file(path)]
+
+
+def sequence_lengths(folder: Path) -> dict[str, int]:
+    """Frames by sequence from `evaluate_tracking.seqmap*` (``name empty first length``) in a folder or its parent.
+
+    Raises:
+        DataError: a line that is not of the format.
+    """
+    found = sorted([*folder.glob("evaluate_tracking.seqmap*"), *folder.parent.glob("evaluate_tracking.seqmap*")])
+    lengths = {}
+    for path in found:
+        for place, line in enumerate(lines_of(read_bytes(path)), 1):
+            fields = line.split()
+            length = number(fields[3]) if len(fields) >= 4 else None
+            if length is not None and 0 <= length <= MOST_FRAMES and length == int(length):
+                lengths[fields[0]] = int(length)
+            elif fields:
+                raise DataError(f"{path}, line {place}: expected name, empty, first frame, length; got {line[:60]!r}")
+    return lengths
 
 
 def write(path: Path, tables: list[Table], notes: Notes) -> None:

@@ -35,7 +35,7 @@ def test_wrong_usage_exits_2(arguments):
         (["none.mp4"], "none.mp4: no such file"),
         (["none.mp4", "--tracker", "bytetrak"], "did you mean 'bytetrack'?"),
         (["none.mp4", "--set", "detector.scroe=1"], "unknown key; did you mean 'score'?"),
-        (["none.mp4", "--save", "gif"], "unknown format; there are: mot, jsonl, parquet, video"),
+        (["none.mp4", "--save", "gif"], "unknown format; there are: mot, parquet, csv, jsonl, video"),
     ],
 )
 def test_a_mistake_is_one_message_on_stderr(tmp_path, arguments, message):
