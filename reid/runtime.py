@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import sys
 import tempfile
@@ -65,10 +66,9 @@ def cache_folder() -> Path | None:
 
     `REACQUIRE_CACHE` names another one; otherwise it is where the system keeps such things.
     """
+    said = os.environ.get("REACQUIRE_CACHE")
     try:
-        folder = (
-            Path(os.environ["REACQUIRE_CACHE"]) if "REACQUIRE_CACHE" in os.environ else _users_cache() / "reacquire"
-        )
+        folder = Path(said) if said else _users_cache() / "reacquire"
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):  # the second: a user without a home, as in a container
         return None
@@ -142,22 +142,25 @@ def export_onnx(
             warnings.simplefilter("ignore")
             # When it fails it writes the whole graph to stdout, where the command line's results go; not so here.
             getattr(torch._C, "_jit_set_onnx_log_output_stream", lambda _: None)("stderr")
+            graph = io.BytesIO()  # since torch takes no name that is not Unicode
             torch.onnx.export(
                 network,
                 example,
-                str(partial),
+                graph,  # type: ignore[arg-type]  # its stub forgets files
                 input_names=list(inputs),
                 output_names=list(outputs),
                 dynamic_axes=dynamic,
                 opset_version=17,
                 dynamo=False,
             )
+        content = graph.getvalue()
         if metadata:
             import onnx
 
-            model = onnx.load(str(partial))
+            model = onnx.load_from_string(content)
             onnx.helper.set_model_props(model, metadata)
-            onnx.save(model, str(partial))
+            content = model.SerializeToString()
+        partial.write_bytes(content)
         partial.replace(path)
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(f"this network cannot be written as ONNX, it runs in torch alone: {error}") from error
@@ -188,6 +191,8 @@ def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = int(os.environ.get(THREADS, "0"))  # 0: all there are
     # Idle threads would spin in wait for work and take the processor from the next network, and from decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    source = str(model) if isinstance(model, Path) else model
+    source: str | bytes | Path = model
+    if isinstance(model, Path):  # the runtime takes no name that is not Unicode
+        source = str(model) if str(model).isprintable() else model.read_bytes()
     # Without a second try on the same processor, which would be told on stdout, where results go.
     return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)

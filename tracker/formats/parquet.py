@@ -30,14 +30,15 @@ def read(path: Path, notes: Notes) -> list[Table]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        about = pq.read_metadata(path)
-        if about.num_rows > MOST_ROWS:
-            raise DataError(f"{path}: {about.num_rows:,} rows are too many ({MOST_ROWS:,})")
-        schema = about.schema.to_arrow_schema()
-        # Words are kept once each, however often they stand there. Not partitioned: the folders that the file lies in
-        # say nothing of its rows.
-        columns = [name for name in READ if name in schema.names]
-        table = pq.read_table(path, columns=columns, read_dictionary=[*WORDS], partitioning=None)
+        # A file rather than its name, of which Arrow thinks too much: folders that are columns, addresses, Unicode.
+        with path.open("rb") as file:
+            about = pq.read_metadata(file)
+            if about.num_rows > MOST_ROWS:
+                raise DataError(f"{path}: {about.num_rows:,} rows are too many ({MOST_ROWS:,})")
+            schema = about.schema.to_arrow_schema()
+            # Words are kept once each, however often they stand there.
+            columns = [name for name in READ if name in schema.names]
+            table = pq.read_table(file, columns=columns, read_dictionary=[*WORDS])
         table.validate(full=True)  # damaged text too
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"{path}: no Parquet: {str(error)[:200]}") from None
@@ -74,7 +75,7 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
         t.name: {"labels": list(t.labels), "length": t.length, "size": list(t.size), "rate": t.rate} for t in tables
     }
     table = to_columns(tables, path).replace_schema_metadata({KEY: json.dumps(known).encode()})
-    write_whole(path, lambda partial: pq.write_table(table, partial))
+    write_whole(path, lambda partial: _save(table, partial))
 
 
 def write_run(path: Path, table: Table) -> None:
@@ -83,4 +84,9 @@ def write_run(path: Path, table: Table) -> None:
     for name in (*BOX, "score"):
         place = columns.column_names.index(name)
         columns = columns.set_column(place, name, columns[name].cast(pa.float32(), safe=False))
-    write_whole(path, lambda partial: pq.write_table(columns, partial))
+    write_whole(path, lambda partial: _save(columns, partial))
+
+
+def _save(table: pa.Table, path: Path) -> None:
+    with path.open("wb") as file:
+        pq.write_table(table, file)

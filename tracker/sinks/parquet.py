@@ -106,8 +106,8 @@ def write_part(path: Path, number: int, table: pa.Table) -> None:
     Raises:
         ReacquireError: it cannot be written.
     """
-    with replacing(parts_of(path) / f"{number:06d}.parquet") as partial:
-        pq.write_table(table, partial)
+    with replacing(parts_of(path) / f"{number:06d}.parquet") as partial, partial.open("wb") as file:
+        pq.write_table(table, file)  # not its name, which Arrow takes for an address, and which must be Unicode
 
 
 def join_parts(path: Path, schema: pa.Schema = SCHEMA) -> None:
@@ -117,10 +117,11 @@ def join_parts(path: Path, schema: pa.Schema = SCHEMA) -> None:
         ReacquireError: it cannot be written; the parts stay.
     """
     parts = parts_of(path)
-    with replacing(path) as partial, pq.ParquetWriter(partial, schema) as writer:
+    with replacing(path) as partial, partial.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
         for part in sorted(parts.glob("*.parquet")):
             if not part.stem.endswith(".partial"):
-                writer.write_table(pq.read_table(part, schema=schema))
+                with part.open("rb") as stored:
+                    writer.write_table(pq.read_table(stored, schema=schema))
     with writing(path):
         shutil.rmtree(parts)
 

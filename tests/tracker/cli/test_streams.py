@@ -186,6 +186,33 @@ def test_mot_verbs_take_folders_of_any_name(reacquire, campus, rows):
     assert json.loads((rows.parent / "run/run.json").read_text())["status"] == "done"
 
 
+def test_tracking_into_a_folder_of_any_name(reacquire, campus, rows):
+    options = ["--detector", f"public:{campus / 'det/det.txt'}", "--tracker", "bytetrack", "--max-frames", 4]
+    saved = ["--save", "mot,jsonl,parquet,video", "--refine", "gap", "--explain"]
+    done = reacquire("track", campus, *options, *saved, "--out", rows.with_name("run"), "--json")
+    assert done.code == 0, done.stderr
+    assert len(json.loads(done.stdout)["files"]) == 9
+    assert all(os.path.isfile(file) for file in json.loads(done.stdout)["files"])
+    assert reacquire("explain", rows.with_name("run"), "--began", 1).code == 0
+
+
+def test_reid_verbs_take_names_that_are_not_unicode(reacquire, root, rows):
+    from PIL import Image
+
+    for number in range(2):
+        Image.new("RGB", (32, 64), (90 * number, 50, 60)).save(rows.with_name(f"{ODD}{number}.jpg"))
+    done = reacquire("reid", "embed", rows.parent, "--out", rows.with_name("v.npz"))
+    assert done.code == 0, done.stderr
+    done = reacquire("reid", "embed", rows.parent, "--out", rows.with_name("v.parquet"))
+    assert done.code == 1
+    assert "is not Unicode, which Parquet cannot hold; write an .npz" in done.stderr
+    assert reacquire("reid", "export", "--out", rows.with_name("e.onnx")).code == 0
+    again = reacquire("reid", "embed", rows.parent, "-w", rows.with_name("e.onnx"), "--out", rows.with_name("w.npz"))
+    assert again.code == 0, again.stderr
+    done = reacquire("reid", "forget", rows.with_name("v.npz"), "--match", f"{ODD}1*")
+    assert "1 vectors deleted, 1 left" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "package", "extra"),
     [
@@ -242,11 +269,12 @@ def homeless(monkeypatch, tmp_path):
     return tmp_path
 
 
-def test_a_user_without_a_home_needs_none(homeless, reacquire):
+def test_a_user_without_a_home_has_no_cache(homeless, monkeypatch):
     from reid.runtime import cache_folder
 
     assert cache_folder() is None
-    assert "set REACQUIRE_CACHE to a folder" in reacquire("doctor").stdout
+    monkeypatch.setenv("REACQUIRE_CACHE", str(homeless / "cache"))
+    assert cache_folder() == homeless / "cache"
 
 
 @pytest.mark.parametrize(
