@@ -163,7 +163,7 @@ def restore_checkpoint(
     if refused:
         report(f"{path}: cannot all be taken up ({'; '.join(refused)}); {put_aside(path)}")
     if about is None:
-        return "a first start"
+        return "a first start" if events.next_number == 1 else "nothing is taken up but numbers"
     return f"{taken_up} tracks of {age:.0f} s ago go on" if fresh else "ids go on; the tracks are too old"
 
 

@@ -23,7 +23,8 @@ EVENTS = "events"
 BLOCKS = {EVENTS: 1000}
 BLOCK = 100
 """Numbers that are reserved at a time: what a crash passes over, at most twice."""
-RETRY_SECONDS = 5.0
+RETRY_SECONDS, DISK_SECONDS = 5.0, 2.0
+"""After a failure it is tried again so often; so long anybody waits for the disk."""
 HIGHEST = 2**53
 """Beyond it numbers are not exact everywhere that they go to."""
 
@@ -50,10 +51,9 @@ class Numbers:
         self._reserved: dict[str, int] = {}  # all numbers below may have been given
         self._least = 1  # of a series that nothing is known of
         self._unreserved: set[str] = set()  # those that go on from the milliseconds
-        self._changing = threading.Lock()
         self._short: dict[str, int] = {}
         self._wake, self._stopped = threading.Event(), threading.Event()
-        self._tried = -RETRY_SECONDS
+        self._writing, self._changed = threading.Lock(), threading.Condition()
         self._begun = False
 
     def read(self) -> bool:
@@ -94,14 +94,13 @@ class Numbers:
     def start(self, series: Mapping[str, int]) -> None:
         """Reserve the first blocks, of series that go on at these numbers, and from now on others in time."""
         self._begun = True
-        with self._changing:
-            self._reserve({name: following + _block(name) for name, following in series.items()})
+        self._reserve({name: following + _block(name) for name, following in series.items()})
         threading.Thread(target=self._work, name="numbers", daemon=True).start()
 
     def allow(self, series: str, wanted: int, count: int = 1) -> int:
         """The number that may be given next, `count` following ones included: `wanted`, or a higher one.
 
-        Waits for the disk only where a block is used up before the next one could be reserved.
+        Waits for the disk only where a block is used up before the next one was reserved, and not for long.
         """
         if not self._begun:
             return wanted
@@ -109,62 +108,63 @@ class Numbers:
         if wanted + count + _block(series) // 2 > end:
             self._short[series] = wanted + count
             self._wake.set()
-        if wanted + count <= end or (series in self._unreserved and not self._due()):
+        if wanted + count <= end or series in self._unreserved:
             return wanted
-        with self._changing:
-            if wanted + count > self._reserved.get(series, 0):
-                self._reserve({series: wanted + count + _block(series)})
+        if self._stopped.is_set():  # somebody was still at work
+            self._reserve({series: wanted + count + _block(series)})
+        with self._changed:
+            self._changed.wait_for(
+                lambda: wanted + count <= self._reserved.get(series, 0) or self.trouble, DISK_SECONDS
+            )
             if wanted + count <= self._reserved.get(series, 0):
                 return wanted
-            if series not in self._unreserved:
-                self._unreserved.add(series)
-                return max(wanted, _never_given())
-            return wanted
+            self._unreserved.add(series)
+        return max(wanted, _never_given())
 
     def stop(self, following: Mapping[str, int]) -> None:
         """Give back what was reserved and not used: these come next. Who goes on all the same reserves anew."""
         self._stopped.set()
         self._wake.set()
-        with self._changing:
-            for name, number in following.items():
-                self._reserved[name] = number
-            self._reserve({})
+        with self._changed:
+            self._reserved = self._reserved | dict(following)
+        self._reserve({})
 
     def _work(self) -> None:
         while not self._stopped.is_set():
             self._wake.wait()
             self._wake.clear()
-            wanted = {name: number + _block(name) for name, number in list(self._short.items())}
-            with self._changing:
-                if self._stopped.is_set():
-                    return
-                done = self._reserve(wanted)
-            if not done:
+            if self._stopped.is_set():
+                return
+            if not self._reserve({name: number + _block(name) for name, number in list(self._short.items())}):
                 self._stopped.wait(RETRY_SECONDS)
                 self._wake.set()
 
-    def _due(self) -> bool:
-        return time.monotonic() - self._tried > RETRY_SECONDS
-
     def _reserve(self, ends: Mapping[str, int]) -> bool:
         """Have it on the disk that numbers below these may be given; whether it could be done."""
-        self._tried = time.monotonic()
-        reserved = self._reserved | {name: max(end, self._reserved.get(name, 1)) for name, end in ends.items()}
+        with self._writing:
+            reserved = self._reserved | {name: max(end, self._reserved.get(name, 1)) for name, end in ends.items()}
+            problem = self._write(reserved)
+            with self._changed:
+                if problem is None:
+                    self._reserved = reserved
+                    self._unreserved -= ends.keys()
+                elif self.trouble is None:
+                    log.warning("numbers: %s; tried again, tracking goes on", problem)
+                self.trouble = problem
+                self._changed.notify_all()
+        return problem is None
+
+    def _write(self, reserved: Mapping[str, int]) -> str | None:
+        """What went wrong, in words."""
         check = _check(reserved, self._least)
         content = {"format": FORMAT, "reserved": reserved, "least": self._least, "check": check}
         try:
             with replacing(self.path) as partial:
-                partial.write_text(json.dumps(content, ensure_ascii=True), encoding="ascii")
-            _sync_folder(self.path.parent)
+                partial.write_text(json.dumps(content), encoding="ascii")
         except ReacquireError as error:
-            if self.trouble is None:
-                log.warning("numbers: %s; tried again, tracking goes on", error)
-            self.trouble = str(error)
-            return False
-        self.trouble = None
-        self._reserved = reserved
-        self._unreserved -= reserved.keys() & ends.keys()
-        return True
+            return str(error)
+        _sync_folder(self.path.parent)
+        return None
 
 
 def put_aside(path: Path) -> str:

@@ -31,7 +31,7 @@ from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
 from tracker.mot.perceive import Perceiver
 from tracker.session import versions
 from tracker.sinks.base import partial_name, writing
-from tracker.sinks.run import create_run_folder, write_json
+from tracker.sinks.run import run_folder, write_json
 from tracker.sinks.text import LineSink
 from tracker.types import Detections, Frame
 
@@ -253,7 +253,11 @@ def track_all(job: DataSetJob, audience: Audience) -> DataSetOutcome:
         raise DataError(f"benchmark {benchmark!r} is unknown here; there are: {known}")
     if not job.fill and job.cache is None:
         raise DataError("a replay needs a cache")
-    folder = create_run_folder(job.out, overwrite=job.overwrite)
+    with run_folder(job.out, overwrite=job.overwrite) as folder:
+        return _track_into(folder, job, benchmark, audience)
+
+
+def _track_into(folder: Path, job: DataSetJob, benchmark: str, audience: Audience) -> DataSetOutcome:
     record = _record(job, benchmark)
     write_json(folder / "run.json", {"status": "running", **record})
     started = time.perf_counter()

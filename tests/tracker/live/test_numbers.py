@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import threading
 import time
 
 import numpy as np
@@ -76,9 +77,27 @@ def test_on_a_full_disk_numbers_go_on_where_none_has_ever_been(tmp_path, monkeyp
     assert given[-1] > 1e12
     assert "the disk is full" in numbers.trouble
     monkeypatch.setattr(os, "fsync", real)
-    until(lambda: on_disk(tmp_path)["ids of a"] > 1e12, 10, "it is reserved once there is room")
-    assert numbers.trouble is None
+    until(lambda: numbers.trouble is None, 10, "it is reserved once there is room")
+    assert on_disk(tmp_path)["ids of a"] > 1e12
     assert numbers.allow("ids of a", following, 1) == following
+
+
+def test_a_disk_that_hangs_holds_nobody_up_for_long(tmp_path, monkeypatch):
+    numbers, _ = numbers_in(tmp_path)
+    numbers.start({"ids of a": 1})
+    monkeypatch.setattr("tracker.live.numbers.DISK_SECONDS", 0.1)
+    answers = threading.Event()
+    monkeypatch.setattr(os, "fsync", lambda _: answers.wait(60))
+    following, waits = 1, 0
+    for _ in range(400):
+        began = time.monotonic()
+        allowed = numbers.allow("ids of a", following, 1)
+        waits += time.monotonic() - began > 0.05
+        assert allowed >= following
+        following = allowed + 1
+    assert following > 1e12
+    assert waits <= 5
+    answers.set()
 
 
 def test_what_was_given_to_a_camera_that_is_away_is_not_forgotten(tmp_path):

@@ -226,3 +226,30 @@ def test_mqtt_goes_on_when_the_broker_does(listener):
         out.stop()
         out.join(2)
         until(lambda: ("site/status", "offline") in heard, 5, "it says goodbye")
+
+
+def test_what_a_broker_never_took_is_counted():
+    log, out = EventLog(), Mqtt(MqttSettings(host="127.0.0.1", port=free_port(), queue=3))
+    log.connect(out.put)
+    out.start()
+    tell(log, 5)
+    assert out.dropped == 2  # more than may wait
+    assert out.trouble == "not connected yet"
+    began = time.monotonic()
+    out.stop()
+    out.join(1)
+    assert time.monotonic() - began < 10
+    assert out.dropped == 5
+
+
+def test_what_a_broker_took_is_not_counted_as_lost():
+    port = free_port()
+    with broker(port):
+        log, out = EventLog(), Mqtt(MqttSettings(host="127.0.0.1", port=port))
+        log.connect(out.put)
+        out.start()
+        until(lambda: out.trouble is None, 10, "it is connected")
+        tell(log, 200)  # many more than are on their way at once
+        out.stop()
+        out.join(10)
+    assert (out.dropped, out.undelivered) == (0, 0)

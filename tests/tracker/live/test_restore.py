@@ -200,7 +200,7 @@ ABOUT = {
 @pytest.mark.parametrize("what", ABOUT)
 def test_values_of_no_sense(what, whole, start):
     started = start(whole | {"checkpoint.npz": changed(whole["checkpoint.npz"], about=ABOUT[what])})
-    assert started.said == "a first start"
+    assert started.said == "nothing is taken up but numbers"
     assert "it is now checkpoint.damaged" in started.troubles[0]
     assert min(lives_on(started)[0]) > GIVEN
 
@@ -262,6 +262,6 @@ def test_without_a_checkpoint_ids_go_on_all_the_same(whole, tmp_path):
     (tmp_path / "numbers.json").write_bytes(whole["numbers.json"])
     one, events = camera(), EventLog()
     said = restore_checkpoint(tmp_path / "checkpoint.npz", [one], events, None, Numbers(tmp_path / "numbers.json"))
-    assert said == "a first start"
+    assert said == "nothing is taken up but numbers"
     assert one.engine.next_id > GIVEN
     assert events.next_number >= 12
