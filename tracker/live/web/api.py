@@ -211,7 +211,7 @@ def _change(shared: Context, name: str, geometry: Geometry, if_match: str | None
 
 def _geometry(shared: Context, name: str) -> Response:
     shapes, saved_in = Geometry.of(shared.camera(name)), shared.view.saved_in(name)
-    content = shapes.model_dump() | {"saved_in": None if saved_in is None else str(saved_in)}
+    content = shapes.model_dump() | {"saved_in": None if saved_in is None else str(saved_in.absolute())}
     return JSONResponse(content, headers={"ETag": _tag(shapes)})
 
 

@@ -117,7 +117,7 @@ class FakeLive:
         self.happened = threading.Condition()
         self.saved: list[tuple] = []
         self.refuse: Exception | None = None
-        self.path: Path | None = Path("cameras.yaml")
+        self.path: Path | None = Path("/etc/cameras.yaml")
         self._stop = threading.Event()
 
     def status(self):

@@ -121,7 +121,7 @@ def test_geometry_there_and_back(live, client):
     assert answer.json() == {
         "zones": [zone(dwell=5.0, classes=None)],
         "lines": [line],
-        "saved_in": "cameras.yaml",
+        "saved_in": "/etc/cameras.yaml",
     }
     camera, zones, lines = live.saved[0]
     assert camera == "door"

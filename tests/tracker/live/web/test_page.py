@@ -132,7 +132,7 @@ def test_login_draw_a_zone_and_a_line_and_see_a_crossing_counted(make_live, runn
     page.mouse.up()
     page.keyboard.type("Kerb")
     page.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved. The zones and lines are in cameras.yaml").wait_for()
+    page.get_by_text("Saved. The zones and lines are in /etc/cameras.yaml").wait_for()
 
     camera, (zone,), (line,) = live.saved[-1]
     assert (camera, zone["name"], line["name"]) == ("door", "Garden", "Kerb")
