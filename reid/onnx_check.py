@@ -149,7 +149,8 @@ def _outside(path: Path, tensor: Any) -> NDArray[np.uint8]:
     place = facts.get("location", "")
     folder = path.resolve().parent
     file = (folder / place).resolve()
-    if not place or not file.is_relative_to(folder) or not file.is_file():
+    plain = place and not Path(place).is_absolute() and ".." not in Path(place).parts
+    if not plain or not file.is_relative_to(folder) or not file.is_file():
         raise WeightsError(
             f"{path}: keeps {tensor.name[:80]!r} in {place[:200]!r}, which is no file in its own folder; export it as "
             "one file"

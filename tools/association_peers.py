@@ -59,6 +59,9 @@ def ours_from_arrays(recipe: str) -> Maker:
 
 def ultralytics(name: str) -> Maker:
     def make() -> tuple[Callable[[Any], Any], Update]:
+        from tracker.detection.ultralytics_settings import prepare
+
+        prepare()
         from ultralytics.engine.results import Boxes
         from ultralytics.trackers.track import TRACKER_MAP
         from ultralytics.utils import YAML

@@ -41,8 +41,11 @@ def run_ours(video: str, frames: int, tracker: str, device: str) -> dict[str, An
 
 def run_ultralytics(video: str, frames: int, weights: str, size: int, tracker: str, device: str) -> dict[str, Any]:
     """Ultralytics' `YOLO.track`, frame by frame as its guide does it."""
-    os.environ["YOLO_AUTOINSTALL"] = "false"
     import cv2
+
+    from tracker.detection.ultralytics_settings import prepare
+
+    prepare()
     from ultralytics import YOLO
 
     model = YOLO(weights, task="detect", verbose=False)

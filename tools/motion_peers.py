@@ -61,6 +61,9 @@ def ultralytics(
     name: str, changes: Mapping[str, object] | None = None, camera: NDArray[np.float64] | None = None
 ) -> Update:
     """One of Ultralytics' trackers with its shipped settings; those that follow a camera may be told how it moved."""
+    from tracker.detection.ultralytics_settings import prepare
+
+    prepare()
     from ultralytics.engine.results import Boxes as Found
     from ultralytics.trackers.track import TRACKER_MAP
     from ultralytics.utils import YAML

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from reid.onnx_check import inputs, metadata, read_model, shape
 from reid.runtime import onnx_errors, onnx_session
-from tracker.errors import WeightsError
+from tracker.errors import ConfigError, WeightsError
+from tracker.yaml_file import read_yaml
 
 TASKS = ("detect", "segment", "pose", "obb")
 """That find boxes; oriented ones are tracked by the upright rectangle around them."""
@@ -88,17 +88,12 @@ def read_folder(path: Path) -> Export:
         WeightsError: it does not say, or finds no boxes.
     """
     about = path / "metadata.yaml"
+    if not about.is_file():
+        raise WeightsError(f"{path}: there is no metadata.yaml in it, as exports of Ultralytics have")
     try:
-        if about.stat().st_size > MOST_WORDS:
-            raise WeightsError(f"{about}: longer than {MOST_WORDS:,} bytes; damaged")
-        words = yaml.safe_load(about.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: there is no metadata.yaml in it, as exports of Ultralytics have") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError) as error:
-        raise WeightsError(f"{about}: damaged ({str(error).splitlines()[0]})") from error
-    if not isinstance(words, dict):
-        raise WeightsError(f"{about}: damaged: expected names with values")
-    facts = _facts(about, words)
+        facts = _facts(about, read_yaml(about))
+    except ConfigError as error:
+        raise WeightsError(f"{error}; damaged") from error
     if facts.task not in TASKS:
         raise WeightsError(f"{path}: a network for the task {facts.task!r}; expected one of {_list(TASKS)}")
     fixed = None if facts.dynamic else facts.usual

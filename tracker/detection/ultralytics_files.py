@@ -110,7 +110,7 @@ def judge(path: Path, *, trust: bool) -> Kind:
     return kind
 
 
-_TRUST = "if you trust where it comes from, add --trust-weights"
+_TRUST = "if you trust where it comes from, add --trust-weights, or `trust: true` to the detector's settings"
 
 
 def _may_restore(name: str) -> bool:
@@ -161,7 +161,7 @@ def _named(entry: Any) -> str:
 
 
 class NamedLink:
-    """A link to weights under a name that says what they are, in a folder of its own; gone with this object.
+    """A link to weights under a name that says what they are, in a folder of its own; gone with this object, or before.
 
     Args:
         path: of the weights.
@@ -170,6 +170,7 @@ class NamedLink:
     """
 
     def __init__(self, path: Path, kind: Kind, beside: tuple[str, ...] = ()) -> None:
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         if kind not in SUFFIX:  # trusted, of a kind that Ultralytics alone knows, by its name
             self.path = path.absolute()
             return
@@ -182,3 +183,8 @@ class NamedLink:
                 os.symlink(target, link, target_is_directory=target.is_dir())
             except OSError:  # Windows, without the right to
                 shutil.copytree(target, link) if target.is_dir() else shutil.copy2(target, link)
+
+    def close(self) -> None:
+        """Take the link away, once what it leads to has been read."""
+        if self._folder is not None:
+            self._folder.cleanup()

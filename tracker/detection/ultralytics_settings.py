@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ def prepare() -> None:
     os.environ.setdefault("YOLO_VERBOSE", "false")
     if "YOLO_CONFIG_DIR" not in os.environ:
         os.environ["YOLO_CONFIG_DIR"] = str(cache_folder() or tempfile.mkdtemp(prefix="reacquire-"))
+    if (reports := sys.modules.get("ultralytics.utils.events")) is not None:  # somebody was here before
+        reports.events.enabled = False
 
 
 @contextmanager

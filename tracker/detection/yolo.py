@@ -70,6 +70,8 @@ class UltralyticsDetector:
             probe = self._predict([np.zeros((64, 64, 3), np.uint8)])[0]
             names = export.names if export else None
             self.class_names: dict[int, str] = names or {int(k): str(v) for k, v in self._model.names.items()}
+        if kind in ("checkpoint", "onnx"):  # in memory now; OpenVINO reads its files again where shapes change
+            self._link.close()
         if probe.boxes is None and probe.obb is None:
             raise WeightsError(
                 f"{self._path}: a network for the task {self.task!r}, which finds no boxes; take one for detection, "

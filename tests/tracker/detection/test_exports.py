@@ -164,6 +164,13 @@ def bare(path, source, **changes):
     return path
 
 
+def test_a_file_with_its_weights_beside_it(exported, frames, people, tmp_path):
+    model = onnx.load(str(exported("detect")))
+    onnx.save(model, str(tmp_path / "d.onnx"), save_as_external_data=True, location="d.data", size_threshold=100)
+    assert (tmp_path / "d.onnx").stat().st_size < 1_000_000
+    alike(load_detector(tmp_path / "d.onnx", device="cpu", score=0.4).detect(frames[:1]), people[:1])
+
+
 def test_a_detector_without_metadata(exported, frames, people, tmp_path):
     path = bare(tmp_path / "d.onnx", exported("detect"))
     detector = load_detector(path, device="cpu", score=0.4)
@@ -233,3 +240,32 @@ def test_a_checkpoint_trained_at_no_size(trained, tmp_path):
     torch.save(content | {"train_args": {"imgsz": 10**7, "task": "detect"}}, tmp_path / "big.pt")
     with pytest.raises(WeightsError, match="was trained at size 10000000"):
         load_detector(tmp_path / "big.pt", device="cpu")
+
+
+MANY = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{chr(i + 1)}: &{chr(i + 1)} [{', '.join(['*' + chr(i)] * 8)}]\n" for i in range(97, 107)
+)
+"""A billion x's, once its aliases are written out."""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (None, "there is no metadata.yaml in it"),
+        ("task: depth\n", "task 'depth'; expected one of"),
+        ("task: detect\nnames: {0: a, 7: b}\n", "says of 'names' is not understood"),
+        (MANY, "damaged"),
+        ("- 1\n", "damaged"),
+        ("task: [detect\n", "damaged"),
+        ("task: !!python/object/apply:os.system ['touch ran']\n", "damaged"),
+    ],
+)  # fmt: skip
+def test_what_a_folder_says_of_itself(tmp_path, words, message):
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for name in ("x.xml", "x.bin"):
+        (folder / name).write_bytes(b"")
+    if words is not None:
+        (folder / "metadata.yaml").write_text(words)
+    with pytest.raises(WeightsError, match=message):
+        load_detector(folder, device="cpu")

@@ -364,13 +364,24 @@ def network(path, *, place=None, domain="", op="Identity", weight=None):
     return path
 
 
-PLACES = ["../outside.bin", "{0}/outside.bin", "/dev/zero", "in/../../outside.bin", "link.bin", "", "gone.bin"]
+PLACES = [
+    "../outside.bin",
+    "{0}/in/inside.bin",
+    "x/../inside.bin",
+    "{0}/outside.bin",
+    "/dev/zero",
+    "in/../../outside.bin",
+    "link.bin",
+    "",
+    "gone.bin",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_onnx_keeps_nothing_outside_its_folder(tmp_path, place):
     (tmp_path / "in").mkdir()
-    (tmp_path / "outside.bin").write_bytes(bytes(12))
+    for name in ("outside.bin", "in/inside.bin"):
+        (tmp_path / name).write_bytes(bytes(12))
     (tmp_path / "in/link.bin").symlink_to(tmp_path / "outside.bin")
     refused(network(tmp_path / "in/e.onnx", place=place.format(tmp_path)), "which is no file in its own folder")
 
