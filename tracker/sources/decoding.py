@@ -51,12 +51,19 @@ class Decoder:
     Args:
         stream: as `video_stream` gives it.
         most_pixels: of a picture; an image file's header is read before it is decoded.
+        fast: with a thread for each processor, as far as the codec has it. The first damage is still told where it
+            is, but what is behind it depends on how many threads there are: decode anew without.
+
+    Attributes:
+        unfinished: whether pictures that were decoded never came out at the end.
     """
 
-    def __init__(self, stream: VideoStream, most_pixels: int) -> None:
+    def __init__(self, stream: VideoStream, most_pixels: int, *, fast: bool = False) -> None:
         self._stream, self._context, self._most = stream, stream.codec_context, most_pixels
-        # One thread: each packet's damage is known with it, and every machine gives the same pictures.
-        self._context.thread_count = 1
+        self.unfinished = False
+        # With one thread each packet's damage is known with it, and every machine gives the same pictures.
+        self._context.thread_count = 0 if fast else 1
+        self._context.thread_type = "FRAME"
         strict = {"err_detect": "explode"} if self._context.name in STRICT else {}
         self._context.options = {"max_pixels": decoder_limit(most_pixels)} | strict
         self._traces = self._key_lost = False
@@ -123,6 +130,7 @@ class Decoder:
         """
         gone = sorted(pts for pts in self._inside if pts is not None and (shown is None or pts < shown))
         self._inside -= {*gone, shown}
+        self.unfinished = shown is None and bool(gone)
         if self._traces:
             yield from (Decoded(None, "lost", None, pts) for pts in gone)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,13 +65,13 @@ class VideoFile(Source):
     ) -> None:
         self.name = name or str(path)
         self._max = max_frames
+        self._most = max_pixels
+        self._path = None if container is not None else Path(path)
         self._container = container or _open(Path(path), self.name, max_pixels)
         self._damage = Damages()
         try:
-            self._stream = video_stream(self._container, max_pixels)
-            self._length = Length(self._container, self._stream)
-            decoded = in_order(Decoder(self._stream, max_pixels).decode(self._packets()))
-            self._pictures = (picture for picture in decoded if picture is not NOTHING)
+            self._begin()
+            self._pictures = self._decode()
             self._first = self._first_picture()
         except SourceError as error:
             self._container.close()
@@ -94,6 +94,31 @@ class VideoFile(Source):
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+
+    def _begin(self) -> None:
+        self._stream = video_stream(self._container, self._most)
+        self._length = Length(self._container, self._stream)
+
+    def _decode(self) -> Generator[Decoded]:
+        """All pictures: of a file by many threads until the first damage, then once more by one, from there on."""
+        given = 0
+        if self._path is not None:
+            decoder = Decoder(self._stream, self._most, fast=True)
+            with closing(decoder.decode(self._packets())) as pictures:
+                for picture in pictures:
+                    if picture.damage != "none":
+                        break
+                    if picture is not NOTHING:
+                        given += 1
+                        yield picture
+                else:
+                    if not decoder.unfinished and self._damage.reading is None:
+                        return
+            self._container.close()
+            self._container, self._damage.reading = _open(self._path, self.name, self._most), None
+            self._begin()
+        again = in_order(Decoder(self._stream, self._most).decode(self._packets()))
+        yield from islice((picture for picture in again if picture is not NOTHING), given, None)
 
     def _packets(self) -> Generator[Packet[Any]]:
         """The video's packets; those that cannot be read are passed over, until too many in a row cannot."""
