@@ -70,6 +70,12 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseConstructor, BaseResolver):
             return TAG + "str"  # an identifier, a password: as a number it would lose what was written
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
 
+    def fetch_flow_collection_start(self, kind: Any) -> None:
+        """Refuse a bracket too many here: the scanner looks ahead, at a cost of the square of the depth."""
+        if self.flow_level >= DEEPEST:
+            raise _Refusal(f"nested deeper than {DEEPEST} levels", self.get_mark())
+        super().fetch_flow_collection_start(kind)
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Count what it holds before it is made; of an alias, all that it stands for."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
