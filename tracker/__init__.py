@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracker.pipeline import Pipeline, Step
     from tracker.sources import open_source
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ConfigError",
