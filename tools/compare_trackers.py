@@ -34,8 +34,8 @@ from motion_scenes import (
 )
 from numpy.typing import NDArray
 
-from tracker.association.assignment import assign
-from tracker.association.costs import iou
+from tracker.association.matching.assignment import assign
+from tracker.association.matching.overlap import iou
 from tracker.config import config_names
 from tracker.evaluation.benchmarks import prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence

@@ -12,8 +12,8 @@ import numpy as np
 from evaluate_person_detector import DATA, ROOT, Boxes, Image, validation
 
 from tracker import Frame, open_source
-from tracker.association.assignment import assign
-from tracker.association.costs import iou
+from tracker.association.matching.assignment import assign
+from tracker.association.matching.overlap import iou
 from tracker.detection import Detector, load_detector
 
 SIDE = 330

@@ -67,15 +67,15 @@ SPACE = {
     "stages.1.gate": Range(0.7, 1.1, 0.8),
     "stages.1.shape": Range(0, 0.4, 0),
     "stages.1.direction": Range(0, 0.3, 0),
-    "stages.1.least_overlap": Range(0, 0.2, 0),
+    "stages.1.min_iou": Range(0, 0.2, 0),
     "stages.3.gate": Range(0.3, 0.9, 0.5),
     "stages.5.gate": Range(0.5, 0.95, 0.7),
     "birth.score": Range(0.25, 0.75, 0.7),
-    "birth.chance": Range(0.2, 0.85, 0.5),
+    "birth.min_real_probability": Range(0.2, 0.85, 0.5),
     "birth.overlap": Range(0.4, 0.9, 0.9),
-    "birth.keep_seconds": Range(0, 0.35, 0),
+    "birth.tentative_seconds": Range(0, 0.35, 0),
     "death.lost_seconds": Range(0.7, 4, 1, True),
-    "death.shown_chance": Range(0.2, 0.6, 0.5),
+    "death.min_survival_probability": Range(0.2, 0.6, 0.5),
 }
 """`stages.1`, `3` and `5` are those for frames without embeddings: high scores, low scores, tentative tracks."""
 

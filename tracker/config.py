@@ -233,7 +233,7 @@ def explain(error: ValidationError, model: type[BaseModel], name: str, overrides
     for detail in details:
         if detail["type"] == "too_short" and any(_lies_in(other["loc"], detail["loc"]) for other in details):
             continue  # a list seems too short where what is in it is wrong
-        keys = [str(part) for part in detail["loc"]]
+        keys = _path(model, detail["loc"])
         dotted = ".".join(keys) or "(top level)"
         overridden = any(dotted == o.split("=")[0].strip() for o in overrides)
         where = f"--set {dotted}" if overridden else f"{name}: {dotted}"
@@ -273,6 +273,19 @@ def _lies_in(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool
 def _lower_first(message: str) -> str:
     message = message.removeprefix("Value error, ").replace("Input should be", "expected")
     return message[:1].lower() + message[1:]
+
+
+def _path(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys as they stand in the file: without the branch of a union, which is named after the number of an item."""
+    models: list[type[BaseModel]] = [model]
+    keys = []
+    for before, part in zip((None, *loc), loc, strict=False):
+        known = [m.model_fields[part].annotation for m in models if isinstance(part, str) and part in m.model_fields]
+        if isinstance(before, int) and isinstance(part, str) and len(models) > 1 and not known:
+            continue
+        keys.append(str(part))
+        models = [found for kind in known for found in _models_in(kind)] or models
+    return keys
 
 
 def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:

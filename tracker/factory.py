@@ -15,6 +15,7 @@ from tracker.errors import DataError
 if TYPE_CHECKING:
     from reid.embedder import Embedder
     from tracker.association.engine import Engine
+    from tracker.association.python_costs import PythonCost
     from tracker.association.recipe import Recipe
     from tracker.detection.base import Detector
     from tracker.motion.camera import CameraMotion
@@ -30,6 +31,8 @@ def load_tracker(
     *,
     overrides: Iterable[str] = (),
     record: bool = False,
+    embedder: str | Path | None = None,
+    costs: Mapping[str, PythonCost] | None = None,
 ) -> Engine:
     """A tracker from a shipped recipe's name, a YAML file, a mapping or a `Recipe`.
 
@@ -37,29 +40,42 @@ def load_tracker(
         recipe: for example "bytetrack" or "my-recipe.yaml".
         overrides: `key.path=value` settings laid over it.
         record: keep what was thought of every pair, for `Engine.take_record`.
+        embedder: weights whose embeddings the detections will have, as `load_embedder` takes them: thresholds of
+            re-identification become that embedder's.
+        costs: functions for stages of `cost: python`, by name; see `tracker.association.python_costs`. They are slow.
 
     Raises:
-        ConfigError: no such recipe, or a setting that is unknown, of the wrong type or out of range.
+        ConfigError: no such recipe, or a setting that is unknown, of the wrong type or out of range; a stage asks for
+            a function that is not among `costs`.
         DataError: the recipe's file of camera motions cannot be read.
     """
     from tracker.association.engine import Engine
 
     found = load_recipe(recipe, overrides)
-    return Engine(found, build_camera(found), record=record)
+    if embedder is not None:
+        found = with_embedder_threshold(found, embedder)
+    return Engine(found, build_camera(found), record=record, costs=costs)
 
 
 def suit(settings: PipelineSettings) -> Recipe:
-    """The recipe with the threshold of the embedder that the settings name, where it compares looks by it."""
-    recipe = settings.tracker
-    if recipe.reunion is None or not settings.embeds:
+    """The recipe with the threshold of the embedder that the settings name, where it compares embeddings by it."""
+    if not settings.embeds:
+        return settings.tracker
+    return with_embedder_threshold(settings.tracker, settings.embedder.weights)
+
+
+def with_embedder_threshold(recipe: Recipe, embedder: str | Path) -> Recipe:
+    """The recipe with the threshold that an embedder's file brings, where it re-identifies by it."""
+    if recipe.reidentification is None or embedder == "none":
         return recipe
     from reid.embedder import weights_path
     from reid.weights_file import read_about
 
-    threshold = read_about(weights_path(settings.embedder.weights)).threshold
+    threshold = read_about(weights_path(embedder)).threshold
     if threshold is None:
         return recipe
-    return recipe.model_copy(update={"reunion": recipe.reunion.model_copy(update={"threshold": threshold})})
+    fitted = recipe.reidentification.model_copy(update={"threshold": threshold})
+    return recipe.model_copy(update={"reidentification": fitted})
 
 
 def build_camera(recipe: Recipe) -> CameraMotion | None:

@@ -11,9 +11,9 @@ from tracker.errors import ConfigError, DataError
 from tracker.formats.registry import FORMATS
 
 if TYPE_CHECKING:
-    from tracker.association.offline import Looks
-    from tracker.association.trajectories import Trajectories
     from tracker.formats.table import Table
+    from tracker.offline.joining import Looks
+    from tracker.offline.trajectories import Trajectories
 
 Refinement = Literal["join", "gap", "both"]
 SOURCES = tuple(name for name, format_ in FORMATS.items() if format_.saved and format_.timed)
@@ -61,7 +61,7 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
         DataError: no table of tracks, or a damaged one.
         ReacquireError: a file cannot be written.
     """
-    from tracker.association.offline import fill, join
+    from tracker.offline.joining import fill, join
 
     table = _read(folder)
     rows = trajectories_of(table)
@@ -95,7 +95,7 @@ def trajectories_of(table: Table) -> Trajectories:
     Raises:
         DataError: no times in it.
     """
-    from tracker.association.trajectories import Trajectories
+    from tracker.offline.trajectories import Trajectories
 
     if np.isnan(table.time).any():
         raise DataError(f"{table.name}: a table of tracks needs the column timestamp to be refined")

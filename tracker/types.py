@@ -66,8 +66,14 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 def _array(owner: str, name: str, value: ArrayLike, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
     """`value` as an array of `dtype`; a `DataError` names expected and actual shape (None: any length)."""
     try:
-        array = np.asarray(value, dtype=dtype)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf" and array.size:  # not complex numbers, texts, dates, objects
+            array = np.asarray(array.tolist(), np.float64) if array.dtype.kind == "O" else _no_numbers(array)
+        if array.dtype.kind == "f" and np.dtype(dtype).kind in "iu" and not (array == np.floor(array)).all():
+            _no_whole_numbers()
+        with np.errstate(over="ignore"):  # beyond float32: infinite, which `validate` finds
+            array = np.asarray(array, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{owner}.{name}: expected numbers that fit {np.dtype(dtype)}, got {value!r:.80}") from error
     if array.size == 0 and shape[0] in (0, None):  # [] is a fair way to write "no rows"
         array = array.reshape([0 if n is None else n for n in (0, *shape[1:])])
@@ -75,6 +81,14 @@ def _array(owner: str, name: str, value: ArrayLike, dtype: DTypeLike, shape: tup
         wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," if len(shape) == 1 else "") + ")"
         raise DataError(f"{owner}.{name}: expected shape {wanted}, got {array.shape}")
     return array
+
+
+def _no_whole_numbers() -> None:
+    raise ValueError("not whole numbers")
+
+
+def _no_numbers(array: NDArray[Any]) -> NDArray[Any]:
+    raise TypeError(f"{array.dtype} are no numbers")
 
 
 @dataclass(slots=True, eq=False, init=False)
@@ -89,8 +103,8 @@ class Detections:
             None before an embedder has run.
         data: further arrays of N rows that ride along: masks, keypoints, anything.
 
-    Shapes and types are checked on creation; values (NaN, sizes, score range) by `validate`,
-    which the engine calls on what it is given.
+    Shapes and types are checked on creation, and again by `checked` where a field was replaced since; values (NaN,
+    sizes, score range) by `validate`. The engine calls both on what it is given.
     """
 
     xyxy: Float32
@@ -129,7 +143,10 @@ class Detections:
     @classmethod
     def from_array(cls, rows: ArrayLike) -> Self:
         """From ``(N, 4)``, ``(N, 5)`` or ``(N, 6)`` rows of ``x1, y1, x2, y2 [, score [, class]]``."""
-        array = np.asarray(rows, dtype=np.float64)
+        try:
+            array = np.asarray(rows, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"Detections.from_array: expected rows of numbers, got {rows!r:.80}") from error
         if array.size == 0:
             return cls.empty()
         if array.ndim != 2 or array.shape[1] not in (4, 5, 6):
@@ -137,7 +154,7 @@ class Detections:
         return cls(
             xyxy=array[:, :4].astype(np.float32),
             score=array[:, 4].astype(np.float32) if array.shape[1] > 4 else None,
-            class_id=array[:, 5].astype(np.int64) if array.shape[1] > 5 else None,
+            class_id=array[:, 5] if array.shape[1] > 5 else None,
         )
 
     def to_array(self) -> Float32:
@@ -160,6 +177,21 @@ class Detections:
     def with_embedding(self, embedding: ArrayLike) -> Self:
         """The same rows with ``(N, D)`` embeddings."""
         return type(self)(self.xyxy, self.score, self.class_id, np.asarray(embedding, np.float32), self.data)
+
+    def checked(self) -> tuple[Float32, Float32, Int64, Float32 | None]:
+        """Boxes, scores, classes and embeddings as compiled code may trust them: of these types, one row an object.
+
+        Raises:
+            DataError: a field was replaced by something that does not fit the others.
+        """
+        xyxy, score, class_id, embedding = self.xyxy, self.score, self.class_id, self.embedding
+        fine = _is(xyxy, np.float32, 2) and _is(score, np.float32, 1) and _is(class_id, np.int64, 1)
+        fine = fine and xyxy.shape == (score.shape[0], 4) and class_id.shape == score.shape
+        if fine and (embedding is None or (_is(embedding, np.float32, 2) and len(embedding) == len(xyxy))):
+            return xyxy, score, class_id, embedding
+        made = Detections(xyxy, score, class_id, embedding)
+        fields = made.xyxy, made.score, made.class_id, made.embedding
+        return tuple(None if field is None else np.array(field, order="C") for field in fields)  # type: ignore[return-value]
 
     def faults(self) -> dict[int, str]:
         """Rows that no tracker can use, each with the reason."""
@@ -199,11 +231,13 @@ class Detections:
         )
 
 
-COLUMNS: dict[str, tuple[int | slice, type]] = {
-    "id": (0, np.int64), "xyxy": (slice(1, 5), np.float32), "score": (5, np.float32), "class_id": (6, np.int64),
-    "detection": (7, np.int64), "state": (8, np.uint8),
-}  # fmt: skip
-"""Where each column of `Tracks` lies in the rows that the engine makes."""
+def _is(array: Any, dtype: type, ndim: int) -> bool:
+    """Whether it is a plain array of this type, in one piece."""
+    return type(array) is np.ndarray and array.dtype == dtype and array.ndim == ndim and array.flags.carray
+
+
+COLUMNS = ("id", "xyxy", "score", "class_id", "detection", "state")
+"""Of `Tracks`, as the engine's records name them."""
 
 
 @dataclass(slots=True, eq=False, init=False)
@@ -225,7 +259,7 @@ class Tracks:
     class_id: Int64
     detection: Int64
     state: NDArray[np.uint8]
-    _rows: NDArray[np.float64] = field(repr=False)
+    _records: NDArray[Any] = field(repr=False)
 
     def __init__(
         self,
@@ -250,17 +284,16 @@ class Tracks:
         return cls(id=[], xyxy=[], score=[], class_id=[], detection=[], state=[])
 
     @classmethod
-    def from_rows(cls, rows: NDArray[np.float64]) -> Self:
-        """From ``(M, 9)`` rows that are right by construction; columns are cut when they are first asked for."""
+    def from_records(cls, records: NDArray[Any]) -> Self:
+        """From ``(M,)`` records that are right by construction; columns are cut when they are first asked for."""
         self = cls.__new__(cls)
-        self._rows = rows
+        self._records = records
         return self
 
     def __getattr__(self, name: str) -> NDArray[Any]:
         if name not in COLUMNS:
             raise AttributeError(f"Tracks has no attribute {name!r}")
-        where, dtype = COLUMNS[name]
-        column: NDArray[Any] = self._rows[:, where].astype(dtype)
+        column: NDArray[Any] = np.ascontiguousarray(self._records[name])
         setattr(self, name, column)
         return column
 

@@ -140,8 +140,8 @@ def test_the_old_name_of_the_default_recipe_is_refused_and_the_new_one_is_named(
 @pytest.mark.parametrize(
     ("stages", "problem"),
     [
-        ([{"given": "boxes", "tracks": ["lost"], "cost": "embedding", "gate": 0.2}], "stages.0: .*compares appearance"),
-        ([{"given": "boxes", "tracks": ["lost"], "cost": "iou", "gate": 0.2}], "every stage is for frames without"),
+        ([{"when": "boxes", "tracks": ["lost"], "cost": "embedding", "gate": 0.2}], "stages.0: .*compares them"),
+        ([{"when": "boxes", "tracks": ["lost"], "cost": "iou", "gate": 0.2}], "every stage is for frames without"),
     ],
 )
 def test_stages_for_frames_without_embeddings(stages, problem):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tracker import DataError, Detections, Frame, Tracks, TrackState
+from tracker.association.records import OUTPUT
 
 BOX = [10.0, 20.0, 30.0, 60.0]
 
@@ -123,10 +124,10 @@ class TestTracks:
         random = np.random.default_rng(n)
         ids, box = np.arange(n) + 2**40, random.uniform(-1e6, 1e6, (n, 4)).astype(np.float32)
         score, state = random.random(n).astype(np.float32), random.integers(0, 3, n)
-        rows = np.column_stack(
-            [ids, box.astype(np.float64), score.astype(np.float64), ids % 7, np.arange(n) - 1, state]
-        )
-        given, cut = Tracks(ids, box, score, ids % 7, np.arange(n) - 1, state), Tracks.from_rows(rows)
+        rows = np.zeros(n, OUTPUT)
+        rows["id"], rows["xyxy"], rows["score"], rows["class_id"] = ids, box, score, ids % 7
+        rows["detection"], rows["state"] = np.arange(n) - 1, state
+        given, cut = Tracks(ids, box, score, ids % 7, np.arange(n) - 1, state), Tracks.from_records(rows)
         assert len(cut) == n
         for name in ("id", "xyxy", "score", "class_id", "detection", "state"):
             mine = getattr(cut, name)
@@ -138,10 +139,7 @@ class TestTracks:
 
     @pytest.mark.parametrize("copied", [copy.deepcopy, lambda tracks: pickle.loads(pickle.dumps(tracks))])
     def test_tracks_can_be_copied_and_pickled(self, copied):
-        columns = [[1]], [[0, 1, 2, 3]], [[0.5]], [[0]], [[4]], [[1]]
-        for tracks in (
-            Tracks([1], [BOX], [0.5], [0], [4], [1]),
-            Tracks.from_rows(np.column_stack(columns).astype(float)),
-        ):
+        record = np.array([(1, [0, 1, 2, 3], 0.5, 0, 4, 1)], OUTPUT)
+        for tracks in (Tracks([1], [BOX], [0.5], [0], [4], [1]), Tracks.from_records(record)):
             again = copied(tracks)
             assert (again.id.tolist(), again.detection.tolist(), again.xyxy.shape) == ([1], [4], (1, 4))

@@ -9,23 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tracker.association import layout as at
+from tracker.association import records as rc
 from tracker.association.recipe import Recipe
 from tracker.errors import DataError
 
-Float64 = NDArray[np.float64]
+Float32 = NDArray[np.float32]
+Table = NDArray[Any]
 Row = dict[str, Any]
 """Of the record, by column."""
 
-TERMS = {
-    "term_overlap": at.E_OVERLAP, "term_motion": at.E_MOTION, "term_look": at.E_LOOK,
-    "term_direction": at.E_DIRECTION, "term_score_change": at.E_SCORE_CHANGE,
-    "term_mahalanobis": at.E_MAHALANOBIS, "term_distance": at.E_DISTANCE,
-}  # fmt: skip
-"""Overlap 0–1; cost of motion; half cosine distance; angle × score; score off its course; squared distance by
-motion; distance in heights. NaN where the stage did not ask."""
+TERMS = tuple(f"term_{name}" for name in rc.TERMS)
+"""Columns of the terms of a cost, NaN where a stage did not ask; `records.TERMS` says what each is."""
 
-BIRTH, REUNION = "birth", "reunion"
+BIRTH, REIDENTIFICATION = "birth", "reidentification"
 
 
 class Record:
@@ -36,33 +32,32 @@ class Record:
         self._born = 0
         self._living: set[int] = set()
         self._ids: dict[int, int] = {}
-        self._rows: list[Float64] = []
-        self._head: list[Float64] = []
+        self._pairs: list[Table] = []
+        self._head: list[NDArray[np.float64]] = []
 
-    def add(
-        self, now: float, pairs: Float64, table: Float64, xyxy: NDArray[np.float32], score: NDArray[np.float32]
-    ) -> None:
+    def add(self, now: float, pairs: Table, tracks: Table, xyxy: Float32, score: Float32) -> None:
         """One frame.
 
         Args:
             now: its timestamp.
-            pairs: ``(P, E_WIDTH)``, in whose `E_ROW` the serial of each track stands.
-            table: ``(M, WIDTH)`` after the frame.
+            pairs: ``(P,)`` of `PAIR`, in whose `track` the serial of each track stands.
+            tracks: ``(M,)`` of `TRACK` after the frame.
             xyxy: ``(N, 4)`` of its detections, with their `score`.
         """
-        ids = dict(zip(table[:, at.SERIAL].astype(int).tolist(), table[:, at.ID].astype(int).tolist(), strict=True))
+        ids = dict(zip(tracks["serial"].tolist(), tracks["id"].tolist(), strict=True))
         self._ids |= ids
         self._living = set(ids)
-        new = table[table[:, at.SERIAL] >= self._born]
-        self._born = max(self._born, int(table[:, at.SERIAL].max(initial=-1)) + 1)
-        births = np.full((len(new), at.E_WIDTH), np.nan)
-        births[:, at.E_STAGE], births[:, at.E_ROW] = -1, new[:, at.SERIAL]
-        births[:, at.E_VERDICT] = at.MATCHED
-        same = (new[:, None, at.BOX : at.BOX + 4] == xyxy[None]).all(2)
-        births[:, at.E_DETECTION] = same.argmax(1) if len(new) else 0
+        new = tracks[tracks["serial"] >= self._born]
+        self._born = max(self._born, int(tracks["serial"].max(initial=-1)) + 1)
+        births = np.zeros(len(new), rc.PAIR)
+        for name in ("cost", "gate", *rc.TERMS):
+            births[name] = np.nan
+        births["stage"], births["track"], births["verdict"] = -1, new["serial"], rc.MATCHED
+        same = (new["box"][:, None] == xyxy[None]).all(2)
+        births["detection"] = same.argmax(1) if len(new) else 0
         rows = np.concatenate([pairs, births])
-        of = rows[:, at.E_DETECTION].astype(int)
-        self._rows.append(rows)
+        of = rows["detection"]
+        self._pairs.append(rows)
         head = [np.full(len(rows), self._frame), np.full(len(rows), now), *xyxy[of].T, score[of]]
         self._head.append(np.column_stack(head).reshape(len(rows), 7))
         self._frame += 1
@@ -74,29 +69,29 @@ class Record:
         also of those without an id), `track_id` (0 where it never got one), `detection`, `x1 … y2` and `score` of the
         detection, `cost`, `gate`, `verdict`, `matched`, and the terms of the cost.
         """
-        rows = np.concatenate([np.empty((0, at.E_WIDTH)), *self._rows])
+        rows = np.concatenate([np.empty(0, rc.PAIR), *self._pairs])
         head = np.concatenate([np.empty((0, 7)), *self._head])
-        self._rows, self._head = [], []
-        names = np.array([BIRTH] + [f"{i}: {stage.cost}" for i, stage in enumerate(recipe.stages, 1)] + [REUNION])
-        serial = rows[:, at.E_ROW].astype(np.int64)
-        verdict = rows[:, at.E_VERDICT].astype(int)
-        ids = np.array([self._ids.get(s, 0) for s in serial.tolist()], np.int64)
+        self._pairs, self._head = [], []
+        stages = [f"{i}: {stage.cost}" for i, stage in enumerate(recipe.stages, 1)]  # type: ignore[attr-defined]
+        names = np.array([BIRTH, *stages, REIDENTIFICATION])
+        ids = np.array([self._ids.get(s, 0) for s in rows["track"].tolist()], np.int64)
         self._ids = {s: i for s, i in self._ids.items() if s in self._living}
         columns = {
             "frame": head[:, 0].astype(np.int64),
             "timestamp": head[:, 1],
-            "stage": names[rows[:, at.E_STAGE].astype(int) + 1],
-            "serial": serial,
+            "stage": names[rows["stage"] + 1],
+            "serial": rows["track"],
             "track_id": ids,
-            "detection": rows[:, at.E_DETECTION].astype(np.int64),
+            "detection": rows["detection"],
             "x1": head[:, 2], "y1": head[:, 3], "x2": head[:, 4], "y2": head[:, 5],
             "score": head[:, 6],
-            "cost": rows[:, at.E_COST],
-            "gate": rows[:, at.E_GATE],
-            "verdict": np.array(at.VERDICTS)[verdict],
-            "matched": verdict == at.MATCHED,
+            "cost": rows["cost"],
+            "gate": rows["gate"],
+            "verdict": np.array(rc.VERDICTS)[rows["verdict"]],
+            "matched": rows["verdict"] == rc.MATCHED,
         }  # fmt: skip
-        return pa.table(columns | {name: rows[:, column] for name, column in TERMS.items()})
+        columns |= {f"term_{name}": rows[name] for name in rc.TERMS}
+        return pa.table({name: np.ascontiguousarray(column) for name, column in columns.items()})
 
 
 def why(table: pa.Table, *, ended: int | None = None, began: int | None = None) -> str:
@@ -145,8 +140,8 @@ def _why_ended(table: pa.Table, track_id: int) -> str:
         lines.append("  After that no detection came near enough to be compared with it.")
     if not len(after):
         return "\n".join(lines)
-    lines += _in_vain(table, after.filter(pc.not_equal(after["stage"], REUNION)))
-    best = _most_alike(_of(after, stage=REUNION).to_pylist())[-1:]
+    lines += _in_vain(table, after.filter(pc.not_equal(after["stage"], REIDENTIFICATION)))
+    best = _most_alike(_of(after, stage=REIDENTIFICATION).to_pylist())[-1:]
     for row in best:
         lines.append(f"  Of the newcomers it was compared with by looks, the most alike, in frame {row['frame']}:")
         lines += ["  " + _pair(row), *_takers(table, row)]
@@ -189,11 +184,11 @@ def _why_began(table: pa.Table, track_id: int) -> str:
     lines = [
         f"Track {track_id} began in frame {row['frame']} on detection {row['detection']} (score {row['score']:.2f})."
     ]
-    others = [other for other in others if other["stage"] not in (BIRTH, REUNION)]
+    others = [other for other in others if other["stage"] not in (BIRTH, REIDENTIFICATION)]
     lines.append("  No track was near it." if not others else "  The tracks that were near it:")
     lines += ["  " + _pair(other) for other in others]
     seen = set(zip(mine["frame"].to_pylist(), mine["detection"].to_pylist(), strict=True))
-    newcomer = [r for r in _of(table, stage=REUNION).to_pylist() if (r["frame"], r["detection"]) in seen]
+    newcomer = [r for r in _of(table, stage=REIDENTIFICATION).to_pylist() if (r["frame"], r["detection"]) in seen]
     for other in reversed(_most_alike(newcomer)):
         lines.append(f"  By looks it was not {_name(other)}, who was lost; most alike in frame {other['frame']}:")
         lines.append("  " + _pair(other))

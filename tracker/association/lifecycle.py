@@ -1,435 +1,368 @@
-"""What happens to the table of tracks in a frame, beside the pairing: predict, learn, bury, give birth. Compiled."""
+"""How tracks live: learn from what was matched, get their ids, end, begin. Compiled."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.association import costs
-from tracker.association import layout as at
-from tracker.association import memory as mem
-from tracker.association import stream as st
-from tracker.association.appearance import find_hidden, learn_look
-from tracker.association.filtering import learn_motion, predict, steady
-from tracker.association.grid import Grid, box_at, held, make_grid, touching
-from tracker.association.pairing import associate, past_at
-from tracker.association.reunion import is_known, reunite
-from tracker.compiled import borrowed, compiled
+from tracker.association import priors as pr
+from tracker.association import records as rc
+from tracker.association.buffers import Buffers
+from tracker.association.filtering import update_filter
+from tracker.association.matching import overlap as ov
+from tracker.association.matching.candidates import past_match
+from tracker.association.matching.grid import Grid, box_at, make_grid, touching
+from tracker.association.reidentification import is_known
+from tracker.association.sorting import sort_rows
+from tracker.compiled import Record, compiled, kernel
 from tracker.motion import kalman
 
 Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 
-@compiled
-def boosted(where: Index, grid: Grid, score: Float64) -> Float64:
-    """Scores, raised where a track is expected (BoostTrack's DLO; MVA 2024, section 3.1)."""
-    table, rules, found = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.indices(where, mem.FOUND)
-    kind, score = int(rules[at.R_KIND]), score.copy()
-    for row in range(mem.tracks_in(where)):
-        if table[row, at.STATE] in (at.TENTATIVE, at.REMEMBERED):
+@kernel
+def no_boost(buffers: Buffers, grid: Grid) -> None:
+    """For recipes that take scores as they are."""
+
+
+@kernel
+def boost_scores(buffers: Buffers, grid: Grid) -> None:
+    """Raise scores where a track is expected (BoostTrack's DLO; Stanojevic and Todorovic, MVA 2024, section 3.1)."""
+    detections, rules, found = buffers.detections, buffers.rules[0], buffers.found
+    for row in range(buffers.counters[0].tracks):
+        track = buffers.tracks[row]
+        if track.status == rc.TENTATIVE or track.status == rc.REMEMBERED:
             continue
-        box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-        for j in found[: touching(grid, box, found)]:
-            score[j] = max(score[j], rules[at.R_BOOST] * costs.pair_iou(box, box_at(grid.boxes, j)))
-    return score
+        box = kalman.corners(rules.motion.state, track.state)
+        for k in range(touching(grid, box, found)):
+            j = found[k]
+            expected = rules.boost * ov.pair_iou(box, box_at(grid.boxes, j))
+            detections[j].score = max(detections[j].score, expected)
 
 
-@compiled
-def remember(track: Float64, box: costs.Box, now: float, rules: Float64) -> None:
-    """Add a matched box to a track's past, and renew its heading."""
-    if rules[at.R_DIRECTIONS] > 0 and not math.isnan(track[at.PAST]):
-        set_heading(track, box, now, rules)
-    for column in range(at.WIDTH - 1, at.PAST + 4, -1):
-        track[column] = track[column - 5]
-    track[at.PAST] = now
+@kernel
+def remember(buffers: Buffers, track: Record, box: ov.Box, parts: Any) -> None:
+    """Add a matched box to a track's history, and renew its heading."""
+    now = buffers.counters[0].now
+    if not math.isnan(track.history_time[0]):
+        parts.set_heading(track, box, now, buffers.rules[0])
+    for k in range(rc.HISTORY - 1, 0, -1):
+        track.history_time[k] = track.history_time[k - 1]
+        for i in range(4):
+            track.history_box[k, i] = track.history_box[k - 1, i]
+    track.history_time[0] = now
     for i in range(4):
-        track[at.PAST + 1 + i] = track[at.BOX + i] = box[i]
+        track.history_box[0, i] = track.box[i] = box[i]
 
 
-@compiled
-def set_heading(track: Float64, box: costs.Box, now: float, rules: Float64) -> None:
+@kernel
+def set_no_heading(track: Record, box: ov.Box, now: float, rules: Record) -> None:
+    """For recipes in which no stage asks for directions."""
+
+
+@kernel
+def set_heading(track: Record, box: ov.Box, now: float, rules: Record) -> None:
     """Where the track is heading: of the centre, over `direction_steps`; of the corners, the mean over 1 to as many.
 
-    Rules' directions: 1 the centre (OC-SORT), 2 the corners (Hybrid-SORT, TrackTrack: weighted by 1/steps).
+    The centre's is OC-SORT's (Cao et al., CVPR 2023, section 4.2); the corners', weighted by 1/steps, is Hybrid-SORT's
+    (Yang et al., AAAI 2024, section 3.3) and TrackTrack's.
     """
-    nominal, steps = rules[at.R_NOMINAL], int(rules[at.R_DIRECTION_STEPS])
-    h = at.HEADING
-    if rules[at.R_DIRECTIONS] == 1:
-        past = past_at(track, now, steps * nominal, nominal)
-        dx = (box[0] + box[2] - track[past] - track[past + 2]) / 2
-        dy = (box[1] + box[3] - track[past + 1] - track[past + 3]) / 2
+    nominal, steps, heading = rules.nominal, rules.motion.direction_steps, track.heading
+    if rules.headings == 1:
+        past = track.history_box[past_match(track, now, steps * nominal, nominal)]
+        dx, dy = (box[0] + box[2] - past[0] - past[2]) / 2, (box[1] + box[3] - past[1] - past[3]) / 2
         size = math.hypot(dx, dy) + 1e-6
-        track[h], track[h + 1] = dx / size, dy / size
+        heading[0, 0], heading[0, 1] = dx / size, dy / size
         return
-    track[h : h + 8] = 0.0
+    for corner in range(4):
+        heading[corner, 0] = heading[corner, 1] = 0.0
     for step in range(1, steps + 1):
-        past = past_at(track, now, step * nominal, nominal)
+        past = track.history_box[past_match(track, now, step * nominal, nominal)]
         for corner in range(4):
             x, y = 2 * (corner // 2), 1 + 2 * (corner % 2)
-            dx, dy = box[x] - track[past + x], box[y] - track[past + y]
+            dx, dy = box[x] - past[x], box[y] - past[y]
             size = (math.hypot(dx, dy) + 1e-5) * step * steps
-            track[h + 2 * corner] += dx / size
-            track[h + 2 * corner + 1] += dy / size
+            heading[corner, 0] += dx / size
+            heading[corner, 1] += dy / size
 
 
-@compiled
-def watch_gaps(where: Index, now: float) -> None:
+@kernel
+def watch_no_gaps(buffers: Buffers) -> None:
+    """For recipes that do not show whom they do not see."""
+
+
+@kernel
+def watch_gaps(buffers: Buffers) -> None:
     """Note which gaps lasted and which closed."""
-    table, matched, xyxy = mem.sheet(where, mem.TABLE), mem.indices(where, mem.MATCHED), mem.sheet(where, mem.XYXY)
-    kind, stream = int(mem.line(where, mem.RULES)[at.R_KIND]), mem.line(where, mem.STREAM)
-    before = mem.line(where, mem.LEDGER)[at.L_NOW]
-    for row in range(mem.tracks_in(where)):
-        track = table[row]
-        if track[at.STATE] == at.LOST:
+    counters, priors = buffers.counters[0], buffers.priors[0]
+    for row in range(counters.tracks):
+        track = buffers.tracks[row]
+        if track.status == rc.LOST:
             overlap = -1.0
-            if matched[row] >= 0:
-                expected = kalman.corners(kind, track[at.BELIEF : at.BELIEF + kalman.SIZE])
-                overlap = costs.pair_iou(expected, box_at(xyxy, matched[row]))
-            st.watch_gap(stream, int(track[at.GAP]), before - track[at.SEEN], now - before, overlap)
+            if track.detection >= 0:
+                expected = kalman.corners(buffers.rules[0].motion.state, track.state)
+                overlap = ov.pair_iou(expected, box_at(buffers.xyxy, track.detection))
+            age, elapsed = counters.before - track.seen, counters.now - counters.before
+            pr.watch_gap(priors, track.gap_kind, age, elapsed, overlap)
 
 
-@compiled
-def weigh_gaps(where: Index, xyxy: Float64, now: float) -> None:
-    """Say of each lost track how likely it is still where it is expected."""
-    table, stream = mem.sheet(where, mem.TABLE), mem.line(where, mem.STREAM)
-    st.widen(stream, xyxy)
-    kind, chances = int(mem.line(where, mem.RULES)[at.R_KIND]), st.chances_of_return(stream)
-    for row in range(mem.tracks_in(where)):
-        track = table[row]
-        if track[at.STATE] == at.LOST:
-            expected = kalman.corners(kind, track[at.BELIEF : at.BELIEF + kalman.SIZE])
-            gap = st.gap_kind(stream, track[at.HITS], expected)
-            track[at.GAP], track[at.CHANCE] = gap, chances[gap, st.gap_bin(now - track[at.SEEN])]
+@kernel
+def estimate_survival(buffers: Buffers) -> None:
+    """Say of each lost track how probably it is still where it is expected."""
+    counters, priors = buffers.counters[0], buffers.priors[0]
+    pr.widen(priors, buffers.xyxy, counters.detections)
+    pr.estimate_survival(priors)
+    for row in range(counters.tracks):
+        track = buffers.tracks[row]
+        if track.status == rc.LOST:
+            expected = kalman.corners(buffers.rules[0].motion.state, track.state)
+            track.gap_kind = pr.gap_kind(priors, track.hits, expected)
+            track.survival = priors.survival[track.gap_kind, pr.gap_bin(counters.now - track.seen)]
 
 
-@compiled
-def is_real(track: Float64, rules: Float64, stream: Float64) -> bool:
+@kernel
+def is_real(track: Record, rules: Record, priors: Record) -> bool:
     """Whether a track that was just matched has shown that it is real."""
-    if rules[at.R_BIRTH_CHANCE] < np.inf:
-        proved = st.has_proved(track[at.HITS], track[at.SEEN] - track[at.BORN])
-        chance = st.chance_of_being(stream, track[at.SCORES], track[at.HITS])
-        return bool(proved or chance >= rules[at.R_BIRTH_CHANCE])
-    return bool(track[at.HITS] >= rules[at.R_CONFIRM_HITS])
+    if rules.birth.min_real_probability < np.inf:
+        proved = pr.has_proved(track.hits, track.seen - track.born)
+        probability = pr.real_probability(priors, track.score_sum, track.hits)
+        return bool(proved or probability >= rules.birth.min_real_probability)
+    return bool(track.hits >= rules.birth.confirm_hits)
+
+
+@kernel
+def vote(track: Record, class_id: int, which: int) -> None:
+    """Renew a track's class where classes may mix: 0 by majority (Boyer and Moore, 1981), 1 the first, 2 the last."""
+    if which == 2:
+        track.class_id = class_id
+    elif which == 0:
+        track.class_votes += 1 if class_id == track.class_id else -1
+        if track.class_votes < 0:
+            track.class_id, track.class_votes = class_id, 1
 
 
 @compiled
-def learn(where: Index, score: Float64, embedding: Float32, now: float) -> None:
-    """Update matched tracks and all states."""
-    table, rules, stream = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
-    looks, quality, hidden = mem.looks_of(where), mem.sheet(where, mem.QUALITY), mem.line(where, mem.HIDDEN)
-    matched, xyxy, lag = mem.indices(where, mem.MATCHED), mem.sheet(where, mem.XYXY), mem.line(where, mem.LAG)
-    before = mem.line(where, mem.LEDGER)[at.L_NOW]
-    lag[:] = 0.0
-    for row in range(mem.tracks_in(where)):
-        track, j = table[row], matched[row]
-        if j < 0:
-            track[at.STREAK] = 0
-            if track[at.STATE] == at.CONFIRMED:
-                track[at.STATE] = at.LOST
-            elif track[at.STATE] == at.TENTATIVE:
-                st.note_beginning(stream, track[at.SCORES], track[at.HITS], False)
-                track[at.HITS] = track[at.SCORES] = 0
+def update_tracks(buffers: Buffers, embedding: Float32, parts: Any) -> None:
+    """Update matched tracks, and the status of all."""
+    rules, priors, counters = buffers.rules[0], buffers.priors[0], buffers.counters[0]
+    correlation = np.empty(4)
+    for i in range(4):
+        correlation[i] = 0.0
+    for row in range(counters.tracks):
+        track = buffers.tracks[row]
+        if track.detection < 0:
+            track.streak = 0
+            if track.status == rc.CONFIRMED:
+                track.status = rc.LOST
+            elif track.status == rc.TENTATIVE:
+                pr.note_beginning(priors, track.score_sum, track.hits, False)
+                track.hits, track.score_sum = 0, 0.0
             continue
-        box, proved = box_at(xyxy, j), st.has_proved(track[at.HITS], track[at.SEEN] - track[at.BORN])
-        learn_motion(track, box, score[j], now, before, rules, stream, lag)
-        remember(track, box, now, rules)
-        track[at.HITS] += 1
-        track[at.STREAK] += 1
-        track[at.SCORES] += score[j]
-        track[at.SEEN] = now
-        track[at.SCORE_BEFORE], track[at.SCORE] = track[at.SCORE], score[j]
-        if rules[at.R_LOOKS] > 0:
-            track[at.EVIDENCE] += learn_look(
-                looks[row], quality[row], rules, embedding[j], score[j], hidden[j], track[at.EVIDENCE]
-            )
-        if not proved and st.has_proved(track[at.HITS], now - track[at.BORN]):
-            st.note_beginning(stream, track[at.SCORES], track[at.HITS], True)
-    if rules[at.R_ADAPT] > 0:
-        st.tune_filter(stream, lag, rules[at.R_ADAPT])
+        j, proved = track.detection, pr.has_proved(track.hits, track.seen - track.born)
+        detection = buffers.detections[j]
+        update_filter(buffers, row, j, correlation, parts)
+        remember(buffers, track, box_at(buffers.xyxy, j), parts)
+        track.hits += 1
+        track.streak += 1
+        track.score_sum += detection.score
+        track.seen = counters.now
+        track.score_before, track.score = track.score, detection.score
+        if rules.class_agnostic:
+            vote(track, detection.class_id, rules.class_of_track)
+        if rules.embeddings:
+            track.evidence += parts.learn_embedding(buffers, row, j, embedding[j])
+        if not proved and pr.has_proved(track.hits, counters.now - track.born):
+            pr.note_beginning(priors, track.score_sum, track.hits, True)
+    if rules.motion.adapt > 0:
+        four = (correlation[0], correlation[1], correlation[2], correlation[3])
+        pr.tune_filter(priors, four, rules.motion.adapt)
 
 
-@compiled
-def confirm(where: Index) -> None:
-    """Give ids to those that have been seen often enough."""
-    ledger, table, rules = mem.line(where, mem.LEDGER), mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES)
-    stream, matched, waits = mem.line(where, mem.STREAM), mem.indices(where, mem.MATCHED), mem.flags(where, mem.WAITS)
-    for row in range(mem.tracks_in(where)):
-        track = table[row]
-        if matched[row] < 0:
+@kernel
+def confirm(buffers: Buffers) -> None:
+    """Give ids to those that have been seen often enough: now, so that none is spent on a false start."""
+    counters = buffers.counters[0]
+    for row in range(counters.tracks):
+        track = buffers.tracks[row]
+        if track.detection < 0:
             continue
-        if track[at.STATE] != at.TENTATIVE or (is_real(track, rules, stream) and not waits[row]):
-            track[at.STATE] = at.CONFIRMED
-            if track[at.ID] == 0:  # now, so that none is spent on a false start
-                track[at.ID] = ledger[at.L_NEXT_ID]
-                ledger[at.L_NEXT_ID] += 1
+        if track.status != rc.TENTATIVE or (is_real(track, buffers.rules[0], buffers.priors[0]) and not track.waits):
+            track.status = rc.CONFIRMED
+            if track.id == 0:
+                track.id = counters.next_id
+                counters.next_id += 1
 
 
 @compiled
-def find_dead(where: Index, now: float) -> None:
-    """Tentative tracks that missed, tracks too long out of sight, and lost doubles of seen ones.
+def end_tracks(buffers: Buffers, parts: Any) -> None:
+    """Mark as dead: tentative tracks that missed, tracks too long out of sight, and lost duplicates of seen ones.
 
-    Who is known by his looks is remembered instead, and is nobody's double only because another stands there.
+    Tracks with known appearance are kept, and not removed as duplicates.
     """
-    table, rules, stream = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.line(where, mem.STREAM)
-    matched, dead, n = mem.indices(where, mem.MATCHED), mem.flags(where, mem.DEAD), mem.tracks_in(where)
-    kind, before, lost = int(rules[at.R_KIND]), mem.line(where, mem.LEDGER)[at.L_NOW], False
-    dead[:] = False
-    for row in range(n):
-        if matched[row] >= 0:
+    rules, counters, lost = buffers.rules[0], buffers.counters[0], False
+    for row in range(counters.tracks):
+        track = buffers.tracks[row]
+        if track.detection >= 0:
             continue
-        age = now - table[row, at.SEEN]
+        age = counters.now - track.seen
         # Seen in the last frame: it has at least this one to come back in, however slow the camera.
-        had_a_chance = table[row, at.SEEN] < before
-        if table[row, at.STATE] == at.TENTATIVE:
-            dead[row] = age > rules[at.R_KEEP] + 1e-6 if rules[at.R_KEEP] > 0 else True
+        had_a_chance = track.seen < counters.before
+        if track.status == rc.TENTATIVE:
+            allowed = rules.birth.tentative_seconds
+            track.dead = age > allowed + 1e-6 if allowed > 0 else True
         else:
-            if had_a_chance and age > rules[at.R_LOST] + 1e-6:
-                dead[row] = not is_known(table[row], rules) or age > rules[at.R_REMEMBERED] + 1e-6
-                lived = table[row, at.SEEN] - table[row, at.BORN]
-                if table[row, at.STATE] == at.LOST and not st.has_proved(table[row, at.HITS], lived):
-                    st.note_beginning(stream, table[row, at.SCORES], table[row, at.HITS], False)
-                table[row, at.STATE] = at.REMEMBERED
-            lost = lost or table[row, at.STATE] == at.LOST
-    if not lost or rules[at.R_DUPLICATE] >= 1:
-        return
-    seen = np.flatnonzero(matched[:n] >= 0)
-    boxes = np.empty((len(seen), 4))
-    for i in range(len(seen)):
-        boxes[i] = kalman.corners(kind, table[seen[i], at.BELIEF : at.BELIEF + kalman.SIZE])
-    grid, found = make_grid(boxes, n - len(seen)), mem.indices(where, mem.FOUND)
+            if had_a_chance and age > rules.death.lost_seconds + 1e-6:
+                remembered = rules.reidentification.seconds + 1e-6
+                track.dead = not is_known(track, rules) or age > remembered
+                if track.status == rc.LOST and not pr.has_proved(track.hits, track.seen - track.born):
+                    pr.note_beginning(buffers.priors[0], track.score_sum, track.hits, False)
+                track.status = rc.REMEMBERED
+            lost = lost or track.status == rc.LOST
+    if lost:
+        parts.end_duplicates(buffers)
+
+
+@compiled
+def end_no_duplicates(buffers: Buffers) -> None:
+    """For recipes in which a lost track may stand where another is seen."""
+
+
+@compiled
+def end_duplicates(buffers: Buffers) -> None:
+    """Mark as dead the lost tracks that a seen one overlaps (ByteTrack's removal of duplicates)."""
+    tracks, rules, boxes, seen = buffers.tracks, buffers.rules[0], buffers.expected, 0
+    kind, n = rules.motion.state, buffers.counters[0].tracks
     for row in range(n):
-        if matched[row] >= 0 or dead[row] or table[row, at.STATE] != at.LOST or is_known(table[row], rules):
+        if tracks[row].detection >= 0:
+            boxes[seen, 0], boxes[seen, 1], boxes[seen, 2], boxes[seen, 3] = kalman.corners(kind, tracks[row].state)
+            seen += 1
+    grid, found = make_grid(boxes[:seen], n - seen), buffers.found
+    for row in range(n):
+        track = tracks[row]
+        if track.detection >= 0 or track.dead or track.status != rc.LOST or is_known(track, rules):
             continue
-        box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-        for i in found[: touching(grid, box, found)]:
-            if costs.pair_iou(box, box_at(boxes, i)) > rules[at.R_DUPLICATE]:
-                dead[row] = True
+        box = kalman.corners(kind, track.state)
+        for k in range(touching(grid, box, found)):
+            if ov.pair_iou(box, box_at(boxes, found[k])) > rules.death.duplicate_overlap:
+                track.dead = True
                 break
 
 
-@compiled
-def keep(where: Index) -> None:
+@kernel
+def compact(buffers: Buffers) -> None:
     """Close the gaps that the dead leave."""
-    table, looks, quality = mem.sheet(where, mem.TABLE), mem.looks_of(where), mem.sheet(where, mem.QUALITY)
-    matched, dead, kept = mem.indices(where, mem.MATCHED), mem.flags(where, mem.DEAD), 0
-    for row in range(mem.tracks_in(where)):
-        if dead[row]:
+    tracks, gallery, quality, kept = buffers.tracks, buffers.gallery, buffers.quality, 0
+    for row in range(buffers.counters[0].tracks):
+        if tracks[row].dead:
             continue
         if kept < row:
-            table[kept] = table[row]
-            looks[kept] = looks[row]
-            quality[kept] = quality[row]
-            matched[kept] = matched[row]
+            tracks[kept] = tracks[row]
+            for k in range(gallery.shape[1]):
+                quality[kept, k] = quality[row, k]
+                for i in range(gallery.shape[2]):
+                    gallery[kept, k, i] = gallery[row, k, i]
         kept += 1
-    mem.line(where, mem.LEDGER)[at.L_TRACKS] = kept
+    buffers.counters[0].tracks = kept
 
 
-@compiled
-def newborns(where: Index, grid: Grid, score: Float64) -> Index:
-    """Rows of detections that nobody took and that begin a track; they follow the others in `matched`."""
-    rules, matched = mem.line(where, mem.RULES), mem.indices(where, mem.MATCHED)
-    n, count = mem.tracks_in(where), len(score)
-    taken, free, any_free = mem.flags(where, mem.TAKEN), mem.flags(where, mem.FREE), False
-    taken[:count] = False
-    for row in range(n):
-        if matched[row] >= 0:
-            taken[matched[row]] = True
-    for j in range(count):
-        free[j] = score[j] >= rules[at.R_BIRTH_SCORE] and not taken[j]
-        any_free |= free[j]
-    if not any_free:
-        return matched[n:n]
-    if rules[at.R_BIRTH_OVERLAP] < 1:
-        # The surest first; what overlaps a seen track, or a surer newborn, is the same object.
-        found = mem.indices(where, mem.FOUND)
-        for j in np.argsort(-score, kind="mergesort"):
-            if not free[j]:
-                continue
-            box = box_at(grid.boxes, j)
-            for other in found[: touching(grid, box, found)]:
-                if taken[other] and costs.pair_iou(box, box_at(grid.boxes, other)) > rules[at.R_BIRTH_OVERLAP]:
-                    free[j] = False
-                    break
-            taken[j] = free[j]
-    born = 0
-    for j in range(count):
-        if free[j]:
-            matched[n + born] = j
-            born += 1
-    return matched[n : n + born]
+@kernel
+def choose_births(buffers: Buffers, grid: Grid, parts: Any) -> int:
+    """Detections that nobody took and that begin a track, in `rows`: how many. A box without area begins none."""
+    counters, detections, rows, born = buffers.counters[0], buffers.detections, buffers.rows, 0
+    any_free = False
+    for j in range(counters.detections):
+        detections[j].taken = False
+    for row in range(counters.tracks):
+        if buffers.tracks[row].detection >= 0:
+            detections[buffers.tracks[row].detection].taken = True
+    for j in range(counters.detections):
+        box, detection = box_at(grid.boxes, j), detections[j]
+        has_area = box[2] > box[0] and box[3] > box[1]
+        detection.free = detection.score >= buffers.rules[0].birth.score and not detection.taken and has_area
+        any_free |= detection.free
+    if any_free:
+        parts.spare(buffers, grid)
+        for j in range(counters.detections):
+            if detections[j].free:
+                rows[born] = j
+                born += 1
+    return born
 
 
-@compiled
-def bear(where: Index, rows: Index, score: Float64, class_id: Index, embedding: Float32, now: float) -> None:
-    """Begin a track on each of the detections `rows`."""
-    ledger, table, rules = mem.line(where, mem.LEDGER), mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES)
-    looks, quality, hidden = mem.looks_of(where), mem.sheet(where, mem.QUALITY), mem.line(where, mem.HIDDEN)
-    kind, xyxy, n = int(rules[at.R_KIND]), mem.sheet(where, mem.XYXY), mem.tracks_in(where)
-    at_once = rules[at.R_AT_ONCE] > 0 and now == ledger[at.L_FIRST]
-    for i in range(len(rows)):
-        track, j = table[n + i], rows[i]
-        track[:] = 0.0
-        track[at.PAST :] = np.nan
-        box = box_at(xyxy, j)
-        belief = track[at.BELIEF : at.BELIEF + kalman.SIZE]
-        z = kalman.measure(kind, box[0], box[1], box[2], box[3])
-        kalman.initiate(kind, belief, z, rules[at.R_MEASUREMENT_NOISE], rules[at.R_START_VELOCITY])
-        track[at.BELIEF_SEEN : at.BELIEF_SEEN + kalman.SIZE] = belief
-        remember(track, box, now, rules)
-        track[at.SERIAL], track[at.HITS], track[at.STREAK] = ledger[at.L_BORN] + i, 1, 1
-        track[at.BORN] = track[at.SEEN] = now
-        track[at.SCORE] = track[at.SCORE_BEFORE] = track[at.SCORES] = score[j]
-        track[at.CLASS] = class_id[j]
-        looks[n + i] = np.float32(0)
-        quality[n + i] = -1.0
-        quality[n + i, 0] = 0.0
-        if rules[at.R_LOOKS] > 0:
-            track[at.EVIDENCE] = learn_look(looks[n + i], quality[n + i], rules, embedding[j], score[j], hidden[j], 0.0)
-        if at_once:
-            track[at.STATE], track[at.ID] = at.CONFIRMED, ledger[at.L_NEXT_ID]
-            ledger[at.L_NEXT_ID] += 1
-    ledger[at.L_TRACKS] += len(rows)
-    ledger[at.L_BORN] += len(rows)
+@kernel
+def spare_none(buffers: Buffers, grid: Grid) -> None:
+    """For recipes in which tracks may begin on each other."""
 
 
-@compiled
-def report(where: Index, include_lost: bool) -> int:
-    """Write the tracks to show to memory's `out`, by id; returns how many."""
-    table, rules, out = mem.sheet(where, mem.TABLE), mem.line(where, mem.RULES), mem.sheet(where, mem.OUT)
-    rows, matched = mem.indices(where, mem.ROWS), mem.indices(where, mem.MATCHED)
-    xyxy, score, ledger = mem.sheet(where, mem.XYXY), mem.line(where, mem.SCORE), mem.line(where, mem.LEDGER)
-    start, now = ledger[at.L_FIRST], ledger[at.L_NOW]
-    m, kind = 0, int(rules[at.R_KIND])
-    for row in range(mem.tracks_in(where)):
-        if matched[row] >= 0:
-            # Never missed since the first frame, or again for long enough.
-            steady = table[row, at.BORN] == start and table[row, at.STREAK] == table[row, at.HITS]
-            shown = steady or table[row, at.STREAK] >= rules[at.R_SHOWN_AFTER]
-            shown = shown and table[row, at.STATE] == at.CONFIRMED
-        else:
-            shown = rules[at.R_SHOWN_LOST] > 0 and now - table[row, at.SEEN] <= rules[at.R_SHOWN_LOST] + 1e-6
-            shown = shown or table[row, at.CHANCE] >= rules[at.R_SHOWN_CHANCE]
-            shown = shown and table[row, at.STATE] == at.LOST
-        if shown or (include_lost and table[row, at.STATE] in (at.CONFIRMED, at.LOST)):
-            k = m
-            while k > 0 and table[rows[k - 1], at.ID] > table[row, at.ID]:  # nearly in order already
-                rows[k] = rows[k - 1]
-                k -= 1
-            rows[k] = row
-            m += 1
-    for i in range(m):
-        row, j = rows[i], matched[rows[i]]
-        seen = j >= 0
-        if seen and rules[at.R_BOX_DETECTION] > 0:
-            box = box_at(xyxy, j)
-        else:
-            box = kalman.corners(kind, table[row, at.BELIEF : at.BELIEF + kalman.SIZE])
-        out[i, at.O_ID], out[i, at.O_CLASS], out[i, at.O_STATE] = (
-            table[row, at.ID],
-            table[row, at.CLASS],
-            table[row, at.STATE],
-        )
-        out[i, at.O_BOX], out[i, at.O_BOX + 1], out[i, at.O_BOX + 2], out[i, at.O_BOX + 3] = box
-        out[i, at.O_SCORE], out[i, at.O_DETECTION] = score[j] if seen else table[row, at.SCORE], j
-    return m
+@kernel
+def spare_overlapping(buffers: Buffers, grid: Grid) -> None:
+    """No birth on what overlaps a matched detection, or a surer newborn: it is the same object.
 
-
-@compiled
-def fault_of(where: Index, xyxy: Float32, score: Float32, embedding: Float32, now: float) -> int:
-    """Why a frame cannot be taken; `DONE` when it can."""
-    for j in range(len(xyxy)):
-        width, height = xyxy[j, 2] - xyxy[j, 0], xyxy[j, 3] - xyxy[j, 1]
-        if not (width >= 0 and height >= 0 and 0 <= score[j] <= 1):
-            return at.BAD_ROW
-        if not (math.isfinite(width) and math.isfinite(height)):
-            return at.BAD_ROW
-        bad = False
-        for i in range(embedding.shape[1]):
-            bad |= embedding[j, i] - embedding[j, i] != 0  # NaN and infinities
-        if bad:
-            return at.BAD_ROW
-    ledger, room, dimension = mem.line(where, mem.LEDGER), where[mem.TABLE, 1], where[mem.LOOKS, 3]
-    if now <= ledger[at.L_NOW]:
-        return at.BAD_TIME
-    if int(ledger[at.L_TRACKS]) + len(xyxy) > room or (len(xyxy) and dimension < embedding.shape[1]):
-        return at.NO_ROOM
-    return at.DONE
-
-
-@compiled
-def step(
-    where: Index, xyxy: Float32, score: Float32, class_id: Index, embedding: Float32, now: float, include_lost: bool,
-    recording: bool,
-) -> tuple[int, int, Float64 | None]:  # fmt: skip
-    """One frame. The arrays of memory change in place; not when the frame is refused.
-
-    Args:
-        where: the addresses of `Memory`.
-        now: seconds; NaN for a nominal step after the last frame.
-
-    Returns:
-        How it went, how many rows of memory's `out` are to be shown, and the record, if there is to be one.
+    Track-aware initialisation (Shim et al., CVPR 2025, section 3.3). The surest come first.
     """
-    where = borrowed(where)
-    fault = fault_of(where, xyxy, score, embedding, now)
-    if fault != at.DONE:
-        return fault, 0, None
-    count = len(xyxy)
-    boxes, scores = mem.sheet(where, mem.XYXY)[:count], mem.line(where, mem.SCORE)
-    for j in range(count):
-        scores[j] = score[j]
+    detections, rows, found, free = buffers.detections, buffers.rows, buffers.found, 0
+    for j in range(buffers.counters[0].detections):
+        buffers.keys[j] = detections[j].score
+        if detections[j].free:
+            rows[free] = j
+            free += 1
+    sort_rows(rows, free, buffers.keys, buffers.scratch)
+    for i in range(free):
+        j = rows[i]
+        box = box_at(grid.boxes, j)
+        for k in range(touching(grid, box, found)):
+            other = found[k]
+            overlap = ov.pair_iou(box, box_at(grid.boxes, other))
+            if detections[other].taken and overlap > buffers.rules[0].birth.overlap:
+                detections[j].free = False
+                break
+        detections[j].taken = detections[j].free
+
+
+@kernel
+def start_tracks(buffers: Buffers, born: int, embedding: Float32, parts: Any) -> None:
+    """Begin a track on each of the first `born` detections of `rows`."""
+    counters, rules, n = buffers.counters[0], buffers.rules[0], buffers.counters[0].tracks
+    kind = rules.motion.state
+    at_once = rules.birth.at_once_in_first_frame and counters.now == counters.first
+    for i in range(born):
+        track, j = buffers.tracks[n + i], buffers.rows[i]
+        detection, box = buffers.detections[j], box_at(buffers.xyxy, j)
+        clear(track)
+        z, velocity = kalman.measure(kind, box), rules.motion.start_velocity
+        kalman.initiate(kind, track.state, z, rules.motion.measurement_noise, velocity)
+        kalman.copy_state(track.state, track.state_seen)
+        remember(buffers, track, box, parts)
+        track.serial, track.hits, track.streak, track.detection = counters.born + i, 1, 1, j
+        track.born = track.seen = counters.now
+        track.score = track.score_before = track.score_sum = detection.score
+        track.class_id, track.class_votes = detection.class_id, 1
+        for k in range(buffers.gallery.shape[1]):
+            buffers.quality[n + i, k] = -1.0 if k else 0.0
+            for d in range(buffers.gallery.shape[2]):
+                buffers.gallery[n + i, k, d] = 0
+        if rules.embeddings:
+            track.evidence = parts.learn_embedding(buffers, n + i, j, embedding[j])
+        if at_once:
+            track.status, track.id = rc.CONFIRMED, counters.next_id
+            counters.next_id += 1
+    counters.tracks += born
+    counters.born += born
+
+
+@kernel
+def clear(track: Record) -> None:
+    """A track of which nothing is known."""
+    track.id = track.status = track.gap_kind = 0
+    track.evidence = track.survival = 0.0
+    track.dead = track.waits = False
+    for i in range(4):
+        track.innovation[i] = track.heading[i, 0] = track.heading[i, 1] = 0.0
+    for k in range(rc.HISTORY):
+        track.history_time[k] = np.nan
         for i in range(4):
-            boxes[j, i] = xyxy[j, i]
-    grid = make_grid(boxes, mem.tracks_in(where))
-    shown, record = advance(where, class_id, embedding, grid, now, include_lost, recording)
-    return at.DONE, shown, record if recording else None
-
-
-@compiled
-def advance(
-    where: Index, class_id: Index, embedding: Float32, grid: Grid, now: float, include_lost: bool, recording: bool
-) -> tuple[int, Float64]:
-    """A frame that can be taken; how many tracks to show, and the record."""
-    where, class_id, embedding, grid = borrowed(where), borrowed(class_id), borrowed(embedding), held(grid)
-    ledger, rules = mem.line(where, mem.LEDGER), mem.line(where, mem.RULES)
-    score = mem.line(where, mem.SCORE)[: len(grid.boxes)]
-    first = math.isnan(ledger[at.L_NOW])
-    if math.isnan(now):
-        now = 0.0 if first else ledger[at.L_NOW] + rules[at.R_NOMINAL]
-    if first:
-        ledger[at.L_FIRST] = ledger[at.L_NOW] = now
-    hide(where, grid)
-    if now > ledger[at.L_NOW]:
-        predict(where, now)
-        if rules[at.R_BY_BOXES] > 0:
-            steady(where, grid)
-    if rules[at.R_BOOST] > 0:
-        score = boosted(where, grid, score)
-    record = associate(where, score, class_id, embedding, grid, now, recording)
-    if rules[at.R_SHOWN_CHANCE] < np.inf:
-        watch_gaps(where, now)
-    learn(where, score, embedding, now)
-    rows = newborns(where, grid, score)
-    find_dead(where, now)
-    bear(where, rows, score, class_id, embedding, now)
-    record = reunite(where, now, recording, record)
-    confirm(where)
-    keep(where)
-    if rules[at.R_SHOWN_CHANCE] < np.inf:
-        weigh_gaps(where, grid.boxes, now)
-    ledger[at.L_NOW], ledger[at.L_MOVED] = now, 0.0
-    return report(where, include_lost), record
-
-
-@compiled
-def hide(where: Index, grid: Grid) -> None:
-    """Note how much of each detection others cover, for recipes that ask."""
-    rules, hidden = mem.line(where, mem.RULES), mem.line(where, mem.HIDDEN)
-    hidden[: len(grid.boxes)] = 0.0
-    if rules[at.R_LOOKS] > 0 and (rules[at.R_LOOK_HIDDEN] < 1 or rules[at.R_SAMPLES] > 0):
-        find_hidden(grid, mem.indices(where, mem.FOUND), hidden)
+            track.history_box[k, i] = np.nan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.association.assignment import solve
+from tracker.association.matching.assignment import solve
 from tracker.evaluation.sequence import Sequence
 
 THRESHOLD = 0.5

@@ -106,8 +106,8 @@ class Camera:
         self.source = open_camera(settings, origin, self._noticed)
         self.wish = self._wish()
         self.lock = threading.RLock()  # the tracker's state: while a picture is tracked, saved or restored
-        reunion = engine.recipe.reunion
-        self.presence = Presence(engine.recipe.death.lost_seconds, 0.0 if reunion is None else reunion.seconds)
+        again = engine.recipe.reidentification
+        self.presence = Presence(engine.recipe.death.lost_seconds, 0.0 if again is None else again.seconds)
         self._geometry = Geometry(settings.zones, settings.lines, self._names)
         self.crossings: dict[str, dict[str, dict[str, int]]] = {}
         self.rejoin: Callable[[Detections, float], float] | None = None  # prepares restored tracks for the next picture
@@ -162,7 +162,7 @@ class Camera:
             self._index += 1
             if self._shot is not None and self._shot.frame.shape != taken.image.shape:
                 log.info("%s: the picture's size changed to %d×%d; tracks begin anew", self.name, *frame.size)
-                forget_tracks(self.engine)
+                self.engine.forget_tracks()
             self._reserve_ids(len(detections))
             tracks = self._update(taken, detections)
             self._follow(frame, tracks)
@@ -342,14 +342,6 @@ class Camera:
             self._geometry.take_over(before)
 
 
-def forget_tracks(engine: Engine) -> None:
-    """Let all tracks go; ids go on where they were."""
-    state = engine.state_dict()
-    for name in ("table", "looks", "quality"):
-        state[name] = state[name][:0]
-    engine.load_state_dict(state)
-
-
 def begin_anew(engine: Engine) -> None:
     """Let everything go, the clock and what looks are like too; ids go on where they were."""
     following = engine.next_id
@@ -359,4 +351,4 @@ def begin_anew(engine: Engine) -> None:
 
 def go_on_at(engine: Engine, following: int) -> None:
     """Let `following` be the next id, which is not below those that were given."""
-    engine.load_state_dict(engine.state_dict() | {"next_id": np.array([following])})
+    engine.continue_ids_at(following)

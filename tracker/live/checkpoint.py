@@ -19,9 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from tracker.association import layout as at
-from tracker.association.costs import iou
-from tracker.association.engine import Engine
+from tracker.association.rejoin import MOMENT
 from tracker.errors import DataError
 from tracker.live.camera import Camera, go_on_at
 from tracker.live.events import EventLog
@@ -29,14 +27,10 @@ from tracker.live.numbers import EVENTS, HIGHEST, Numbers, put_aside, series_of
 from tracker.live.presence import Life
 from tracker.live.settings import CheckpointSettings
 from tracker.sinks.base import replacing, writing
-from tracker.types import Detections
 
 log = logging.getLogger("reacquire.live")
 State = dict[str, NDArray[Any]]
 FORMAT = 1
-MOMENT = 0.3
-"""Seconds that a pause counts as where looks are not known."""
-REJOIN_OVERLAP = 0.3
 UNSAVED_IDS, UNSAVED_EVENTS = 100, 1000
 """So many numbers are passed over where a checkpoint is not the last word: they may have been given after it."""
 
@@ -94,7 +88,7 @@ def save_checkpoint(
     arrays: dict[str, NDArray[Any]] = {}
     for i, camera in enumerate(cameras):
         with camera.lock:
-            state = camera.engine.state_dict()
+            state = camera.engine.state_dict(embeddings=keep_appearance)
             about["cameras"].append(
                 {
                     "name": camera.name,
@@ -105,12 +99,6 @@ def save_checkpoint(
                 }
             )
             about["cameras"][-1] = json.loads(json.dumps(about["cameras"][-1]))  # as it is now
-        if not keep_appearance:
-            state |= {"looks": np.zeros_like(state["looks"][..., :0]), "quality": state["quality"][:, :0]}
-            state["table"][:, at.EVIDENCE] = 0.0  # else newcomers would be compared with looks that are gone
-            state = {
-                name: array for name, array in state.items() if not name.startswith("camera.")
-            }  # parts of pictures
         arrays |= {f"{i}/{name}": array for name, array in state.items()}
     about |= {"next_event": events.next_number, "time": time.time(), "final": final, "numbered": True}
     with writing(path):
@@ -258,21 +246,13 @@ def _restore(camera: Camera, saved: _SavedCamera | None, state: State, fresh: bo
     try:
         _following(state)
         _check_lives(saved, state)
-        empty = engine.state_dict()
-        count = len(state["table"])
-        kept = state["looks"].shape[2] > 0
-        if not kept:
-            slots = empty["looks"].shape[1]
-            state["looks"] = np.zeros((count, slots, 0), np.float32)
-            state["quality"] = np.full((count, slots), -1.0)
-            state["quality"][:, 0] = 0.0
-        engine.load_state_dict(empty | state | {"next_id": np.array([first])})
+        engine.load_state_dict(state | {"next_id": np.array([first])})
     except Exception as error:  # whatever a state that somebody changed is like, the camera begins anew
         engine.reset()
         go_on_at(engine, first)
         reason = str(error) or type(error).__name__
         raise DataError(reason[:200]) from error
-    camera.rejoin = partial(rejoin, engine, looks_known=kept)
+    camera.rejoin = partial(engine.rejoin, embeddings_known="anonymous" not in state)
     camera.presence.here = {track: Life(**life.model_dump()) for track, life in saved.here.items()}
     return len(camera.presence.here)
 
@@ -289,37 +269,6 @@ def _check_lives(saved: _SavedCamera, state: State) -> None:
             raise DataError(
                 f"{track} was seen from {life.first} to {life.last} s, the last picture is of {last_picture}"
             )
-
-
-def rejoin(engine: Engine, detections: Detections, now: float, *, looks_known: bool) -> float:
-    """Prepare restored tracks for the first picture after the pause, at `now` (s).
-
-    The pause counts as short, so that no track dies of it. Where looks are known they bridge it, so it may be as long
-    as the recipe looks for a lost track. Else boxes must: it counts as a moment, and a track that overlaps one of the
-    detections most, and is overlapped by it most, is shown what it looks like.
-
-    Returns:
-        Seconds by which the pause was made shorter.
-    """
-    lost_seconds = engine.recipe.death.lost_seconds
-    longest = 0.9 * lost_seconds if looks_known else min(MOMENT, 0.5 * lost_seconds)
-    pause = now - float(engine.state_dict()["clock"][-1])
-    skipped = pause - longest if pause > longest or pause <= 0 else 0.0  # a machine's clock may run back
-    engine.skip(skipped)
-    state: dict[str, NDArray[Any]] = dict(engine.state_dict())
-    if looks_known or detections.embedding is None or not len(detections) or not len(state["table"]):
-        return skipped
-    boxes = state["table"][:, at.BOX : at.BOX + 4]
-    overlap = iou(boxes, detections.xyxy)
-    best = overlap.argmax(1)
-    mutual = (overlap.argmax(0)[best] == np.arange(len(boxes))) & (overlap.max(1) >= REJOIN_OVERLAP)
-    quality = state["quality"]
-    looks = np.zeros((*quality.shape, detections.embedding.shape[1]), np.float32)
-    looks[mutual, : min(2, looks.shape[1])] = detections.embedding[best[mutual], None]
-    if looks.shape[1] > 1:
-        quality[mutual, :2] = 1.0
-    engine.load_state_dict(state | {"looks": looks})
-    return skipped
 
 
 def _fingerprint(camera: Camera) -> str:

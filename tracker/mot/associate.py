@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from tracker.association.engine import Engine
-from tracker.association.recipe import Recipe, Stage
+from tracker.association.matching.costs import COSTS, NAMES, BothStage, Embedding, Fused, MinIouEmbedding
+from tracker.association.recipe import Recipe
+from tracker.association.stage import Stage
 from tracker.errors import ConfigError
 from tracker.evaluation.sequence import Boxes
 from tracker.factory import build_camera
@@ -78,23 +80,25 @@ def motion_only(recipe: Recipe) -> Recipe:
     Raises:
         ConfigError: nothing is left of it.
     """
-    blind = [stage for _, stage in recipe.stages_given(looks=False)]
-    stages = [_without_looks(stage) for stage in blind if stage.cost != "embedding"]
+    blind = [stage for _, stage in recipe.stages_when(embeddings=False)]
+    stages = [_without_looks(stage) for stage in blind if not isinstance(stage, Embedding)]
     if not stages:
         raise ConfigError(f"the recipe {recipe.name!r} matches by appearance alone: nothing is left without it")
     content = recipe.model_dump(mode="json", exclude_unset=True)
     camera = "boxes" if recipe.camera_motion == "boxes" else "none"
-    content |= {"stages": stages, "camera_motion": camera, "camera_file": None, "reunion": None}
+    content |= {"stages": stages, "camera_motion": camera, "camera_file": None, "reidentification": None}
     return Recipe.model_validate(content)
 
 
 def _without_looks(stage: Stage) -> dict[str, Any]:
     content = stage.model_dump(mode="json", exclude_unset=True)
-    content |= {"appearance_gate": None, "given": "any"}
-    if stage.cost in ("fused", "least", "adaptive"):
+    content |= {"max_embedding_distance": None, "when": "any"}
+    if isinstance(stage, BothStage):
         content["cost"] = "iou_times_score" if stage.times_score else "iou"
-    if stage.cost == "least":
-        content["least_overlap"] = None  # there it is a gate of the looks alone
-    if stage.cost == "fused":
+    if isinstance(stage, MinIouEmbedding):
+        content["min_iou"] = None  # there it is a gate of the embeddings alone
+    if isinstance(stage, Fused):
         content["gate"] = min(stage.gate / max(1 - stage.weight, 1e-6), 1.0)
+    for name in set(content) - set(COSTS[NAMES.index(content["cost"])].settings.model_fields):
+        del content[name]
     return content

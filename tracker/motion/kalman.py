@@ -1,10 +1,8 @@
 """Constant-velocity Kalman filter of a box, in closed form.
 
-With diagonal noise the usual 8-state filter of a box is four independent position/velocity filters, one for
-each measured quantity. Predict and update are then a few operations, with no matrix to invert; the result equals
-the 8×8 filter to rounding. All functions are compiled, and work in place on one belief of ``(20,)`` float64:
-
-    position (4), velocity (4), variance of position (4), covariance (4), variance of velocity (4)
+With diagonal noise the usual filter of eight quantities is four independent filters of position and velocity, one for
+each measured quantity. Predict and update are then a few operations, with no matrix to invert; the result equals the
+filter with 8×8 matrices to rounding. All functions are compiled, and change one record of `STATE` in place.
 
 Positions are in pixels (pixels² for an area, none for an aspect), velocities per nominal frame. A box is measured
 as one of
@@ -22,11 +20,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.compiled import compiled
+from tracker.compiled import Record, kernel
 
 Float64 = NDArray[np.float64]
 BoxState = Literal["xyah", "xywh", "xysr"]
 Four = tuple[float, float, float, float]
+Box = Four
 
 XYAH, XYWH, XYSR = 0, 1, 2
 KINDS: dict[BoxState, int] = {"xyah": XYAH, "xywh": XYWH, "xysr": XYSR}
@@ -34,18 +33,26 @@ KINDS: dict[BoxState, int] = {"xyah": XYAH, "xywh": XYWH, "xysr": XYSR}
 STILL: Float64 = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """The affine of a camera that did not move."""
 
-POSITION, VELOCITY, VAR_POSITION, COVARIANCE, VAR_VELOCITY, SIZE = 0, 4, 8, 12, 16, 20
-"""Where each part of a belief begins, and how long it is."""
+STATE = np.dtype(
+    [
+        ("position", np.float64, 4),
+        ("velocity", np.float64, 4),
+        ("position_variance", np.float64, 4),
+        ("covariance", np.float64, 4),
+        ("velocity_variance", np.float64, 4),
+    ]
+)
+"""The state of a filter: of each measured quantity its mean, and the covariance of its position and velocity."""
 
 SMALLEST_SIDE = 1e-3
 """Pixels; a predicted box never becomes smaller, so that every division is safe."""
 
 
-@compiled
-def measure(kind: int, x1: float, y1: float, x2: float, y2: float) -> Four:
+@kernel
+def measure(kind: int, box: Box) -> Four:
     """Corners as a measurement."""
-    width, height = max(x2 - x1, SMALLEST_SIDE), max(y2 - y1, SMALLEST_SIDE)
-    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    width, height = max(box[2] - box[0], SMALLEST_SIDE), max(box[3] - box[1], SMALLEST_SIDE)
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     if kind == XYWH:
         return x, y, width, height
     if kind == XYAH:
@@ -53,10 +60,11 @@ def measure(kind: int, x1: float, y1: float, x2: float, y2: float) -> Four:
     return x, y, width * height, width / height
 
 
-@compiled
-def corners(kind: int, belief: Float64) -> Four:
-    """The believed box."""
-    x, y, third, fourth = belief[0], belief[1], max(belief[2], 1e-9), max(belief[3], 1e-9)
+@kernel
+def corners(kind: int, state: Record) -> Box:
+    """The box that a state expects."""
+    x, y = state.position[0], state.position[1]
+    third, fourth = max(state.position[2], 1e-9), max(state.position[3], 1e-9)
     if kind == XYWH:
         width, height = third, fourth
     elif kind == XYAH:
@@ -67,134 +75,153 @@ def corners(kind: int, belief: Float64) -> Four:
     return x - half_width, y - half_height, x + half_width, y + half_height
 
 
-@compiled
-def _size(kind: int, belief: Float64, i: int) -> float:
+@kernel
+def copy_state(source: Record, target: Record) -> None:
+    """Make `target` equal to `source`."""
+    for i in range(4):
+        target.position[i], target.velocity[i] = source.position[i], source.velocity[i]
+        target.position_variance[i], target.covariance[i] = source.position_variance[i], source.covariance[i]
+        target.velocity_variance[i] = source.velocity_variance[i]
+
+
+@kernel
+def _size(kind: int, state: Record, i: int) -> float:
     """What the noise of quantity `i` is a share of."""
     if kind == XYWH:
-        return float(belief[2 + i % 2])
-    return float(belief[3])
+        return float(state.position[2 + i % 2])
+    return float(state.position[3])
 
 
-@compiled
-def _process(kind: int, belief: Float64, i: int, p: float, v: float) -> tuple[float, float]:
+@kernel
+def _process(kind: int, state: Record, i: int, p: float, v: float) -> tuple[float, float]:
     """Variances that a nominal frame adds to position and velocity."""
     if kind == XYSR:
         return 1.0, (1e-2 if i < 2 else 1e-4 if i == 2 else 0.0)
     if kind == XYAH and i == 2:
         return 1e-4, 1e-10
-    size = _size(kind, belief, i)
+    size = _size(kind, state, i)
     return (p * size) ** 2, (v * size) ** 2
 
 
-@compiled
-def noise(kind: int, belief: Float64, i: int, r: float) -> float:
-    """Variance of a measurement of quantity `i`."""
+@kernel
+def measurement_variance(kind: int, state: Record, i: int, r: float) -> float:
+    """Variance of a measurement of quantity `i`, whose deviation is `r`, a share of the size."""
     if kind == XYSR:
         return 1.0 if i < 2 else 10.0
     if kind == XYAH and i == 2:
         return 1e-2
-    return (r * _size(kind, belief, i)) ** 2
+    return (r * _size(kind, state, i)) ** 2
 
 
-@compiled
-def initiate(kind: int, belief: Float64, z: Four, r: float, start: float) -> None:
+@kernel
+def initiate(kind: int, state: Record, z: Four, r: float, start: float) -> None:
     """A new box at rest, measured with a deviation of `r`, its velocity unsure by `start` (shares of its size)."""
     for i in range(4):
-        belief[POSITION + i], belief[VELOCITY + i], belief[COVARIANCE + i] = z[i], 0.0, 0.0
+        state.position[i], state.velocity[i], state.covariance[i] = z[i], 0.0, 0.0
     for i in range(4):
         if kind == XYSR:
-            belief[VAR_POSITION + i], belief[VAR_VELOCITY + i] = 10.0, (1e4 if i < 3 else 0.0)
+            state.position_variance[i], state.velocity_variance[i] = 10.0, (1e4 if i < 3 else 0.0)
         else:
-            by_position, by_velocity = _process(kind, belief, i, r, start)
+            by_position, by_velocity = _process(kind, state, i, r, start)
             known = kind == XYAH and i == 2
-            belief[VAR_POSITION + i] = by_position * (1.0 if known else 4.0)
-            belief[VAR_VELOCITY + i] = by_velocity
+            state.position_variance[i] = by_position * (1.0 if known else 4.0)
+            state.velocity_variance[i] = by_velocity
 
 
-@compiled
-def predict(kind: int, belief: Float64, steps: float, p: float, v: float, factor: Four) -> None:
+@kernel
+def predict(kind: int, state: Record, steps: float, p: float, v: float, factor: Four) -> None:
     """Move on by a number of nominal frames, at least 0; a fraction is fine.
 
     The variance that the process adds to each measured quantity is multiplied by its `factor`.
     """
-    if kind == XYSR and belief[2] + steps * belief[VELOCITY + 2] <= 0:
-        belief[VELOCITY + 2] = 0.0  # an area that would turn negative stops shrinking
+    if kind == XYSR and state.position[2] + steps * state.velocity[2] <= 0:
+        state.velocity[2] = 0.0  # an area that would turn negative stops shrinking
     added = (
-        _process(kind, belief, 0, p, v),
-        _process(kind, belief, 1, p, v),
-        _process(kind, belief, 2, p, v),
-        _process(kind, belief, 3, p, v),
+        _process(kind, state, 0, p, v),
+        _process(kind, state, 1, p, v),
+        _process(kind, state, 2, p, v),
+        _process(kind, state, 3, p, v),
     )
     for i in range(4):
-        belief[i] += steps * belief[VELOCITY + i]
-        belief[VAR_POSITION + i] += steps * (2 * belief[COVARIANCE + i] + steps * belief[VAR_VELOCITY + i])
-        belief[VAR_POSITION + i] += steps * added[i][0] * factor[i]
-        belief[COVARIANCE + i] += steps * belief[VAR_VELOCITY + i]
-        belief[VAR_VELOCITY + i] += steps * added[i][1] * factor[i]
+        state.position[i] += steps * state.velocity[i]
+        state.position_variance[i] += steps * (2 * state.covariance[i] + steps * state.velocity_variance[i])
+        state.position_variance[i] += steps * added[i][0] * factor[i]
+        state.covariance[i] += steps * state.velocity_variance[i]
+        state.velocity_variance[i] += steps * added[i][1] * factor[i]
     if kind != XYSR:
-        belief[2], belief[3] = max(belief[2], 1e-6), max(belief[3], 1e-6)
+        state.position[2], state.position[3] = max(state.position[2], 1e-6), max(state.position[3], 1e-6)
 
 
-@compiled
-def surprise(kind: int, belief: Float64, z: Four, scale: float, r: float, i: int) -> float:
-    """How far a measured quantity is from what was expected, in deviations of what was."""
-    variance = belief[VAR_POSITION + i] + noise(kind, belief, i, r) * scale * scale
-    return float((z[i] - belief[i]) / math.sqrt(variance)) if variance > 0 else 0.0
+@kernel
+def innovation(kind: int, state: Record, z: Four, scale: float, r: float, i: int) -> float:
+    """How far a measured quantity is from what was expected, in deviations of what was expected."""
+    variance = state.position_variance[i] + measurement_variance(kind, state, i, r) * scale * scale
+    return float((z[i] - state.position[i]) / math.sqrt(variance)) if variance > 0 else 0.0
 
 
-@compiled
-def update(kind: int, belief: Float64, z: Four, scale: float, r: float) -> None:
+@kernel
+def update(kind: int, state: Record, z: Four, scale: float, r: float) -> None:
     """Learn from a measurement with a deviation of `r`, a share of the size, multiplied by `scale`."""
     square = scale * scale
     noises = (
-        noise(kind, belief, 0, r) * square,
-        noise(kind, belief, 1, r) * square,
-        noise(kind, belief, 2, r) * square,
-        noise(kind, belief, 3, r) * square,
+        measurement_variance(kind, state, 0, r) * square,
+        measurement_variance(kind, state, 1, r) * square,
+        measurement_variance(kind, state, 2, r) * square,
+        measurement_variance(kind, state, 3, r) * square,
     )
     for i in range(4):
-        total = belief[VAR_POSITION + i] + noises[i]
+        total = state.position_variance[i] + noises[i]
         if total <= 0:
             continue
-        gain_p, gain_v = belief[VAR_POSITION + i] / total, belief[COVARIANCE + i] / total
-        surprise = z[i] - belief[i]
-        belief[i] += gain_p * surprise
-        belief[VELOCITY + i] += gain_v * surprise
-        belief[VAR_VELOCITY + i] -= gain_v * belief[COVARIANCE + i]
-        belief[VAR_POSITION + i] *= 1 - gain_p
-        belief[COVARIANCE + i] *= 1 - gain_p
+        position_gain, velocity_gain = state.position_variance[i] / total, state.covariance[i] / total
+        residual = z[i] - state.position[i]
+        state.position[i] += position_gain * residual
+        state.velocity[i] += velocity_gain * residual
+        state.velocity_variance[i] -= velocity_gain * state.covariance[i]
+        state.position_variance[i] *= 1 - position_gain
+        state.covariance[i] *= 1 - position_gain
 
 
-@compiled
-def squared_mahalanobis(kind: int, belief: Float64, z: Four, r: float) -> float:
-    """Squared distance of a measurement from a belief; chi-square with 4 degrees of freedom."""
+@kernel
+def squared_mahalanobis(kind: int, state: Record, z: Four, r: float) -> float:
+    """Squared distance of a measurement from a state; chi-square with 4 degrees of freedom."""
     total = 0.0
     for i in range(4):
-        total += (z[i] - belief[i]) ** 2 / (belief[VAR_POSITION + i] + noise(kind, belief, i, r))
+        variance = state.position_variance[i] + measurement_variance(kind, state, i, r)
+        total += (z[i] - state.position[i]) ** 2 / variance
     return total
 
 
-@compiled
-def warp(kind: int, belief: Float64, camera: Float64) -> None:
-    """Move a belief as a camera moved: ``(2, 3)`` affine from the last picture's pixels to this one's.
+@kernel
+def _warp_covariance(state: Record, aa: float, bb: float, cc: float, dd: float) -> None:
+    """The diagonal of a rotated and scaled covariance of x and y."""
+    part = state.position_variance
+    part[0], part[1] = aa * part[0] + bb * part[1], cc * part[0] + dd * part[1]
+    part = state.covariance
+    part[0], part[1] = aa * part[0] + bb * part[1], cc * part[0] + dd * part[1]
+    part = state.velocity_variance
+    part[0], part[1] = aa * part[0] + bb * part[1], cc * part[0] + dd * part[1]
+
+
+@kernel
+def warp(kind: int, state: Record, camera: Float64) -> None:
+    """Move a state as a camera moved: ``(2, 3)`` affine from the last picture's pixels to this one's.
 
     Sides grow with the root of the determinant. The covariance between x and y that a rotation makes is left
     out: it is of the order of the angle between two frames.
     """
     a, b, c, d = camera[0, 0], camera[0, 1], camera[1, 0], camera[1, 1]
     grow = math.sqrt(max(abs(a * d - b * c), 1e-12))
-    x, y = belief[0], belief[1]
-    belief[0], belief[1] = a * x + b * y + camera[0, 2], c * x + d * y + camera[1, 2]
-    x, y = belief[VELOCITY], belief[VELOCITY + 1]
-    belief[VELOCITY], belief[VELOCITY + 1] = a * x + b * y, c * x + d * y
-    for part in (VAR_POSITION, COVARIANCE, VAR_VELOCITY):
-        x, y = belief[part], belief[part + 1]
-        belief[part], belief[part + 1] = a * a * x + b * b * y, c * c * x + d * d * y
+    x, y = state.position[0], state.position[1]
+    state.position[0], state.position[1] = a * x + b * y + camera[0, 2], c * x + d * y + camera[1, 2]
+    x, y = state.velocity[0], state.velocity[1]
+    state.velocity[0], state.velocity[1] = a * x + b * y, c * x + d * y
+    _warp_covariance(state, a * a, b * b, c * c, d * d)
     third = grow if kind == XYWH else 1.0 if kind == XYAH else grow * grow
     fourth = 1.0 if kind == XYSR else grow
     for i, factor in ((2, third), (3, fourth)):
-        belief[POSITION + i] *= factor
-        belief[VELOCITY + i] *= factor
-        belief[VAR_POSITION + i] *= factor * factor
-        belief[COVARIANCE + i] *= factor * factor
-        belief[VAR_VELOCITY + i] *= factor * factor
+        state.position[i] *= factor
+        state.velocity[i] *= factor
+        state.position_variance[i] *= factor * factor
+        state.covariance[i] *= factor * factor
+        state.velocity_variance[i] *= factor * factor

@@ -6,18 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tracker.association import layout as at
-from tracker.association.appearance import add_sample, find_hidden, is_set, learn_look, similarity
-from tracker.association.grid import make_grid
-from tracker.association.program import rules_row
+from tracker.association.appearance import _add_to_gallery, is_set, learn_embedding, measure_occlusion, similarity
+from tracker.association.buffers import make_buffers
+from tracker.association.compile import compile_recipe
+from tracker.association.matching.grid import make_grid
 from tracker.association.recipe import Recipe
 
 D = 6
 
 
-def rules_of(reunion=None, **appearance):
+def recipe_of(reidentification=None, **appearance):
     stage = {"tracks": ["confirmed"], "cost": "embedding", "gate": 0.5}
-    return rules_row(Recipe.model_validate({"stages": [stage], "appearance": appearance, "reunion": reunion}))
+    return Recipe.model_validate({"stages": [stage], "appearance": appearance, "reidentification": reidentification})
 
 
 def unit(rows):
@@ -31,20 +31,24 @@ def looks(count, seed=0):
 
 
 class Memory:
-    """Of one track: its mean, its samples, and how good these are."""
+    """Of one track: its mean, its gallery, and how good these are."""
 
-    def __init__(self, rules, samples=0):
-        self.rules, self.evidence = rules, 0.0
-        self.looks = np.zeros((1 + samples, D), np.float32)
-        self.quality = np.r_[0.0, np.full(samples, -1.0)]
+    def __init__(self, recipe, size=0):
+        self.novelty = recipe.appearance.novelty
+        stages, rules = compile_recipe(recipe, embeddings=True)
+        self.buffers = make_buffers(2, 1 + size, D, rules, stages, 0)
+        self.buffers.quality[0, 1:] = -1.0
+        self.looks, self.quality = self.buffers.gallery[0], self.buffers.quality[0]
 
     def learn(self, seen, score=0.9, hidden=0.0):
-        trust = learn_look(self.looks, self.quality, self.rules, seen.astype(np.float32), score, hidden, self.evidence)
-        self.evidence += trust
+        detection = self.buffers.detections[0]
+        detection["score"], detection["occluded"] = score, hidden
+        trust = learn_embedding(self.buffers, 0, 0, seen.astype(np.float32))
+        self.buffers.tracks["evidence"][0] += trust
         return trust
 
     def add(self, seen, value):
-        add_sample(self.looks, self.quality, self.rules, seen.astype(np.float32), value)
+        _add_to_gallery(self.looks, self.quality, seen.astype(np.float32), value, self.novelty)
 
     @property
     def mean(self):
@@ -64,7 +68,7 @@ def keys(rows):
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
 def test_the_mean_moves_by_momentum(momentum):
     """e = α e + (1 - α) f, of unit length (StrongSORT; Du et al., TMM 2023, section 3.2)."""
-    memory, expected = Memory(rules_of(momentum=momentum)), None
+    memory, expected = Memory(recipe_of(momentum=momentum)), None
     for seen in looks(12):
         assert memory.learn(seen) == 1
         expected = seen if expected is None else unit(momentum * expected + (1 - momentum) * seen)
@@ -74,7 +78,7 @@ def test_the_mean_moves_by_momentum(momentum):
 def test_the_mean_moves_less_for_a_lower_score():
     """α_t = α + (1 - α) (1 - (s - σ) / (1 - σ)) (Deep OC-SORT; Maggiolino et al., ICIP 2023, section 3.2)."""
     alpha, sigma, random = 0.8, 0.4, np.random.default_rng(1)
-    memory = Memory(rules_of(momentum=alpha, momentum_by_score=True, score=sigma))
+    memory = Memory(recipe_of(momentum=alpha, momentum_by_score=True, score=sigma))
     expected = None
     for seen, score in zip(looks(12), random.uniform(sigma, 1, 12), strict=True):
         trust = (score - sigma) / (1 - sigma)
@@ -86,7 +90,7 @@ def test_the_mean_moves_less_for_a_lower_score():
 
 def test_the_first_looks_count_alike_where_evidence_is_gathered():
     """The mean of few is their average, each by its trust, until momentum says less of the newest."""
-    memory, heard, expected = Memory(rules_of(momentum=0.9, reunion={"evidence": 3})), 0.0, None
+    memory, heard, expected = Memory(recipe_of(momentum=0.9, reidentification={"evidence": 3})), 0.0, None
     for count, seen in enumerate(looks(14)):
         memory.learn(seen)
         heard += 1
@@ -98,7 +102,7 @@ def test_the_first_looks_count_alike_where_evidence_is_gathered():
 
 @pytest.mark.parametrize(("score", "hidden"), [(0.49, 0.0), (0.9, 0.31), (0.49, 0.31)])
 def test_who_is_known_learns_nothing_from_a_poor_crop(score, hidden):
-    memory = Memory(rules_of(score=0.5, overlap=0.3, samples=3), samples=3)
+    memory = Memory(recipe_of(score=0.5, overlap=0.3, gallery_size=3), 3)
     first, second = looks(2)
     assert memory.learn(first, 0.5, 0.3) == 1  # just good enough
     before = memory.looks.copy(), memory.quality.copy()
@@ -108,21 +112,21 @@ def test_who_is_known_learns_nothing_from_a_poor_crop(score, hidden):
 
 
 def test_who_is_not_known_takes_what_there_is():
-    memory = Memory(rules_of(score=0.5))
+    memory = Memory(recipe_of(score=0.5))
     (poor,) = looks(1)
     assert memory.learn(poor, 0.2) == 0  # it is a look, and no evidence
     np.testing.assert_allclose(memory.mean, poor, atol=1e-6)
 
 
 def test_no_embedding_teaches_nothing():
-    memory = Memory(rules_of(samples=2), samples=2)
+    memory = Memory(recipe_of(gallery_size=2), 2)
     assert memory.learn(np.zeros(D)) == 0
     assert not memory.looks.any()
     assert memory.samples == {}
 
 
 def test_a_sample_is_as_good_as_its_score_and_as_what_is_seen_of_it():
-    memory = Memory(rules_of(samples=2, novelty=0.2), samples=2)
+    memory = Memory(recipe_of(gallery_size=2, novelty=0.2), 2)
     (seen,) = looks(1)
     memory.learn(seen, 0.8, 0.25)
     assert memory.samples == {keys([seen])[0]: pytest.approx(0.8 * 0.75)}
@@ -130,7 +134,7 @@ def test_a_sample_is_as_good_as_its_score_and_as_what_is_seen_of_it():
 
 @given(st.integers(1, 5), st.integers(1, 14))
 def test_without_novelty_the_newest_samples_are_kept(budget, count):
-    memory, seen = Memory(rules_of(samples=budget), budget), looks(count)
+    memory, seen = Memory(recipe_of(gallery_size=budget), budget), looks(count)
     for value, row in zip(np.random.default_rng(count).random(count), seen, strict=True):
         memory.add(row, value)
     assert set(memory.samples) == set(keys(seen[-budget:]))
@@ -142,7 +146,7 @@ def test_without_novelty_the_newest_samples_are_kept(budget, count):
 )
 def test_a_full_gallery_keeps_the_best(budget, seen):
     """Looks that are the same or nothing alike: a list of the best of each kind, the worst leaving for a better."""
-    memory, kept = Memory(rules_of(samples=budget, novelty=0.3), budget), {}
+    memory, kept = Memory(recipe_of(gallery_size=budget, novelty=0.3), budget), {}
     for kind, value in seen:
         memory.add(np.eye(D)[kind], value)
         if kind in kept:
@@ -160,7 +164,7 @@ def test_a_full_gallery_keeps_the_best(budget, seen):
 def test_of_many_different_looks_the_best_are_kept():
     budget, random = 4, np.random.default_rng(3)
     seen, values = unit(random.normal(size=(60, D))), random.permutation(60) / 60
-    memory = Memory(rules_of(samples=budget, novelty=1e-9), budget)
+    memory = Memory(recipe_of(gallery_size=budget, novelty=1e-9), budget)
     for row, value in zip(seen, values, strict=True):
         memory.add(row, value)
     best = np.argsort(-values)[:budget]
@@ -169,7 +173,7 @@ def test_of_many_different_looks_the_best_are_kept():
 
 @pytest.mark.parametrize(("off", "samples"), [(0.19, 1), (0.21, 2)])
 def test_novelty_is_half_the_cosine_distance(off, samples):
-    memory, cosine = Memory(rules_of(samples=3, novelty=0.2), 3), 1 - 2 * off
+    memory, cosine = Memory(recipe_of(gallery_size=3, novelty=0.2), 3), 1 - 2 * off
     memory.add(np.eye(D)[0], 0.5)
     memory.add(cosine * np.eye(D)[0] + np.sqrt(1 - cosine**2) * np.eye(D)[1], 0.9)
     assert len(memory.samples) == samples
@@ -203,9 +207,10 @@ def naive_shares(boxes):
 
 
 def found_shares(boxes, questions):
-    shares = np.zeros(len(boxes))
-    find_hidden(make_grid(boxes, questions), np.empty(len(boxes), np.int64), shares)
-    return shares
+    buffers = make_buffers(max(len(boxes), 1), 1, D, *compile_recipe(recipe_of(), embeddings=True)[::-1], 0)
+    buffers.counters["detections"] = len(boxes)
+    measure_occlusion(buffers, make_grid(boxes, questions))
+    return buffers.detections["occluded"][: len(boxes)]
 
 
 crowds = st.integers(0, 30).flatmap(lambda n: arrays(np.float64, (n, 4), elements=st.integers(0, 60)))
@@ -224,9 +229,3 @@ def test_who_stands_in_front_hides_who_is_behind():
     behind, front, aside = [0, 0, 10, 20], [5, 10, 15, 30], [100, 0, 110, 50]
     shares = found_shares(np.array([behind, front, aside], np.float64), 1)
     assert shares.tolist() == [0.25, 0, 0]
-
-
-def test_rules_are_where_the_functions_read_them():
-    rules = rules_of(momentum=0.7, momentum_by_score=True, score=0.3, overlap=0.4, samples=5, novelty=0.6)
-    columns = at.R_MOMENTUM, at.R_MOMENTUM_BY_SCORE, at.R_LOOK_SCORE, at.R_LOOK_HIDDEN, at.R_SAMPLES, at.R_NOVELTY
-    assert rules[list(columns)].tolist() == [0.7, 1, 0.3, 0.4, 5, 0.6]

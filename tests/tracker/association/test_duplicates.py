@@ -56,7 +56,7 @@ def test_copies_from_the_first_frame(engine, copies, scores):
     assert (here, beside) == show(engine, range(4, 8), scores)
     assert len(beside) == 2
     assert len(here) in (1, copies)
-    assert len(engine.state_dict()["table"]) <= copies + 2  # nobody was born beside those who are matched
+    assert len(engine.state_dict()["tracks"]) <= copies + 2  # nobody was born beside those who are matched
 
 
 def test_copies_of_who_is_known(engine, copies, scores):
@@ -74,4 +74,4 @@ def test_copies_of_who_is_known(engine, copies, scores):
 def test_one_track_for_all_copies_where_births_are_guarded(recipe, scores):
     engine = load_tracker(recipe)
     assert show(engine, range(6), scores) == show(engine, range(6, 9), ALONE)
-    assert len(engine.state_dict()["table"]) == 3
+    assert len(engine.state_dict()["tracks"]) == 3

@@ -35,7 +35,7 @@ def test_every_pair_has_its_verdict(switch):
     matched = [r for r in rows if r["track_id"] == 2 and r["matched"] and r["stage"] != "birth"]
     assert [r["frame"] for r in matched] == list(range(1, 16))
     assert all(r["cost"] <= r["gate"] for r in matched)
-    assert matched[0]["cost"] == pytest.approx(1 - 0.9 * matched[0]["term_overlap"], abs=1e-6)
+    assert matched[0]["cost"] == pytest.approx(1 - 0.9 * matched[0]["term_iou"], abs=1e-6)
     assert (matched[0]["x1"], matched[0]["y2"]) == (600, 200)
 
 
@@ -70,7 +70,7 @@ def test_says_who_took_the_detection():
     (kept,) = shown[-1]
     table = engine.take_record()
     text = why(table, ended=3 - kept)
-    assert "outbid" in text
+    assert "unassigned" in text
     assert f"taken by track {kept}" in text
     assert "not ended" in why(table, ended=kept)
 
@@ -92,9 +92,11 @@ def test_a_cost_that_depends_on_all_pairs_is_put_down_as_it_was_in_the_end(gate)
         looks /= np.linalg.norm(looks, axis=1, keepdims=True)
         engine.update(Detections(boxes[seen], np.full(seen.sum(), 0.9), embedding=looks[seen]))
     rows = [row for row in engine.take_record().to_pylist() if row["stage"] == "1: adaptive"]
-    judged = [row for row in rows if row["verdict"] in ("matched", "outbid", "beyond the gate")]
-    assert {row["verdict"] for row in judged} >= ({"matched", "outbid"} if gate > 1 else {"matched", "beyond the gate"})
+    judged = [row for row in rows if row["verdict"] in ("matched", "unassigned", "beyond the gate")]
+    assert {row["verdict"] for row in judged} >= (
+        {"matched", "unassigned"} if gate > 1 else {"matched", "beyond the gate"}
+    )
     for row in judged:
-        weight = (row["cost"] - row["term_motion"] - 0.2 * row["term_direction"]) / (2 * row["term_look"])
+        weight = (row["cost"] - row["term_motion"] - 0.2 * row["term_direction"]) / (2 * row["term_embedding"])
         assert 0.75 - 1e-6 <= weight <= 1.25 + 1e-6
         assert (row["cost"] > gate) == (row["verdict"] == "beyond the gate")

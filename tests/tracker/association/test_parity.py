@@ -40,8 +40,8 @@ def observation_centric():
         "motion": {"state": "xyah", "reupdate": True},
         "stages": [
             {"tracks": ["confirmed", "lost"], **high, "direction": 0.2},
-            {"tracks": ["confirmed"], **high, "against": "observed"},
-            {"tracks": ["lost"], **high, "against": "observed"},
+            {"tracks": ["confirmed"], **high, "track_box": "observed"},
+            {"tracks": ["lost"], **high, "track_box": "observed"},
             {"tracks": ["tentative"], **high, "gate": 0.7},
         ],
         "birth": BIRTH,

@@ -18,7 +18,6 @@ from paho.mqtt.enums import CallbackAPIVersion
 from servers import broker, collector, free_port, serve, until
 
 from tracker import load_tracker
-from tracker.association import layout as at
 from tracker.errors import ConfigError, ReacquireError
 from tracker.live.camera import GETTING_READY, Tracked
 from tracker.live.cameras_file import save_geometry
@@ -300,19 +299,16 @@ def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
     for keep in (False, True):
         with make({}, checkpoint={"keep_appearance": keep}) as service:
             engine = service.cameras["c0"].engine
-            state = engine.state_dict()
-            rows = np.ones((2, state["looks"].shape[1], 8), np.float32)
-            quality = np.zeros((2, state["looks"].shape[1]))
-            table = np.zeros((2, at.WIDTH))
-            table[:, at.EVIDENCE] = 9.0
             service.cameras["c0"].source.stop()
             time.sleep(0.3)
             with service.cameras["c0"].lock:
-                engine.load_state_dict(engine.state_dict() | {"table": table, "looks": rows, "quality": quality})
+                engine.reset()
+                for t in range(10):
+                    found = Detections([[10, 10, 50, 110], [90, 10, 130, 110]], [0.9, 0.9], embedding=np.eye(2, 8))
+                    engine.update(found, timestamp=t / 10)
         with np.load(path) as saved:
-            assert (saved["0/looks"].size > 0) == keep
-            assert (saved["0/quality"].size > 0) == keep
-            assert saved["0/table"][:, at.EVIDENCE].any() == keep  # nobody is known by looks that are gone
+            assert (saved["0/gallery"].size > 0) == keep
+            assert saved["0/tracks"]["evidence"].any() == keep  # nobody is known by looks that are gone
         assert path.stat().st_mode & 0o077 == 0
         path.unlink()
 
@@ -322,7 +318,7 @@ def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
 ])  # fmt: skip
 def test_after_a_restart_the_embedder_may_be_another(tmp_path, dimension, threshold, keep, taken_up):
     def camera(threshold):
-        engine = load_tracker("reacquire", overrides=[f"reunion.threshold={threshold}"])
+        engine = load_tracker("reacquire", overrides=[f"reidentification.threshold={threshold}"])
         life = {"presence": Presence(1.0), "lock": threading.RLock(), "crossings": {}, "rejoin": None}
         return SimpleNamespace(name="c", engine=engine, **life)
 

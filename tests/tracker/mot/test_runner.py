@@ -37,9 +37,9 @@ def results(folder):
 
 def test_a_gate_of_looks_goes_with_the_looks():
     """BoT-SORT's least overlap is for pairs by appearance: by motion alone any pair within the gate may match."""
-    assert {stage.least_overlap for stage in load_recipe("botsort").stages} == {0.5, None}
+    assert {stage.min_iou for stage in load_recipe("botsort").stages} == {0.5, None}
     bare = motion_only(load_recipe("botsort"))
-    assert {stage.least_overlap for stage in bare.stages} == {None}
+    assert {stage.min_iou for stage in bare.stages} == {None}
     assert [stage.cost for stage in bare.stages] == ["iou_times_score", "iou", "iou_times_score"]
 
 

@@ -17,38 +17,38 @@ class BoxKalman:
         self.kind = k.KINDS[state]
 
     def measure(self, boxes):
-        return np.array([k.measure(self.kind, *map(float, box)) for box in boxes])
+        return np.array([k.measure(self.kind, tuple(map(float, box))) for box in boxes])
 
     def initiate(self, measured):
-        beliefs = np.zeros((len(measured), k.SIZE))
-        for belief, z in zip(beliefs, measured, strict=True):
-            k.initiate(self.kind, belief, tuple(map(float, z)), P, 10 * V)
-        return beliefs
+        states = np.zeros(len(measured), k.STATE)
+        for state_, z in zip(states, measured, strict=True):
+            k.initiate(self.kind, state_, tuple(map(float, z)), P, 10 * V)
+        return states
 
-    def predict(self, beliefs, steps):
-        for belief in beliefs:
-            k.predict(self.kind, belief, float(steps), P, V, (1.0, 1.0, 1.0, 1.0))
+    def predict(self, states, steps):
+        for state_ in states:
+            k.predict(self.kind, state_, float(steps), P, V, (1.0, 1.0, 1.0, 1.0))
 
-    def update(self, beliefs, measured, scale):
-        for belief, z in zip(beliefs, measured, strict=True):
-            k.update(self.kind, belief, tuple(map(float, z)), scale, P)
-        return beliefs
+    def update(self, states, measured, scale):
+        for state_, z in zip(states, measured, strict=True):
+            k.update(self.kind, state_, tuple(map(float, z)), scale, P)
+        return states
 
-    def boxes(self, beliefs):
-        return np.array([k.corners(self.kind, belief) for belief in beliefs])
+    def boxes(self, states):
+        return np.array([k.corners(self.kind, state_) for state_ in states])
 
-    def squared_mahalanobis(self, beliefs, measured):
+    def squared_mahalanobis(self, states, measured):
         return np.array(
-            [[k.squared_mahalanobis(self.kind, b, tuple(map(float, z)), P) for z in measured] for b in beliefs]
+            [[k.squared_mahalanobis(self.kind, b, tuple(map(float, z)), P) for z in measured] for b in states]
         )
 
 
-def position(beliefs):
-    return beliefs[:, :4]
+def position(states):
+    return states["position"]
 
 
-def velocity(beliefs):
-    return beliefs[:, 4:8]
+def velocity(states):
+    return states["velocity"]
 
 
 def full_filter(measured, updates, *, state, steps=1):
@@ -96,16 +96,16 @@ def test_equals_the_full_filter(state, steps):
     kalman, random = BoxKalman(state), np.random.default_rng(3)
     first = kalman.measure(BOXES)
     walk = [kalman.measure(BOXES + 4 * i + random.normal(0, 1, BOXES.shape)) for i in range(1, 15)]
-    beliefs = kalman.initiate(first)
+    states = kalman.initiate(first)
     for z in walk:
-        kalman.predict(beliefs, steps)
-        beliefs = kalman.update(beliefs, z, ONE)
+        kalman.predict(states, steps)
+        states = kalman.update(states, z, ONE)
     for row in range(2):
         mean, covariance = full_filter(first[row], [z[row] for z in walk], state=state, steps=steps)
-        np.testing.assert_allclose(np.r_[beliefs[row, :4], beliefs[row, 4:8]], mean, rtol=1e-9)
-        np.testing.assert_allclose(beliefs[row, 8:12], np.diag(covariance)[:4], rtol=1e-9)
-        np.testing.assert_allclose(beliefs[row, 16:20], np.diag(covariance)[4:], rtol=1e-9)
-        np.testing.assert_allclose(beliefs[row, 12:16], np.diag(covariance[:4, 4:]), rtol=1e-9)
+        np.testing.assert_allclose(np.r_[states["position"][row], states["velocity"][row]], mean, rtol=1e-9)
+        np.testing.assert_allclose(states["position_variance"][row], np.diag(covariance)[:4], rtol=1e-9)
+        np.testing.assert_allclose(states["velocity_variance"][row], np.diag(covariance)[4:], rtol=1e-9)
+        np.testing.assert_allclose(states["covariance"][row], np.diag(covariance[:4, 4:]), rtol=1e-9)
 
 
 @pytest.mark.parametrize("state", ["xyah", "xywh"])
@@ -116,35 +116,35 @@ def test_equals_ultralytics_filter(state):
     kalman, random = BoxKalman(state), np.random.default_rng(1)
     z = kalman.measure(BOXES[:1])
     mean, covariance = peer.initiate(z[0])
-    beliefs = kalman.initiate(z)
+    states = kalman.initiate(z)
     for i in range(1, 12):
         mean, covariance = peer.predict(mean, covariance)
-        kalman.predict(beliefs, 1)
+        kalman.predict(states, 1)
         z = kalman.measure(BOXES[:1] + 3 * i + random.normal(0, 1, 4))
         theirs = peer.gating_distance(mean, covariance, z, metric="maha")
-        np.testing.assert_allclose(kalman.squared_mahalanobis(beliefs, z)[0], theirs, rtol=1e-9)
+        np.testing.assert_allclose(kalman.squared_mahalanobis(states, z)[0], theirs, rtol=1e-9)
         mean, covariance = peer.update(mean, covariance, z[0])
-        beliefs = kalman.update(beliefs, z, ONE)
-        np.testing.assert_allclose(np.r_[beliefs[0, :4], beliefs[0, 4:8]], mean, rtol=1e-9, atol=1e-12)
+        states = kalman.update(states, z, ONE)
+        np.testing.assert_allclose(np.r_[states["position"][0], states["velocity"][0]], mean, rtol=1e-9, atol=1e-12)
 
 
 def test_learns_a_constant_velocity():
     kalman = BoxKalman("xywh")
-    beliefs = kalman.initiate(kalman.measure(BOXES))
+    states = kalman.initiate(kalman.measure(BOXES))
     for i in range(1, 60):
-        kalman.predict(beliefs, 1)
-        beliefs = kalman.update(beliefs, kalman.measure(BOXES + i * np.array([3, -1, 3, -1])), ONE)
-    assert velocity(beliefs)[:, 0] == pytest.approx(3, abs=0.05)
-    assert velocity(beliefs)[:, 1] == pytest.approx(-1, abs=0.05)
-    kalman.predict(beliefs, 10)  # one long step, as after dropped frames
-    assert kalman.boxes(beliefs) == pytest.approx(BOXES + 69 * np.array([3, -1, 3, -1]), abs=1)
+        kalman.predict(states, 1)
+        states = kalman.update(states, kalman.measure(BOXES + i * np.array([3, -1, 3, -1])), ONE)
+    assert velocity(states)[:, 0] == pytest.approx(3, abs=0.05)
+    assert velocity(states)[:, 1] == pytest.approx(-1, abs=0.05)
+    kalman.predict(states, 10)  # one long step, as after dropped frames
+    assert kalman.boxes(states) == pytest.approx(BOXES + 69 * np.array([3, -1, 3, -1]), abs=1)
 
 
 @given(st.lists(st.floats(0.1, 5), min_size=1, max_size=6))
 def test_many_short_steps_move_as_far_as_a_long_one(steps):
     kalman = BoxKalman("xyah")
     short, long = (kalman.initiate(kalman.measure(BOXES)) for _ in range(2))
-    short[:, 4:8] = long[:, 4:8] = [2, 1, 0, 0.1]
+    short["velocity"] = long["velocity"] = [2, 1, 0, 0.1]
     for step in steps:
         kalman.predict(short, step)
     kalman.predict(long, sum(steps))
@@ -154,11 +154,11 @@ def test_many_short_steps_move_as_far_as_a_long_one(steps):
 @pytest.mark.parametrize("state", ["xyah", "xywh", "xysr"])
 def test_a_shrinking_box_never_turns_inside_out(state):
     kalman = BoxKalman(state)
-    beliefs = kalman.initiate(kalman.measure(BOXES))
-    beliefs[:, 6:8] = -50
+    states = kalman.initiate(kalman.measure(BOXES))
+    states["velocity"][:, 2:] = -50
     for _ in range(30):
-        kalman.predict(beliefs, 1)
-        box = kalman.boxes(beliefs)
+        kalman.predict(states, 1)
+        box = kalman.boxes(states)
         assert np.isfinite(box).all()
         assert (box[:, 2:] > box[:, :2]).all()
 
@@ -178,21 +178,21 @@ def test_a_warp_moves_the_box_as_it_moves_its_corners():
     )
     for state in ("xyah", "xywh", "xysr"):
         kalman = BoxKalman(state)
-        beliefs = kalman.initiate(kalman.measure(BOXES))
-        beliefs[:, 4:6] = [3, -2]
-        for belief in beliefs:
-            k.warp(kalman.kind, belief, camera)
+        states = kalman.initiate(kalman.measure(BOXES))
+        states["velocity"][:, :2] = [3, -2]
+        for state_ in states:
+            k.warp(kalman.kind, state_, camera)
         centre = (BOXES[:, :2] + BOXES[:, 2:]) / 2 @ camera[:, :2].T + camera[:, 2]
         half = grow * (BOXES[:, 2:] - BOXES[:, :2]) / 2
-        assert kalman.boxes(beliefs) == pytest.approx(np.concatenate([centre - half, centre + half], axis=1))
-        np.testing.assert_allclose(velocity(beliefs)[:, :2], np.tile(camera[:, :2] @ [3, -2], (2, 1)))
+        assert kalman.boxes(states) == pytest.approx(np.concatenate([centre - half, centre + half], axis=1))
+        np.testing.assert_allclose(velocity(states)[:, :2], np.tile(camera[:, :2] @ [3, -2], (2, 1)))
 
 
 @pytest.mark.parametrize("state", ["xyah", "xywh", "xysr"])
 def test_a_still_camera_changes_nothing(state):
     kalman = BoxKalman(state)
-    beliefs = kalman.initiate(kalman.measure(BOXES))
-    before = beliefs.copy()
-    for belief in beliefs:
-        k.warp(kalman.kind, belief, np.eye(2, 3))
-    np.testing.assert_array_equal(beliefs, before)
+    states = kalman.initiate(kalman.measure(BOXES))
+    before = states.copy()
+    for state_ in states:
+        k.warp(kalman.kind, state_, np.eye(2, 3))
+    np.testing.assert_array_equal(states, before)

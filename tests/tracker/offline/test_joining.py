@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 
 from tracker import DataError, Detections
 from tracker.association.engine import Engine
-from tracker.association.offline import (
+from tracker.config import load_recipe
+from tracker.evaluation.evaluate import combine, score_sequence
+from tracker.evaluation.sequence import Boxes, match_up
+from tracker.mot.associate import motion_only
+from tracker.offline.joining import (
     NOISE,
     TAU,
     JoinSettings,
@@ -22,11 +26,7 @@ from tracker.association.offline import (
     join,
     length_scale,
 )
-from tracker.association.trajectories import Trajectories
-from tracker.config import load_recipe
-from tracker.evaluation.evaluate import combine, score_sequence
-from tracker.evaluation.sequence import Boxes, match_up
-from tracker.mot.associate import motion_only
+from tracker.offline.trajectories import Trajectories
 
 RATE = 10.0
 

@@ -1,4 +1,4 @@
-"""Terms of the cost of pairing a track with a detection: small pure functions, compiled.
+"""Geometry of two boxes: overlaps, distances, angles. Small pure functions, compiled.
 
 Boxes are ``x1, y1, x2, y2`` in pixels. Similarities are in 0–1 unless said otherwise.
 """
@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.compiled import compiled
+from tracker.compiled import kernel
 
 Float64 = NDArray[np.float64]
 Array = NDArray[np.floating]
@@ -33,7 +33,7 @@ def iou(left: Array, right: Array) -> Float64:
     return ratio
 
 
-@compiled
+@kernel
 def pair_iou(a: Box, b: Box) -> float:
     """Intersection over union; 0 for boxes without area."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
@@ -44,21 +44,21 @@ def pair_iou(a: Box, b: Box) -> float:
     return both / union if union > 0 else 0.0
 
 
-@compiled
+@kernel
 def height_iou(a: Box, b: Box) -> float:
     """Overlap of the two vertical extents alone (HMIoU's second factor; Yang et al., AAAI 2024, section 3.2)."""
     both, all_ = min(a[3], b[3]) - max(a[1], b[1]), max(a[3], b[3]) - min(a[1], b[1])
     return max(both, 0.0) / all_ if all_ > 0 else 0.0
 
 
-@compiled
+@kernel
 def buffered(box: Box, share: float) -> Box:
     """The box grown on every side by a share of its width and height (Yang et al., WACV 2023, section 3.1)."""
     x, y = share * (box[2] - box[0]), share * (box[3] - box[1])
     return box[0] - x, box[1] - y, box[2] + x, box[3] + y
 
 
-@compiled
+@kernel
 def pair_giou(a: Box, b: Box) -> float:
     """Generalised IoU, in -1–1 (Rezatofighi et al., CVPR 2019)."""
     width, height = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
@@ -70,7 +70,7 @@ def pair_giou(a: Box, b: Box) -> float:
     return pair_iou(a, b) - (hull - union) / hull
 
 
-@compiled
+@kernel
 def pair_diou(a: Box, b: Box) -> float:
     """IoU less (distance of centres / diagonal of the hull)², in -1–1 (Zheng et al., AAAI 2020)."""
     width, height = max(a[2], b[2]) - min(a[0], b[0]), max(a[3], b[3]) - min(a[1], b[1])
@@ -81,7 +81,7 @@ def pair_diou(a: Box, b: Box) -> float:
     return pair_iou(a, b) - (x * x + y * y) / diagonal
 
 
-@compiled
+@kernel
 def pair_ciou(a: Box, b: Box) -> float:
     """DIoU less a penalty for unlike aspects (Zheng et al., AAAI 2020)."""
     overlap = pair_iou(a, b)
@@ -92,7 +92,7 @@ def pair_ciou(a: Box, b: Box) -> float:
     return pair_diou(a, b) - alpha * v
 
 
-@compiled
+@kernel
 def overlap_of(kind: int, a: Box, b: Box, buffer: float) -> float:
     """The chosen overlap; the generalised ones brought to 0–1 by ``(x + 1) / 2``."""
     if kind == GIOU:
@@ -108,21 +108,21 @@ def overlap_of(kind: int, a: Box, b: Box, buffer: float) -> float:
     return pair_iou(a, b)
 
 
-@compiled
+@kernel
 def distance_in_heights(a: Box, b: Box) -> float:
     """Distance of the centres in units of the mean height of the two boxes."""
     x, y = (a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2
     return math.hypot(x, y) / max((a[3] - a[1] + b[3] - b[1]) / 2, 1e-6)
 
 
-@compiled
+@kernel
 def height_ratio(a: Box, b: Box) -> float:
     """Smaller over larger height: how alike the sizes are."""
     left, right = max(a[3] - a[1], 1e-6), max(b[3] - b[1], 1e-6)
     return min(left, right) / max(left, right)
 
 
-@compiled
+@kernel
 def shape_difference(a: Box, b: Box) -> float:
     """How unlike widths and heights are, 0–1 (BoostTrack, Stanojevic and Todorovic, MVA 2024, section 3.3)."""
     width_a, width_b = max(a[2] - a[0], 1e-6), max(b[2] - b[0], 1e-6)
@@ -131,7 +131,7 @@ def shape_difference(a: Box, b: Box) -> float:
     return 1 - math.exp(-off)
 
 
-@compiled
+@kernel
 def angle_between(hx: float, hy: float, dx: float, dy: float) -> float:
     """Angle of a heading and a displacement, as a share of half a turn in 0–1; a half where either is nil."""
     size = math.sqrt(dx * dx + dy * dy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.compiled import compiled
+from tracker.compiled import compiled, kernel
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -96,7 +96,7 @@ def _take_undisputed(first: Index, column: Index, columns: int, chosen: Index) -
     return all_
 
 
-@compiled
+@kernel
 def _find(parent: Index, i: int) -> int:
     while parent[i] != i:
         parent[i] = parent[parent[i]]

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.association.assignment import solve
-from tracker.association.trajectories import Trajectories
+from tracker.association.matching.assignment import solve
+from tracker.offline.trajectories import Trajectories
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]

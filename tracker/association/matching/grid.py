@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.association.costs import Box
-from tracker.compiled import borrowed, compiled
+from tracker.association.matching.overlap import Box
+from tracker.compiled import compiled, kernel
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -34,12 +34,12 @@ class Grid(NamedTuple):
     tallest: float
 
 
-@compiled
+@kernel
 def box_at(boxes: Float64, row: int) -> Box:
     return boxes[row, 0], boxes[row, 1], boxes[row, 2], boxes[row, 3]
 
 
-@compiled
+@kernel
 def cell_at(place: float, count: int) -> int:
     """The cell of a coordinate in cells; the outermost for what lies outside."""
     if place > 0:
@@ -47,7 +47,7 @@ def cell_at(place: float, count: int) -> int:
     return 0
 
 
-@compiled
+@kernel
 def cells_of(grid: Grid, box: Box) -> tuple[int, int, int, int]:
     """First and last column, first and last row of the cells that a box touches."""
     return (
@@ -104,19 +104,9 @@ def make_grid(boxes: Float64, questions: int) -> Grid:
     return Grid(boxes, member, first, left, top, across, down, side, side, widest, tallest)
 
 
-@compiled
-def held(grid: Grid) -> Grid:
-    """The grid with its arrays `borrowed`."""
-    return Grid(
-        borrowed(grid.boxes), borrowed(grid.member), borrowed(grid.first), grid.left, grid.top, grid.across, grid.down,
-        grid.columns, grid.rows, grid.widest, grid.tallest,
-    )  # fmt: skip
-
-
-@compiled
+@kernel
 def touching(grid: Grid, box: Box, found: Index) -> int:
     """The boxes that a box touches: how many, and which, in `found` (room for all)."""
-    grid = held(grid)
     boxes, member, first, count = grid.boxes, grid.member, grid.first, 0
     if box[2] - box[0] == np.inf:
         for i in range(len(boxes)):

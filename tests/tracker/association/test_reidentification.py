@@ -6,9 +6,9 @@ import pytest
 from reid.embedder import weights_path
 from reid.weights_file import read_about
 from tracker import ConfigError, Detections, load_tracker
-from tracker.association import layout as at
 from tracker.association.explain import why
-from tracker.association.reunion import are_clear
+from tracker.association.matching.candidates import Edges
+from tracker.association.reidentification import clear_pairs
 from tracker.config import load_pipeline_settings, load_recipe
 from tracker.factory import suit
 
@@ -77,7 +77,7 @@ def test_more_must_be_alike_the_less_was_seen():
     film = Film()
     film.show(see((10, look(0))))
     film.show(see(), 10)
-    rule = film.engine.recipe.reunion
+    rule = film.engine.recipe.reidentification
     off = 0.97 * rule.gate * rule.threshold
     shown = [film.show(see((900, look(0, off))), 0.1).id.tolist() for _ in range(6)]
     assert shown[0] == []
@@ -108,13 +108,13 @@ def test_nobody_is_in_two_places_at_once():
 
 
 def test_remembered_is_not_shown_and_forgotten_in_time():
-    film = Film("reunion.seconds=20")
+    film = Film("reidentification.seconds=20")
     film.show(see((10, look(0))))
     assert film.show(see(), 0.5, include_lost=True).id.tolist() == [1]
     assert len(film.show(see(), 10, include_lost=True)) == 0
-    assert len(film.engine.state_dict()["table"]) == 1
+    assert len(film.engine.state_dict()["tracks"]) == 1
     film.show(see(), 11)
-    assert len(film.engine.state_dict()["table"]) == 0
+    assert len(film.engine.state_dict()["tracks"]) == 0
     assert film.show(see((10, look(0)))).id.tolist() == [2]
 
 
@@ -133,13 +133,13 @@ def test_whoever_comes_back_brings_what_both_parts_of_his_track_have_shown():
     film.show(see((10, look(0)), score=0.9))
     film.show(see(), 5)
     film.show(see((900, look(0)), score=0.7), 0.6)
-    (track,) = film.engine.state_dict()["table"]
-    assert (track[at.ID], track[at.HITS]) == (1, 16)
-    assert track[at.SCORES] == pytest.approx(10 * 0.9 + 6 * 0.7, rel=1e-6)
+    (track,) = film.engine.state_dict()["tracks"]
+    assert (track["id"], track["hits"]) == (1, 16)
+    assert track["score_sum"] == pytest.approx(10 * 0.9 + 6 * 0.7, rel=1e-6)
 
 
 def test_a_newcomer_waits_for_its_id_even_where_one_hit_confirms():
-    film = Film("birth.chance=null", "birth.confirm_hits=1")
+    film = Film("birth.min_real_probability=null", "birth.confirm_hits=1")
     assert film.show(see((10, look(0))), 0.1).id.tolist() == [1]
     film.show(see((10, look(0))))
     film.show(see(), 5)
@@ -160,7 +160,7 @@ def test_who_was_hardly_seen_is_not_remembered():
     film = Film()
     film.show(see((10, look(0))), 0.3)
     film.show(see(), 5)
-    assert len(film.engine.state_dict()["table"]) == 0
+    assert len(film.engine.state_dict()["tracks"]) == 0
 
 
 def test_saved_while_somebody_waits():
@@ -183,13 +183,13 @@ def test_the_record_says_who_was_compared_with_whom():
     film.show(see((300, look(1))), 5)
     film.show(see((300, look(1)), (900, look(0, 0.2)), (600, look(3))))
     table = film.engine.take_record()
-    rows = [row for row in table.to_pylist() if row["stage"] == "reunion"]
+    rows = [row for row in table.to_pylist() if row["stage"] == "reidentification"]
     found = [row for row in rows if row["matched"]]
     assert [(row["track_id"], row["detection"]) for row in found] == [(1, 1)]
     assert found[0]["cost"] == pytest.approx(0.2, abs=1e-3)
     assert found[0]["gate"] == pytest.approx(0.655 * 0.85 * (0.7 + 0.3 * 0.8 / 4), abs=1e-3)
     assert {row["verdict"] for row in rows} == {"matched", "looks unlike"}
-    assert "track 1, detection 2, stage reunion: looks unlike" in why(table, began=3)
+    assert "track 1, detection 2, stage reidentification: looks unlike" in why(table, began=3)
 
 
 def test_says_why_who_came_back_was_taken_for_another():
@@ -200,9 +200,11 @@ def test_says_why_who_came_back_was_taken_for_another():
     film.show(see((300, look(1)), (900, look(0, 0.9))), 0.2)
     assert film.show(see((300, look(1)), (900, look(0, 0.5))), 4).id.tolist() == [2, 3]
     table = film.engine.take_record()
-    rows = [row for row in table.to_pylist() if row["stage"] == "reunion"]
+    rows = [row for row in table.to_pylist() if row["stage"] == "reidentification"]
     best = max(rows, key=lambda row: row["gate"] - row["cost"])
-    pair = f"track 1, detection 1, stage reunion: looks unlike, cost {best['cost']:.3f} (gate {best['gate']:.3f})"
+    pair = (
+        f"track 1, detection 1, stage reidentification: looks unlike, cost {best['cost']:.3f} (gate {best['gate']:.3f})"
+    )
     assert best["frame"] > rows[0]["frame"] == 60
     ended, began = why(table, ended=1), why(table, began=3)
     assert f"the most alike, in frame {best['frame']}:\n  {pair}" in ended
@@ -216,22 +218,24 @@ def test_a_pair_is_clear_when_it_beats_all_others_of_both(lead, expected):
     """Row 0 may be columns 0 (0.1) or 1 (0.25); row 1 column 1 (0.22) or 2 (0.3)."""
     first, column = np.array([0, 2, 4]), np.array([0, 1, 1, 2])
     cost = np.array([0.1, 0.25, 0.22, 0.3])
-    assert are_clear(first, column, cost, np.array([0, 2]), 3, lead).tolist() == expected
+    chosen = np.array([0, 2])
+    clear_pairs(Edges(first, column, cost, cost), chosen, 3, lead)
+    assert (chosen >= 0).tolist() == expected
 
 
 def test_the_recipes_threshold_is_that_of_the_bundled_embedder():
-    assert load_recipe("reacquire").reunion.threshold == read_about(weights_path("default")).threshold
+    assert load_recipe("reacquire").reidentification.threshold == read_about(weights_path("default")).threshold
 
 
 def test_a_pipeline_takes_the_threshold_of_its_own_embedder():
-    settings = load_pipeline_settings("default", ["tracker.reunion.threshold=0.3"])
-    assert suit(settings).reunion.threshold == read_about(weights_path("default")).threshold
-    without = load_pipeline_settings("default", ["tracker.reunion.threshold=0.3", "embedder.weights=none"])
-    assert suit(without).reunion.threshold == 0.3
-    assert suit(load_pipeline_settings("default", tracker="sort")).reunion is None
+    settings = load_pipeline_settings("default", ["tracker.reidentification.threshold=0.3"])
+    assert suit(settings).reidentification.threshold == read_about(weights_path("default")).threshold
+    without = load_pipeline_settings("default", ["tracker.reidentification.threshold=0.3", "embedder.weights=none"])
+    assert suit(without).reidentification.threshold == 0.3
+    assert suit(load_pipeline_settings("default", tracker="sort")).reidentification is None
 
 
-def test_reunion_needs_stages_that_look():
+def test_reidentification_needs_stages_that_look():
     stage = {"tracks": ["lost"], "cost": "iou", "gate": 0.2}
-    with pytest.raises(ConfigError, match="reunion compares looks"):
-        load_recipe({"stages": [stage], "reunion": {}})
+    with pytest.raises(ConfigError, match="reidentification compares embeddings"):
+        load_recipe({"stages": [stage], "reidentification": {}})

@@ -6,19 +6,24 @@ import numpy as np
 import pytest
 
 from tracker import Detections, load_tracker
-from tracker.association import layout as at
-from tracker.association import stream as st
-from tracker.association.grid import make_grid
-from tracker.association.shift import common_shift, sure_median
+from tracker.association import priors as st
+from tracker.association.buffers import make_buffers
+from tracker.association.camera_shift import common_shift, sure_median
+from tracker.association.compile import compile_recipe
+from tracker.association.matching.grid import make_grid
+from tracker.config import load_recipe
 from tracker.motion import kalman
+
+GAPS = "gap_seconds", "gaps_closed", "gaps_fitted"
 
 
 def some_gaps(seed):
     """A stream with random counts of gaps, and the same as ``(KINDS, BINS, 3)``."""
-    random, stream = np.random.default_rng(seed), st.fresh()
+    random, (stream,) = np.random.default_rng(seed), st.initial_priors()
     counts = random.uniform(0, 20, (st.KINDS, st.BINS, 3)) * random.integers(0, 2, (st.KINDS, st.BINS, 1))
     counts[..., 2] = counts[..., 1] * random.uniform(0, 1, counts.shape[:2])
-    stream[st.GAPS : st.BEGINNINGS] = counts.ravel()
+    for i, name in enumerate(GAPS):
+        stream[name] = counts[..., i]
     return stream, counts
 
 
@@ -26,7 +31,8 @@ def some_gaps(seed):
 def test_chances_of_return_are_those_of_every_way_that_a_gap_can_end(seed):
     """Naively: for every age, the sum over later bins of surviving until there, closing there, and fitting."""
     stream, counts = some_gaps(seed)
-    chances = st.chances_of_return(stream)
+    st.estimate_survival(stream)
+    chances = stream["survival"]
     for kind in range(st.KINDS):
         for begin in range(st.BINS):
             still_open, total = 1.0, 0.0
@@ -50,34 +56,34 @@ def test_every_age_has_its_bin():
 
 
 def test_gaps_are_counted_where_they_belong():
-    stream = st.fresh()
+    (stream,) = st.initial_priors()
     st.watch_gap(stream, 2, 0.12, 0.04, -1.0)
     st.watch_gap(stream, 2, 0.12, 0.04, 0.6)
     st.watch_gap(stream, 2, 9.0, 0.04, 0.6)  # too old to count
-    counts = stream[st.GAPS : st.BEGINNINGS].reshape(st.KINDS, st.BINS, 3)
+    counts = np.stack([stream[name] for name in GAPS], axis=2)
     np.testing.assert_allclose(counts[2, st.gap_bin(0.12)], [0.08, 1, 0.8])
     assert counts.sum() == pytest.approx(1.88)
 
 
 def test_the_chance_of_being_real_follows_how_those_alike_ended():
-    stream = st.fresh()
-    at_first = st.chance_of_being(stream, 1.1, 2.0)
+    (stream,) = st.initial_priors()
+    at_first = st.real_probability(stream, 1.1, 2)
     assert at_first == pytest.approx(1 / (1 + math.exp(-st.SLOPE * (0.55 - st.EVEN_SCORE))))
     for _ in range(8):
-        st.note_beginning(stream, 1.65, 3.0, False)  # matched thrice, mean score 0.55
-    assert st.chance_of_being(stream, 1.1, 2.0) == pytest.approx(st.BIRTH_PRIOR * at_first / (8 + st.BIRTH_PRIOR))
-    assert st.chance_of_being(stream, 2.2, 4.0) > 0.8  # none of them got so far
-    assert st.chance_of_being(stream, 1.9, 2.0) > 0.8  # nor had such scores
+        st.note_beginning(stream, 1.65, 3, False)  # matched thrice, mean score 0.55
+    assert st.real_probability(stream, 1.1, 2) == pytest.approx(st.BIRTH_PRIOR * at_first / (8 + st.BIRTH_PRIOR))
+    assert st.real_probability(stream, 2.2, 4) > 0.8  # none of them got so far
+    assert st.real_probability(stream, 1.9, 2) > 0.8  # nor had such scores
     for _ in range(16):
-        st.note_beginning(stream, 0.55 * st.YOUNG, float(st.YOUNG), True)
+        st.note_beginning(stream, 0.55 * st.YOUNG, st.YOUNG, True)
     expected = (16 + st.BIRTH_PRIOR * at_first) / (24 + st.BIRTH_PRIOR)
-    assert st.chance_of_being(stream, 1.1, 2.0) == pytest.approx(expected)
-    assert st.chance_of_being(stream, 0.0, float(st.YOUNG)) == 1
+    assert st.real_probability(stream, 1.1, 2) == pytest.approx(expected)
+    assert st.real_probability(stream, 0.0, st.YOUNG) == 1
 
 
 @pytest.mark.parametrize(("rate", "matches"), [(30, 9), (25, 9), (14, 6), (5, 3), (1, 3)])
 def test_real_is_who_was_matched_for_a_while_however_slow_the_camera(rate, matches):
-    proved = [hits for hits in range(1, 20) if st.has_proved(float(hits), (hits - 1) / rate)]
+    proved = [hits for hits in range(1, 20) if st.has_proved(hits, (hits - 1) / rate)]
     assert proved[0] == matches
 
 
@@ -110,16 +116,16 @@ def filtered(trembling, restless, rate, seed=0):
         tracks = engine.update(Detections((true + random.normal(0, trembling, (6, 4))).astype(np.float32), np.ones(6)))
         if frame > 100 and len(tracks) == 6:
             errors.append(np.abs(tracks.xyxy[:, 0] - true[tracks.detection, 0]).mean())
-    return engine.state_dict()["stream"], np.mean(errors)
+    return engine.state_dict()["priors"]["noise_factor"][0, 0], np.mean(errors)
 
 
 def test_the_filter_follows_restless_boxes_and_smooths_trembling_ones():
     """Learned noise moves the right way, and the boxes that are shown get nearer to the truth for it."""
     restless, error = filtered(trembling=0.2, restless=4, rate=0.03)
-    assert restless[st.FACTOR] > 10
+    assert restless > 10
     assert error < 0.5 * filtered(trembling=0.2, restless=4, rate=0)[1]
     calm, error = filtered(trembling=4, restless=0, rate=0.03)
-    assert calm[st.FACTOR] < 0.3
+    assert calm < 0.3
     assert error < filtered(trembling=4, restless=0, rate=0)[1]
 
 
@@ -143,14 +149,16 @@ def test_a_lost_track_is_shown_where_gaps_use_to_close():
     assert shown[False] < 0.2 * 4 * 50
 
 
-def table_of(boxes):
-    """Tracks that were seen in the frame at second 1, resting at these boxes."""
-    table = np.zeros((len(boxes), at.WIDTH))
-    table[:, at.SEEN], table[:, at.HITS] = 1.0, 5
-    for row, box in zip(table, boxes, strict=True):
-        z = kalman.measure(kalman.XYWH, *map(float, box))
-        kalman.initiate(kalman.XYWH, row[at.BELIEF : at.BELIEF + kalman.SIZE], z, 0.05, 0.05)
-    return table
+def engine_at(boxes, found):
+    """The arrays of an engine whose tracks were seen at second 1, resting at these boxes; and the grid of a frame."""
+    buffers = make_buffers(64, 1, 0, *compile_recipe(load_recipe("reacquire"), embeddings=False)[::-1], 0)
+    tracks, counters = buffers.tracks[: len(boxes)], buffers.counters[0]
+    tracks["seen"], tracks["hits"] = 1.0, 5
+    for track, box in zip(tracks, boxes, strict=True):
+        z = kalman.measure(kalman.XYWH, tuple(map(float, box)))
+        kalman.initiate(kalman.XYWH, track["state"], z, 0.05, 0.05)
+    counters["tracks"], counters["detections"], counters["before"] = len(boxes), len(found), 1.0
+    return buffers, make_grid(found, len(boxes))
 
 
 def row_of_people(n):
@@ -159,7 +167,7 @@ def row_of_people(n):
 
 
 def shift_between(before, after):
-    return common_shift(table_of(before), len(before), kalman.XYWH, make_grid(after, len(before)), 1.0)
+    return common_shift(*engine_at(before, after))
 
 
 def test_the_camera_moved_as_all_boxes_did():
@@ -183,6 +191,6 @@ def test_few_witnesses_prove_nothing():
 
 
 def test_a_median_counts_as_far_as_it_is_sure():
-    assert sure_median(np.full(5, 3.0)) == 3
-    assert sure_median(np.array([-9.0, -5, 1, 6, 9])) == 0
-    assert 0 < sure_median(np.array([4.0, 5, 6, 7, 9])) < 6
+    assert sure_median(np.full(5, 3.0), 5) == 3
+    assert sure_median(np.array([-9.0, -5, 1, 6, 9]), 5) == 0
+    assert 0 < sure_median(np.array([4.0, 5, 6, 7, 9]), 5) < 6

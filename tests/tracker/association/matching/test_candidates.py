@@ -1,6 +1,7 @@
 """Which pairs exist and what they cost, beside the same said naively in float64."""
 
 import math
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pytest
@@ -9,13 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tracker import Detections, load_tracker
-from tracker.association import costs, pairing
-from tracker.association import layout as at
-from tracker.association.grid import make_grid
-from tracker.association.memory import Memory
-from tracker.association.program import rules_row, stage_row
-from tracker.association.recipe import Recipe, Stage
-from tracker.association.stream import fresh
+from tracker.association import records as rc
+from tracker.association.buffers import make_buffers
+from tracker.association.compile import compile_rules, compile_stage
+from tracker.association.matching import candidates, costs
+from tracker.association.matching import overlap as ov
+from tracker.association.matching import stages as matching
+from tracker.association.matching.candidates import Edges
+from tracker.association.matching.grid import make_grid
+from tracker.association.recipe import Recipe
+from tracker.compiled import compiled, kernel
 from tracker.config import config_names, load_recipe
 from tracker.motion import kalman
 
@@ -24,11 +28,36 @@ MANY = 10_000
 
 
 def stage_of(**fields):
-    return Stage.model_validate({"tracks": ["confirmed", "lost"], "gate": 10.0} | fields)
+    stage = {"tracks": ["confirmed", "lost"], "gate": 10.0} | fields
+    return Recipe.model_validate({"stages": [stage]}).stages[0]
 
 
 def rules_of(stage=None, **fields):
-    return rules_row(Recipe.model_validate({"stages": [stage or stage_of()]} | fields))
+    return compile_rules(Recipe.model_validate({"stages": [stage or stage_of()]} | fields))
+
+
+EVERY = tuple(range(len(costs.COSTS)))
+
+
+class Few(NamedTuple):
+    """The functions that a pair's cost needs."""
+
+    cost: Any
+    margin: Any
+    direction: Any
+
+
+FEW = Few(costs.choose_cost(EVERY), costs.choose_margin(EVERY), candidates.direction)
+
+
+@kernel
+def judge(buffers, s, row, j, embedding):
+    return candidates.judge(buffers, buffers.stages[s], row, j, embedding, FEW)
+
+
+@compiled
+def collect(buffers, s, rows, embedding, grid):
+    return candidates.collect(buffers, buffers.stages[s], rows, embedding, grid, FEW)
 
 
 def unit(rows):
@@ -47,84 +76,99 @@ def naive_iou(a, b):
 # One pair.
 
 
-def naive_with_look(stage, motion, overlap, look):
-    """Cost of motion and looks together; infinite where looks forbid the pair."""
-    too_unlike = stage.appearance_gate is not None and look > stage.appearance_gate
-    if stage.cost == "least":  # BoT-SORT, section 3.3: looks count only for who is near and alike enough
-        trusted = not too_unlike and overlap >= (stage.least_overlap or 0)
+def naive_cost(stage, motion, overlap, look):
+    """Cost of motion and embeddings together; infinite where embeddings forbid the pair."""
+    if not stage.needs_embedding:
+        return motion
+    too_unlike = stage.max_embedding_distance is not None and look > stage.max_embedding_distance
+    if stage.cost == "min_iou_embedding":  # BoT-SORT, section 3.3: they count only for who is near and alike enough
+        trusted = not too_unlike and overlap >= (stage.min_iou or 0)
         return min(motion, look if trusted else np.inf)
     if too_unlike:
         return np.inf
     if stage.cost == "fused":
         return (1 - stage.weight) * motion + stage.weight * look
-    return look if stage.cost == "embedding" else motion  # adaptive adds looks when all pairs are known
+    return look if stage.cost == "embedding" else motion  # adaptive adds embeddings when all pairs are known
 
 
 shares = st.floats(0, 1)
 maybe = st.one_of(st.none(), shares)
-stages = st.builds(
-    stage_of,
-    cost=st.sampled_from(["iou", "iou_times_score", "embedding", "fused", "least", "adaptive"]),
-    overlap=st.sampled_from(list(costs.KINDS)),
-    weight=shares,
-    gate=st.floats(0, 2),
-    least_overlap=maybe,
-    appearance_gate=maybe,
-    times_score=st.booleans(),
-    score_change=shares,
-    shape=shares,
-    mahalanobis=shares,
-    mahalanobis_gate=st.one_of(st.none(), st.floats(0.1, 50)),
-    reach=st.one_of(st.none(), st.floats(0.1, 3)),
-    slack=st.floats(0, 1),
-    size_ratio=maybe,
-    low_below=shares,
-    low_penalty=shares,
-)
+OVERLAPS = list(get_args(costs.OverlapName))
 
 
-@given(stages, shares, shares, shares)
-def test_motion_and_looks_together(stage, motion, overlap, look):
-    cost = pairing.with_look(stage_row(stage), motion, overlap, look)
-    assert cost == pytest.approx(naive_with_look(stage, motion, overlap, look))
+@st.composite
+def stages_of_any_kind(draw):
+    """With every setting that its cost uses."""
+    cost = draw(st.sampled_from(["iou", "iou_times_score", "embedding", "fused", "min_iou_embedding", "adaptive"]))
+    fields = {"cost": cost, "gate": draw(st.floats(0, 2))}
+    for name in ("min_iou", "max_embedding_distance", "size_ratio"):
+        fields[name] = draw(maybe)
+    for name in ("score_change", "shape", "mahalanobis", "low_below"):
+        fields[name] = draw(shares)
+    if fields["low_below"]:
+        fields["low_penalty"] = draw(shares)
+    fields["mahalanobis_gate"] = draw(st.one_of(st.none(), st.floats(0.1, 50)))
+    fields["max_speed"] = draw(st.one_of(st.none(), st.floats(0.1, 3)))
+    if fields["max_speed"]:
+        fields["max_offset"] = draw(shares)
+    known = costs.COSTS[costs.NAMES.index(cost)].settings.model_fields
+    for name, values in (("overlap", st.sampled_from(OVERLAPS)), ("weight", shares), ("times_score", st.booleans())):
+        if name in known:
+            fields[name] = draw(values)
+    return stage_of(**fields)
 
 
 @pytest.mark.parametrize(
     ("overlap", "look", "expected"), [(0.6, 0.1, 0.1), (0.6, 0.3, 0.4), (0.4, 0.1, 0.6), (0.9, 0.2, 0.1)]
 )
-def test_the_smaller_of_overlap_and_looks_where_both_gates_hold(overlap, look, expected):
+def test_the_smaller_of_overlap_and_embedding_where_both_gates_hold(overlap, look, expected):
     """BoT-SORT, equations 12 and 13, with its thresholds of 0.5 and 0.25."""
-    stage = stage_row(stage_of(cost="least", least_overlap=0.5, appearance_gate=0.25))
-    assert pairing.with_look(stage, 1 - overlap, overlap, look) == pytest.approx(expected)
+    (stage,) = compile_stage(stage_of(cost="min_iou_embedding", min_iou=0.5, max_embedding_distance=0.25))
+    (pair,) = np.zeros(1, rc.PAIR)
+    pair["motion"], pair["iou"], pair["embedding"] = 1 - overlap, overlap, look
+    box = (0.0, 0.0, 1.0, 1.0)
+    assert costs.smaller(stage, pair, box, box) == pytest.approx(expected)
 
 
 NOISE = 1 / 20
 AGE, SCORES = 0.4, (0.5, 0.7)  # of the track: seconds unseen, its scores before and at its last match
 
 
-def track_at(box):
+def track_at(box, track=None):
     """Just born there, but for what a pair's cost depends on."""
-    track, (x1, y1, x2, y2) = np.zeros(at.WIDTH), box
-    track[at.PAST :] = np.nan
-    z = kalman.measure(kalman.XYWH, x1, y1, x2, y2)
-    kalman.initiate(kalman.XYWH, track[at.BELIEF : at.BELIEF + kalman.SIZE], z, NOISE, 1 / 160)
-    track[at.SEEN], (track[at.SCORE_BEFORE], track[at.SCORE]) = -AGE, SCORES
+    track = np.zeros(1, rc.TRACK)[0] if track is None else track
+    track["history_time"] = np.nan
+    z = kalman.measure(kalman.XYWH, four(box))
+    kalman.initiate(kalman.XYWH, track["state"], z, NOISE, 1 / 160)
+    track["seen"], (track["score_before"], track["score"]), track["box"] = -AGE, SCORES, box
     return track
+
+
+def scene(stages_, rules, boxes, found, gallery):
+    """The arrays of an engine with tracks at `boxes` and detections at `found`."""
+    buffers = make_buffers(len(boxes) + len(found), gallery.shape[1], D, rules, np.concatenate(stages_), 0)
+    for track, box in zip(buffers.tracks, boxes, strict=False):
+        track_at(box, track)
+    buffers.expected[: len(boxes)], buffers.xyxy[: len(found)] = boxes, found
+    buffers.gallery[: len(boxes)], buffers.detections["free"] = gallery, True
+    buffers.counters["tracks"], buffers.counters["detections"] = len(boxes), len(found)
+    return buffers
 
 
 def naive_judge(stage, box, found, score, look):
     """The cost of a pair, infinite where it does not exist."""
     (x, y, w, h), (u, v, s, t) = (np.r_[b[:2] + b[2:], 2 * (b[2:] - b[:2])] / 2 for b in (box, found))
     overlap = naive_iou(box, found)
-    weight = score if stage.cost == "iou_times_score" or stage.times_score else 1
-    chosen = costs.overlap_of(costs.KINDS[stage.overlap], four(box), four(found), stage.buffer)
+    weight = score if stage.cost == "iou_times_score" or getattr(stage, "times_score", False) else 1
+    name = getattr(stage, "overlap", "iou")
+    chosen = ov.overlap_of(OVERLAPS.index(name), four(box), four(found), getattr(stage, "buffer", 0.3))
     motion = 1 - chosen * weight
-    if stage.cost != "least" and stage.least_overlap is not None and overlap < stage.least_overlap:
+    if stage.cost != "min_iou_embedding" and stage.min_iou is not None and overlap < stage.min_iou:
         return np.inf
     if stage.size_ratio is not None and min(h, t) / max(h, t) < stage.size_ratio:
         return np.inf
     away = math.hypot(x - u, y - v) / ((h + t) / 2)
-    if stage.reach is not None and away > stage.slack + stage.reach * AGE:
+    if stage.max_speed is not None and away > stage.max_offset + stage.max_speed * AGE:
         return np.inf
     # A newborn's position is unsure by twice the noise of a measurement: 5 variances together.
     squared = ((x - u) / w) ** 2 + ((y - v) / h) ** 2 + ((w - s) / w) ** 2 + ((h - t) / h) ** 2
@@ -132,14 +176,14 @@ def naive_judge(stage, box, found, score, look):
     if stage.mahalanobis_gate is not None and squared > stage.mahalanobis_gate:
         return np.inf
     motion += stage.mahalanobis * min(squared / 13.2767, 1)
-    cost = naive_with_look(stage, motion, overlap, look)
+    cost = naive_cost(stage, motion, overlap, look)
     cost += stage.score_change * abs(SCORES[1] + (SCORES[1] - SCORES[0]) - score)
     cost += stage.shape * (1 - math.exp(-abs(w - s) / max(w, s) - abs(h - t) / max(h, t)))
     cost += stage.low_penalty * (score < stage.low_below)
     return cost if cost <= stage.gate or stage.cost == "adaptive" else np.inf
 
 
-@given(stages, st.integers(0, 2**32 - 1), shares)
+@given(stages_of_any_kind(), st.integers(0, 2**32 - 1), shares)
 def test_the_cost_of_a_pair(stage, seed, score):
     random = np.random.default_rng(seed)
     corner, size = random.uniform(0, 500, 2), random.uniform(20, 80, 2)
@@ -149,34 +193,35 @@ def test_the_cost_of_a_pair(stage, seed, score):
     )
     memory, seen = unit(random.normal(size=(2, D))).astype(np.float32)
     rules = rules_of(stage, motion={"state": "xywh", "position_noise": NOISE})
-    terms = np.full(at.E_WIDTH, np.nan)
-    verdict = pairing.judge(
-        stage_row(stage), rules, track_at(box), four(box), memory[None], four(found), score, 0, seen, 0.0, terms
-    )
+    buffers = scene([compile_stage(stage)], rules, box[None], found[None], memory[None, None])
+    buffers.detections["score"] = score
+    verdict = judge(buffers, 0, 0, 0, seen[None])
     look = (1 - float(memory.astype(np.float64) @ seen)) / 2
     expected = naive_judge(stage, box, found, score, look)
-    assert (verdict == at.OUTBID) == (expected < np.inf)
-    if verdict == at.OUTBID:
-        assert terms[at.E_COST] == pytest.approx(expected, abs=1e-6)
+    assert (verdict == rc.UNASSIGNED) == (expected < np.inf)
+    if verdict == rc.UNASSIGNED:
+        assert buffers.pairs["cost"][0] == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize(("agnostic", "class_id", "verdict"), [(False, 1, at.OTHER_CLASS), (True, 1, at.OUTBID)])
+@pytest.mark.parametrize(("agnostic", "class_id", "verdict"), [(False, 1, rc.OTHER_CLASS), (True, 1, rc.UNASSIGNED)])
 def test_another_class(agnostic, class_id, verdict):
-    box, stage, nobody = (0.0, 0.0, 40.0, 100.0), stage_of(), np.zeros((1, 0), np.float32)
-    rules, terms = rules_of(stage, class_agnostic=agnostic, motion={"state": "xywh"}), np.empty(at.E_WIDTH)
-    found = stage_row(stage), rules, track_at(box), box, nobody, box, 0.9, class_id, nobody[0], 0.0, terms
-    assert pairing.judge(*found) == verdict
+    box, stage, nobody = np.array([[0.0, 0.0, 40.0, 100.0]]), stage_of(), np.zeros((1, 1, D), np.float32)
+    rules = rules_of(stage, class_agnostic=agnostic, motion={"state": "xywh"})
+    buffers = scene([compile_stage(stage)], rules, box, box, nobody)
+    buffers.detections["class_id"], buffers.detections["score"] = class_id, 0.9
+    assert judge(buffers, 0, 0, 0, nobody[0]) == verdict
 
 
 @pytest.mark.parametrize("blind", ["track", "detection"])
-def test_fused_is_motion_alone_where_one_has_no_look(blind):
-    box, stage = (0.0, 0.0, 40.0, 100.0), stage_of(cost="fused", weight=0.7, appearance_gate=0.1)
-    memory, seen = np.eye(1, D, dtype=np.float32), np.eye(D, dtype=np.float32)[1]
+def test_fused_is_motion_alone_where_one_has_no_embedding(blind):
+    box, found = np.array([[0.0, 0.0, 40.0, 100.0]]), np.array([[0.0, 0.0, 40.0, 80.0]])
+    stage = stage_of(cost="fused", weight=0.7, max_embedding_distance=0.1)
+    memory, seen = np.eye(1, D, dtype=np.float32)[None], np.eye(D, dtype=np.float32)[1:2]
     (memory if blind == "track" else seen)[:] = 0
-    rules, terms = rules_of(stage, motion={"state": "xywh"}), np.empty(at.E_WIDTH)
-    found = stage_row(stage), rules, track_at(box), box, memory, (0.0, 0.0, 40.0, 80.0), 0.9, 0, seen, 0.0, terms
-    assert pairing.judge(*found) == at.OUTBID
-    assert terms[at.E_COST] == pytest.approx(0.2)
+    buffers = scene([compile_stage(stage)], rules_of(stage, motion={"state": "xywh"}), box, found, memory)
+    buffers.detections["score"] = 0.9
+    assert judge(buffers, 0, 0, 0, seen) == rc.UNASSIGNED
+    assert buffers.pairs["cost"][0] == pytest.approx(0.2)
 
 
 # Directions.
@@ -238,22 +283,25 @@ def test_direction_is_the_angle_between_heading_and_displacement(steps):
 def test_direction_of_corners_is_their_mean():
     """Hybrid-SORT's (Yang et al., AAAI 2024): each corner from where it was three frames ago."""
     random = np.random.default_rng(0)
-    rules = rules_of(stage_of(direction=0.1, direction_of="corners"))
+    stage = stage_of(direction=0.1, direction_of="corners")
+    (rules,), (record,) = rules_of(stage), compile_stage(stage)
     for _ in range(20):
         history = [(frame, random.uniform(0, 40, 4)) for frame in sorted(random.choice(10, 5, replace=False))]
         found, headings = random.uniform(0, 40, 4), unit(random.normal(size=(4, 2)))
-        track = np.full(at.WIDTH, np.nan)
+        (track,) = np.zeros(1, rc.TRACK)
+        track["history_time"] = np.nan
         for k, (frame, box) in enumerate(reversed(history)):
-            track[at.PAST + 5 * k : at.PAST + 5 * k + 5] = np.r_[frame / 30, box]
-        track[at.HEADING : at.HEADING + 8] = headings.ravel()
+            track["history_time"][k], track["history_box"][k] = frame / 30, box
+        track["heading"] = headings
         moved = found - past_of(history, 10, 3)
         expected = np.mean([angle(headings[2 * i + j], moved[[2 * i, 1 + 2 * j]]) for i in (0, 1) for j in (0, 1)])
-        assert pairing.direction(track, four(found), 10 / 30, rules, True) == pytest.approx(expected, abs=1e-6)
+        assert candidates.direction(track, record, four(found), 10 / 30, rules) == pytest.approx(expected, abs=1e-6)
 
 
 def test_without_a_past_no_direction_is_better():
-    track = np.full(at.WIDTH, np.nan)
-    assert pairing.direction(track, (0.0, 0.0, 1.0, 1.0), 1.0, rules_of(), False) == 0.5
+    (track,), (rules,), (stage,) = np.zeros(1, rc.TRACK), rules_of(), compile_stage(stage_of())
+    track["history_time"] = np.nan
+    assert candidates.direction(track, stage, (0.0, 0.0, 1.0, 1.0), 1.0, rules) == 0.5
 
 
 # All pairs of a frame.
@@ -284,9 +332,8 @@ def test_adaptive_weights_grow_with_the_lead_of_the_best(graph, weight):
     exists, look, cost = graph
     first, column = edges_of(exists)
     adapted = cost[exists]
-    pairing.adapt(
-        stage_row(stage_of(cost="adaptive", weight=weight)), first, column, look[exists], adapted, look.shape[1]
-    )
+    (stage,) = compile_stage(stage_of(cost="adaptive", weight=weight))
+    matching.adapt(stage, Edges(first, column, adapted, look[exists]), look.shape[1])
     like = 1 - 2 * look
     expected = [
         cost[i, j] + (weight + (lead(like[i, exists[i]]) + lead(like[exists[:, j], j])) / 2) * (1 - like[i, j])
@@ -299,9 +346,9 @@ def test_adaptive_weights_grow_with_the_lead_of_the_best(graph, weight):
 def test_within_keeps_what_the_gate_lets_through(graph, gate):
     exists, _, cost = graph
     first, column = edges_of(exists)
-    kept = pairing.within(first, column.copy(), cost[exists], gate)
+    kept = matching.within(Edges(first.copy(), column.copy(), cost[exists], cost[exists]), gate)
     inside = exists & (cost <= gate)
-    for ours, naive in zip(kept, (*edges_of(inside), cost[inside]), strict=True):
+    for ours, naive in zip(kept[:3], (*edges_of(inside), cost[inside]), strict=True):
         np.testing.assert_array_equal(ours, naive)
 
 
@@ -327,7 +374,8 @@ def test_rounds_pair_those_that_prefer_each_other(seed, n, m, step):
     random = np.random.default_rng(seed)
     exists, cost = random.random((n, m)) < 0.7, random.random((n, m))
     first, column = edges_of(exists)
-    chosen = pairing.nearest_pairs(first, column, cost[exists], m, 0.8, step)
+    (stage,) = compile_stage(stage_of(gate=0.8, mutual_step=step))
+    chosen = matching.assign_mutually(stage, Edges(first, column, cost[exists], cost[exists]), m)
     pairs = {(i, int(column[edge])) for i, edge in enumerate(chosen) if edge >= 0}
     assert all(first[i] <= edge < first[i + 1] for i, edge in enumerate(chosen) if edge >= 0)
     assert pairs == naive_rounds(np.where(exists, cost, np.inf), 0.8, step)
@@ -343,28 +391,27 @@ def crowd(random, count, side, widest):
     return np.c_[corner, corner + size]
 
 
-def all_pairs_are_there(stages, rules, side, widest):
+def all_pairs_are_there(stages_, rules, side, widest):
     """Whatever `collect` leaves out, looking at every pair finds no reason to keep."""
     random = np.random.default_rng(1)
     boxes, xyxy = crowd(random, 30, side, widest), crowd(random, 40, side, widest)
-    table = np.array([track_at(box) for box in boxes] + [np.zeros(at.WIDTH)] * 10)
-    table[:30, at.SEEN] = -random.uniform(0, 2, 30)
-    looks = unit(random.normal(size=(40, 2, D))).astype(np.float32)
+    seen = -random.uniform(0, 2, 30)
+    gallery = unit(random.normal(size=(40, 2, D))).astype(np.float32)[:30]
     embedding = unit(random.normal(size=(40, D))).astype(np.float32)
-    score, classes = random.uniform(0, 1, 40), random.integers(0, 2, 40)
-    memory = Memory.of(np.zeros(at.L_WIDTH), table, looks, np.zeros((40, 2)), fresh(), stages, rules)
-    memory.free[:] = True
-    where, scene = memory.addresses(), (boxes, score, classes, embedding, make_grid(xyxy, MANY), 0.0)
-    count, nothing = 0, np.empty((0, at.E_WIDTH))
-    for stage in stages:
-        first, column, cost, *_ = pairing.collect(where, stage, np.arange(30), *scene, False, nothing, 0)
-        ours = {(i, int(column[e])): cost[e] for i in range(30) for e in range(first[i], first[i + 1])}
-        expected, terms = {}, np.empty(at.E_WIDTH)
+    buffers = scene(stages_, rules, boxes, xyxy, gallery)
+    buffers.tracks["seen"][:30] = seen
+    buffers.detections["score"][:40] = random.uniform(0, 1, 40)
+    buffers.detections["class_id"][:40] = random.integers(0, 2, 40)
+    count, grid = 0, make_grid(buffers.xyxy[:40], MANY)
+    for s in range(len(stages_)):
+        edges = collect(buffers, s, np.arange(30), embedding, grid)
+        rows = np.repeat(np.arange(30), np.diff(edges.first))
+        ours = {(i, j): c for i, j, c in zip(rows.tolist(), edges.detection.tolist(), edges.cost.tolist(), strict=True)}
+        expected = {}
         for i in range(30):
             for j in range(40):
-                pair = looks[i], four(xyxy[j]), score[j], classes[j], embedding[j], 0.0, terms
-                if pairing.judge(stage, rules, table[i], four(boxes[i]), *pair) == at.OUTBID:
-                    expected[i, j] = terms[at.E_COST]
+                if judge(buffers, s, i, j, embedding) == rc.UNASSIGNED:
+                    expected[i, j] = buffers.pairs["cost"][0]
         assert ours == expected
         count += len(expected)
     return count
@@ -372,9 +419,9 @@ def all_pairs_are_there(stages, rules, side, widest):
 
 @pytest.mark.parametrize("name", config_names("trackers"))
 def test_no_pair_within_its_gate_is_missed_by_a_recipe(name):
-    stages = np.stack([stage_row(stage) for stage in load_recipe(name).stages])
+    stages_ = [compile_stage(stage) for stage in load_recipe(name).stages]
     rules = rules_of(motion={"state": "xywh"})
-    assert sum(all_pairs_are_there(stages, rules, *places) for places in PLACES)
+    assert sum(all_pairs_are_there(stages_, rules, *places) for places in PLACES)
 
 
 @pytest.mark.parametrize(
@@ -385,18 +432,19 @@ def test_no_pair_within_its_gate_is_missed_by_a_recipe(name):
         {"overlap": "giou", "gate": 0.9},
         {"overlap": "diou", "gate": 0.9},
         {"overlap": "hmiou", "gate": 0.999},
-        {"overlap": "ciou", "gate": 0.99, "least_overlap": 0.05},
+        {"overlap": "ciou", "gate": 0.99, "min_iou": 0.05},
         {"cost": "embedding", "gate": 0.4},
-        {"cost": "embedding", "gate": 0.5, "reach": 1.5},
-        {"cost": "fused", "gate": 0.8, "reach": 0.5, "slack": 0.0},
-        {"cost": "least", "gate": 0.6},
-        {"cost": "least", "gate": 0.9, "least_overlap": 0.2, "appearance_gate": 0.45},
-        {"cost": "least", "gate": 0.6, "reach": 2.0},
-        {"cost": "least", "gate": 1.0, "least_overlap": 0.2},
-        {"cost": "least", "gate": 0.8, "least_overlap": 0.2, "overlap": "giou"},
-        {"cost": "adaptive", "gate": 0.5, "least_overlap": 0.1},
+        {"cost": "embedding", "gate": 0.5, "max_speed": 1.5},
+        {"cost": "fused", "gate": 0.8, "max_speed": 0.5, "max_offset": 0.0},
+        {"cost": "min_iou_embedding", "gate": 0.6},
+        {"cost": "min_iou_embedding", "gate": 0.9, "min_iou": 0.2, "max_embedding_distance": 0.45},
+        {"cost": "min_iou_embedding", "gate": 0.6, "max_speed": 2.0},
+        {"cost": "min_iou_embedding", "gate": 1.0, "min_iou": 0.2},
+        {"cost": "min_iou_embedding", "gate": 0.8, "min_iou": 0.2, "overlap": "giou"},
+        {"cost": "adaptive", "gate": 0.5, "min_iou": 0.1},
         {"cost": "adaptive", "gate": 0.5},
         {"gate": 1.0},
+        {"cost": "centre_distance", "gate": 0.3},
         {"gate": 1.0, "mahalanobis_gate": 200.0},
     ],
     ids=str,
@@ -404,4 +452,4 @@ def test_no_pair_within_its_gate_is_missed_by_a_recipe(name):
 def test_no_pair_within_its_gate_is_missed(fields):
     stage = stage_of(**fields)
     rules = rules_of(stage, motion={"state": "xywh"})
-    assert sum(all_pairs_are_there(stage_row(stage)[None], rules, *places) for places in PLACES)
+    assert sum(all_pairs_are_there([compile_stage(stage)], rules, *places) for places in PLACES)

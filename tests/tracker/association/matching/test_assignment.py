@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linear_sum_assignment
 
-from tracker.association.assignment import assign
+from tracker.association.matching.assignment import assign
 
 
 def worth(cost, gate, rows, columns):

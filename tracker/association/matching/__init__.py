@@ -1,0 +1,1 @@
+"""Which track takes which detection: candidates, costs, assignment."""

@@ -1,0 +1,164 @@
+"""What a stream has taught about itself: how its boxes tremble, how gaps end, which beginnings are real. Compiled.
+
+One record an engine, part of its state. Everything begins with a prior worth little, so that a few seconds of a stream
+that is otherwise soon count for more. All of it is our own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.association.matching.overlap import Box
+from tracker.compiled import Record, kernel
+from tracker.motion.kalman import Four
+
+Float64 = NDArray[np.float64]
+
+EDGES = np.array([0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5])
+"""Seconds out of sight that part gaps into bins; longer ones are not counted."""
+BINS = len(EDGES) - 1
+KINDS = 4
+"""Of gaps: bit 0 of a track matched less than `GROWN` times, bit 1 of one at the side of the picture."""
+GROWN = 10
+SCORES, YOUNG, GROWN_UP_SECONDS, FEWEST = 10, 9, 0.3, 3
+"""Bins of a young track's mean score; it has proved real by YOUNG matches, or by FEWEST over so many seconds."""
+
+PRIORS = np.dtype(
+    [
+        ("noise_factor", np.float64, 4),  # of the process variance of each measured quantity
+        ("left", np.float64),  # pixels: from where to where anything was seen
+        ("right", np.float64),
+        ("gap_seconds", np.float64, (KINDS, BINS)),  # that gaps of this kind and age were watched
+        ("gaps_closed", np.float64, (KINDS, BINS)),
+        ("gaps_fitted", np.float64, (KINDS, BINS)),  # how well the expected box fitted then, summed
+        ("false_starts", np.float64, (SCORES, YOUNG)),  # beginnings by mean score and matches
+        ("real_starts", np.float64, (SCORES, YOUNG)),
+        ("survival", np.float64, (KINDS, BINS + 1)),  # made of the gaps in every frame
+    ]
+)
+
+GAP_PRIOR, CLOSE_RATE, CLOSE_SECONDS, FIT = 0.5, 0.4, 0.1, 0.7
+"""Closed gaps that the prior is worth; it closes gaps at CLOSE_RATE / (age + CLOSE_SECONDS) a second, fitting FIT."""
+BIRTH_PRIOR, EVEN_SCORE, SLOPE, MATCH_ODDS = 2.0, 0.5, 6.0, 3.0
+"""Beginnings that the prior is worth; its log odds are SLOPE × (score - EVEN_SCORE) at the second match, and each
+further match multiplies the odds by MATCH_ODDS."""
+
+
+def initial_priors() -> NDArray[Any]:
+    """``(1,)`` of `PRIORS`: nothing seen yet."""
+    priors = np.zeros(1, PRIORS)
+    priors["noise_factor"] = 1.0
+    priors["left"], priors["right"] = np.inf, -np.inf
+    return priors
+
+
+@kernel
+def tune_filter(priors: Record, correlation: Four, rate: float) -> None:
+    """Follow boxes faster where innovations keep their sign from frame to frame, slower where they alternate.
+
+    A Kalman filter whose noise is right leaves innovations that are not correlated in time (Mehra, IEEE Transactions
+    on Automatic Control, 1970); the process variance is moved until that is so.
+
+    Args:
+        correlation: for each measured quantity the sum over tracks of this innovation × the last, in deviations.
+        rate: of learning.
+    """
+    for i in range(4):
+        factor = priors.noise_factor[i] * math.exp(min(max(rate * correlation[i], -0.5), 0.5))
+        priors.noise_factor[i] = min(max(factor, 1e-4), 1e3)
+
+
+@kernel
+def process_factors(priors: Record, size_noise: float) -> Four:
+    """By what the process variance of each measured quantity is multiplied."""
+    sides, factor = size_noise * size_noise, priors.noise_factor
+    return factor[0], factor[1], sides * factor[2], sides * factor[3]
+
+
+@kernel
+def widen(priors: Record, xyxy: Float64, count: int) -> None:
+    """Note from where to where anything is seen, by the first `count` boxes."""
+    for j in range(count):
+        priors.left, priors.right = min(priors.left, xyxy[j, 0]), max(priors.right, xyxy[j, 2])
+
+
+@kernel
+def gap_kind(priors: Record, hits: int, box: Box) -> int:
+    """Of a track matched so often and now expected at `box`."""
+    return (1 if hits < GROWN else 0) + (2 if box[0] < priors.left or box[2] > priors.right else 0)
+
+
+@kernel
+def gap_bin(age: float) -> int:
+    """Of a gap of so many seconds; `BINS` for those that are not counted."""
+    found = 0
+    while found < BINS and age + 1e-6 >= EDGES[found + 1]:
+        found += 1
+    return found
+
+
+@kernel
+def watch_gap(priors: Record, kind: int, age: float, elapsed: float, overlap: float) -> None:
+    """A gap of `age` seconds lasted `elapsed` more, or closed then with this overlap of the expected box (else -1)."""
+    column = gap_bin(age)
+    if column == BINS:
+        return
+    priors.gap_seconds[kind, column] += elapsed
+    if overlap >= 0:
+        priors.gaps_closed[kind, column] += 1
+        priors.gaps_fitted[kind, column] += min(max(2 * overlap - 0.4, 0.0), 1.0)
+
+
+@kernel
+def estimate_survival(priors: Record) -> None:
+    """Say in `survival` how probably a gap of each kind and age will close, and on the expected place.
+
+    From the rates at which gaps closed, age by age (the Kaplan-Meier estimate): gaps that are still open, or were
+    never to close, count for as long as they were watched.
+    """
+    for kind in range(KINDS):
+        priors.survival[kind, BINS] = 0.0
+        for column in range(BINS - 1, -1, -1):
+            seconds, closed = priors.gap_seconds[kind, column], priors.gaps_closed[kind, column]
+            width = EDGES[column + 1] - EDGES[column]
+            expected = CLOSE_RATE / (EDGES[column] + width / 2 + CLOSE_SECONDS)
+            rate = (closed + GAP_PRIOR) / (seconds + GAP_PRIOR / expected)
+            fit = (priors.gaps_fitted[kind, column] + GAP_PRIOR * FIT) / (closed + GAP_PRIOR)
+            closes = 1 - math.exp(-rate * width)
+            priors.survival[kind, column] = closes * fit + (1 - closes) * priors.survival[kind, column + 1]
+
+
+@kernel
+def has_proved(hits: int, seconds: float) -> bool:
+    """Whether a track matched so often in a row, over so many seconds, is no false start."""
+    return bool(hits >= YOUNG or (hits >= FEWEST and seconds >= GROWN_UP_SECONDS - 1e-6))
+
+
+@kernel
+def note_beginning(priors: Record, score_sum: float, hits: int, real: bool) -> None:
+    """A track matched so often in a row, with these scores in sum, proved real, or ended."""
+    if hits < 1:
+        return
+    row = min(int(SCORES * score_sum / hits), SCORES - 1)
+    for match in range(min(hits, YOUNG)):
+        if real:
+            priors.real_starts[row, match] += 1
+        else:
+            priors.false_starts[row, match] += 1
+
+
+@kernel
+def real_probability(priors: Record, score_sum: float, hits: int) -> float:
+    """That a track matched so often in a row, with these scores in sum, is real."""
+    if hits >= YOUNG:
+        return 1.0
+    score = score_sum / hits
+    row = min(int(SCORES * score), SCORES - 1)
+    odds = math.exp(SLOPE * (score - EVEN_SCORE)) * MATCH_ODDS ** float(hits - 2)
+    real = priors.real_starts[row, hits - 1]
+    false = priors.false_starts[row, hits - 1]
+    return float((real + BIRTH_PRIOR * odds / (1 + odds)) / (false + real + BIRTH_PRIOR))

@@ -1,0 +1,1 @@
+"""After the fact, when all tracks of a video are known."""
