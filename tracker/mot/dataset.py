@@ -51,6 +51,7 @@ class SequenceFolder:
         size: width and height in pixels; zeros where nothing says it.
         start: frames of the whole sequence that come before the first.
         length: frames.
+        whole: frames of the whole sequence.
     """
 
     name: str
@@ -63,6 +64,7 @@ class SequenceFolder:
     size: tuple[int, int]
     start: int
     length: int
+    whole: int
 
 
 def find_dataset(
@@ -182,6 +184,7 @@ def _sequence(folder: Path, split: str, rate: float | None) -> SequenceFolder:
         size=info.size,
         start=start,
         length=end - start,
+        whole=length,
     )
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tracker.config import PipelineSettings
 from tracker.errors import DataError
+from tracker.formats.mot import read_detections
 from tracker.mot.cache import CAMERA, DETECTIONS, Cache, CacheError, Entry, Seen
 from tracker.mot.dataset import SequenceFolder
 from tracker.mot.frames import open_frames
@@ -125,6 +126,8 @@ class Perceiver:
         from tracker.factory import build_detector
 
         if self.settings.detector.weights == "public":  # every sequence has its own
+            assert sequence.public is not None
+            read_detections(sequence.public, length=sequence.whole)  # refuses another sequence's file
             own = self.settings.detector.model_copy(update={"weights": f"public:{sequence.public}"})
             return build_detector(self.settings.model_copy(update={"detector": own}))
         if self._detector is None:

@@ -128,3 +128,11 @@ def test_nothing_half_written_is_left(small, settings, tmp_path):
     with pytest.raises(ValueError, match="expected a number"):
         Perceiver(settings, Cache(tmp_path / "cache")).look(sequence, embed=False, cameras=[], report=Quiet())
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_detections_of_another_sequence_are_told(small, settings, tmp_path):
+    sequence = find_dataset(small, names=("one",), split="train-half")[0]
+    perceiver = Perceiver(settings, Cache(tmp_path / "cache"))
+    sequence.public.write_text(sequence.public.read_text() + f"{sequence.whole + 1},-1,10,10,20,20,0.9,-1,-1,-1\n")
+    with pytest.raises(ValueError, match=rf"det\.txt, line \d+ .*the sequence has only {sequence.whole} frames"):
+        perceiver.look(sequence, embed=False, cameras=[], report=Quiet())
