@@ -54,7 +54,7 @@ class Connection(H11Protocol):
         _make_room([one for one in here if not one.known], MOST_GUESTS)
         known = [one for one in here if one.known]
         if len(known) > self.most_known:
-            _make_room([one for one in known if one.waiting], 0)
+            _make_room([one for one in known if one.waiting] or known, 0)
 
     def data_received(self, data: bytes) -> None:
         """Stop the clock when a head is whole; start it with the first byte of the next."""

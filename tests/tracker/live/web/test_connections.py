@@ -140,6 +140,24 @@ def test_drops_of_a_body_buy_no_time(live, running, monkeypatch):
             pytest.fail(f"{hold}: {time.monotonic() - began:.0f} s and still there")
 
 
+def test_more_logged_in_who_read_nothing_than_there_are_places(live, running, monkeypatch):
+    """Of answers that nobody takes there are no more than places; others are answered all the same."""
+    page = running(live, token=TOKEN, max_viewers=5, large={"width": 640, "fps": 5, "quality": 100})
+    picture = b"GET /api/cameras/door/picture HTTP/1.1\r\n" + LOGGED_IN + b"\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(150):
+            stack.enter_context(connect(page, picture * 20))
+        taken = page._uvicorn.server_state.connections
+        wait_for(lambda: sum(one.known for one in list(taken)) > 90)
+
+        def few():  # each newcomer gets the place of one
+            assert answer(page, HOLDS["kept alive"]).startswith(b"HTTP/1.1 200")
+            return sum(one.known for one in list(taken)) <= 111
+
+        wait_for(few)
+        assert answer(page, b"GET /readyz HTTP/1.1\r\n" + LOGGED_IN + b"\r\n").startswith(b"HTTP/1.1 200")
+
+
 def test_more_logged_in_than_there_are_places_lose_only_idle_ones(live, running, monkeypatch):
     monkeypatch.setattr(connections, "HEAD_SECONDS", 60.0)
     live.run(20)
