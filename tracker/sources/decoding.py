@@ -67,6 +67,7 @@ class Decoder:
         strict = {"err_detect": "explode"} if self._context.name in STRICT else {}
         self._context.options = {"max_pixels": decoder_limit(most_pixels)} | strict
         self._traces = self._key_lost = False
+        self._doubtful = False  # the packet before lacks something; where FFmpeg cuts pictures apart, this one does
         self._clean_from: int | None = None  # time of a key picture that came after the damage
         self._inside: set[int | None] = set()  # times of pictures that are decoded and not shown yet
         self._sound: set[int | None] = set()  # of those that were so before the damage
@@ -85,8 +86,9 @@ class Decoder:
     def _decode(self, packet: Packet[VideoStream]) -> Generator[Decoded]:
         if packet.is_corrupt:
             self._damaged(packet.is_keyframe)
-        elif packet.is_keyframe and self._traces:
+        elif packet.is_keyframe and self._traces and not self._doubtful:
             self._clean_from = packet.pts
+        self._doubtful = packet.is_corrupt
         yield from self._judged(self._ask(packet), packet)
 
     def _ask(self, packet: Packet[VideoStream]) -> list[VideoFrame] | av.FFmpegError | TooLargeError:

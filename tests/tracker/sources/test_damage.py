@@ -105,16 +105,28 @@ def noise(shown, true):
     return 99.0 if error == 0 else 10 * np.log10(255**2 / error)
 
 
-@pytest.mark.parametrize("kind", ["drop", "flip"])
-@pytest.mark.parametrize("options", [{"g": "12", "bf": "0"}, {"g": "12", "bf": "2"}])
-def test_live_no_picture_is_visibly_damaged(clip, tmp_path, kind, options):
+H264 = {"preset": "veryfast", "g": "12"}
+H265 = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=12:min-keyint=12:bframes=0"}
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "kind"),
+    [
+        ("libx264", H264 | {"bf": "0"}, "drop"),
+        ("libx264", H264 | {"bf": "0"}, "flip"),
+        ("libx264", H264 | {"bf": "2"}, "drop"),
+        ("libx264", H264 | {"bf": "2"}, "flip"),
+        ("libx265", H265, "drop"),
+    ],
+)
+def test_live_no_picture_is_visibly_damaged(clip, tmp_path, codec, options, kind):
     """MPEG-TS of which packets are missing or have a wrong byte: what goes to the tracker is as it was sent."""
     with av.open(str(clip)) as file:
         images = [
             f.reformat(384, 288).to_ndarray(format="bgr24")
             for _, f in zip(range(150), file.decode(video=0), strict=False)
         ]
-    path = encode(tmp_path / "a.ts", images, options={"preset": "veryfast", **options})
+    path = encode(tmp_path / "a.ts", images, codec=codec, options=options)
     with av.open(str(path)) as file:
         true = {f.pts: f.to_ndarray(format="gray") for f in file.decode(video=0)}
     content, chance = path.read_bytes(), random.Random(3)

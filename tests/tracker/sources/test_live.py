@@ -219,3 +219,24 @@ def test_packets_that_cannot_be_decoded_are_passed_over(make_video, tmp_path):
         found = [f for f in whole_frames(container, container.streams.video[0]) if f is not None]
     assert 10 < len(found) < 60
     assert not any(frame.is_corrupt for frame in found)
+
+
+def test_a_stream_whose_size_changes_stays_in_its_first_pixels():
+    class Changing(LiveSource):
+        kind = "stream"
+
+        def _pictures(self):
+            for i in range(40):
+                time.sleep(0.02)
+                size = (48, 64, 3) if i < 10 else (24, 32, 3)
+                yield Picture(None, lambda size=size, i=i: np.full(size, i * 5, np.uint8))
+            self._stop.wait()
+
+    said = []
+    source = Changing("street", report=said.append, max_frames=15)
+    with source:
+        frames = list(source)
+    assert {frame.size for frame in frames} == {(64, 48)}
+    assert 1 <= source.rescaled < 15
+    assert len(said) == 1
+    assert "is 32×24; it and all others of another size are scaled to the first one's 64×48" in said[0]
