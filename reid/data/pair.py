@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,8 +30,13 @@ def read_pair(data_format: str, query: Path, galleries: Sequence[Path]) -> tuple
     """
     if not galleries:
         raise DataError("no gallery: give at least one folder")
-    found = read_set(data_format, query.resolve(), "query")
-    return found, joined([read_set(data_format, folder.resolve(), "gallery") for folder in galleries])
+    found = read_set(data_format, _real(query), "query")
+    return found, joined([read_set(data_format, _real(folder), "gallery") for folder in galleries])
+
+
+def _real(folder: Path) -> Path:
+    """Without symbolic links; unlike `Path.resolve`, no error where they run in a circle."""
+    return Path(os.path.realpath(folder))
 
 
 def joined(sets: Sequence[CropSet]) -> CropSet:

@@ -18,7 +18,7 @@ def refuse_name(path: Path | None, endings: Sequence[str], option: str) -> None:
     """Refuse a file of another kind, or in a folder that is not there."""
     if path is not None and path.suffix.lower() not in endings:
         raise typer.BadParameter(f"expected a name that ends in {endings[0]}, got {path.name}", param_hint=option)
-    if path is not None and not path.resolve().parent.is_dir():
+    if path is not None and not path.absolute().parent.is_dir():
         raise typer.BadParameter(f"{path.parent}: no such folder", param_hint=option)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -383,14 +384,13 @@ def _storage(path: Path) -> optuna.storages.RDBStorage:
         import optuna
         import sqlalchemy
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if "?" in str(path.resolve()):
+    place = os.path.realpath(path)
+    if "?" in place:
         raise ConfigError(f"{path}: a search cannot be kept in a folder that has a ? in its name")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        storage = optuna.storages.RDBStorage(
-            f"sqlite:///{path.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}}
-        )
+        storage = optuna.storages.RDBStorage(f"sqlite:///{place}", engine_kwargs={"connect_args": {"timeout": 60}})
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise ReacquireError(f"{path}: no file of studies can be read or written there: {reason}") from error
