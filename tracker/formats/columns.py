@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,14 @@ class _Reader:
 
     def __init__(self, path: Path, columns: pa.Table, line: Callable[[int], int] | None) -> None:
         self._path, self._columns, self._line = path, columns, line
+        # Every sequence asks for all columns; they are converted once.
+        self.texts, self.numbers, self.marks = cache(self._texts), cache(self._numbers), cache(self._marks)
 
     def _fail(self, name: str, row: int, reason: str) -> DataError:
         place = f"row {row + 1}" if self._line is None else f"line {self._line(row)}"
         return DataError(f"{self._path}, {place}: column {name} {reason}")
 
-    def texts(self, name: str) -> list[str]:
+    def _texts(self, name: str) -> list[str]:
         """A column of words, or of numbers as words."""
         column = self._columns[name]
         if column.null_count:
@@ -87,7 +90,7 @@ class _Reader:
         except UnicodeDecodeError:
             raise DataError(f"{self._path}: column {name} holds what is no text") from None
 
-    def numbers(self, name: str) -> np.ndarray[Any, Any]:
+    def _numbers(self, name: str) -> np.ndarray[Any, Any]:
         """``(N,)`` a column of numbers, written as numbers or as text."""
         column = self._columns[name]
         if column.null_count:
@@ -103,7 +106,7 @@ class _Reader:
             raise DataError(f"{self._path}: column {name} must hold numbers, it holds {column.type}")
         return np.asarray(column.to_numpy(), np.float64)
 
-    def marks(self, name: str) -> np.ndarray[Any, Any]:
+    def _marks(self, name: str) -> np.ndarray[Any, Any]:
         """``(N,)`` a column of yes and no; an empty place is a no."""
         column = self._columns[name]
         if pa.types.is_boolean(column.type):
