@@ -28,7 +28,7 @@ class _Pictures(ImageFolder):
         assert sequence.images is not None
         super().__init__(sequence.images, frame_rate=sequence.rate, name=sequence.name)
         stems = [path.stem for path in self._paths]
-        if all(stem.isdigit() for stem in stems):
+        if all(stem.isdecimal() for stem in stems):
             self._indices = [int(stem) - 1 for stem in stems]
             if self._indices != list(range(len(stems))):
                 raise DataError(f"{sequence.images}: frames must be numbered from 1 without gaps")

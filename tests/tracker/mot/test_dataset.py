@@ -79,3 +79,14 @@ def test_a_sequence_of_two_sizes_is_refused(tmp_path, make_sequence):
     cv2.imwrite(str(folder / "img1/000003.jpg"), np.zeros((120, 160, 3), np.uint8))
     with pytest.raises(DataError, match="1 frames are not of the first one's size"):
         list(_frames(sequence, "detect", lambda *_: None))
+
+
+def test_names_of_frames_that_are_no_numbers(tmp_path):
+    """A raised two is a digit to Python, and no number."""
+    folder = tmp_path / "S"
+    (folder / "img1").mkdir(parents=True)
+    for name in ("\u00b2.png", "\u00b2\u00b2.png"):
+        cv2.imwrite(str(folder / "img1" / name), np.zeros((24, 32, 3), np.uint8))
+    (sequence,) = find_dataset(folder)
+    with open_frames(sequence) as source:
+        assert [frame.index for frame in source] == [0, 1]
