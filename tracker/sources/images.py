@@ -81,7 +81,7 @@ class ImageFolder(Source):
                 continue
             self._sizes.fit(image, 0)
             return image.shape[1], image.shape[0]
-        others = f", nor any of the {len(self._paths) - 1} others" if len(self._paths) > 1 else ""
+        others = ", nor can any other image there be read" if len(self._paths) > 1 else ""
         raise SourceError(f"{error}{others}") from error
 
     def _read_all(self) -> Generator[Frame]:

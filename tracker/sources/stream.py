@@ -18,7 +18,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from tracker.redact import redact
-from tracker.sources.container import open_container, video_stream
+from tracker.sources.clock import FileClock
+from tracker.sources.container import NO_LENGTH, open_container, video_stream
 from tracker.sources.decoding import Decoder, until_next_anchor, upright
 from tracker.sources.live import FileFinishedError, LiveSource, Picture
 from tracker.sources.pictures import MOST_PIXELS, TooLargeError
@@ -218,23 +219,21 @@ class PlayedFile(LiveSource):
     def _pictures(self) -> Generator[Picture]:
         if not self._path.is_file():
             raise OSError(f"{self._path}: no such file")
-        shown, before, began = 0.0, 0.0, time.monotonic()
+        shown, began = 0.0, time.monotonic()
         while True:
             with open_container(self._path, self._most) as container:
                 stream = video_stream(container, self._most)
-                step = 1 / float(stream.average_rate or 25)
-                first: float | None = None
-                base = shown + step if shown else 0.0
-                for frame in whole_frames(container, stream, max_pixels=self._most, patience=None, lose=self._lose):
+                clock = FileClock(float(stream.average_rate or 25), jumps=bool(container.format.flags & NO_LENGTH))
+                base = shown + clock.step if shown else 0.0
+                frames = whole_frames(container, stream, max_pixels=self._most, patience=None, lose=self._lose)
+                for frame in frames:
                     if frame is None:
                         continue
-                    first = frame.time if first is None else first
-                    before, shown = shown, base + (frame.time or 0.0) - (first or 0.0)
-                    shown = shown if shown > before else before + step
+                    shown = base + clock.at(frame.time, 0)
                     if _sleep_until(began + shown, self._stop):
                         return
                     yield Picture(shown, partial(upright, frame), partial(sampled, frame))
-                if first is None:
+                if clock.last < 0:
                     raise OSError("there is no picture in it")
             if not self._loop:
                 raise FileFinishedError("the file was played to its end")

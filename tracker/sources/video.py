@@ -16,7 +16,8 @@ from av.video.frame import VideoFrame
 
 from tracker.errors import SourceError
 from tracker.prefetch import prefetch
-from tracker.sources.base import SMALLEST_STEP, Damages, Source, first_frames
+from tracker.sources.base import Damages, Source, first_frames
+from tracker.sources.clock import FileClock
 from tracker.sources.container import NO_LENGTH, Length, open_container, video_stream, video_streams
 from tracker.sources.decoding import NOTHING, Decoded, Decoder, in_order, upright
 from tracker.sources.pictures import MOST_PIXELS, OneSize
@@ -28,8 +29,6 @@ BAD_READS = 50
 """Failures in a row to read a packet, after which the rest of a file is given up."""
 HOPELESS = 1000
 """Packets in a row from the beginning that give no picture, after which a file has none."""
-BACKWARDS, FORWARDS = 1.0, 10.0
-"""Seconds back by which a clock has begun again; seconds ahead, in formats whose clock may (as FFmpeg takes them)."""
 
 
 class VideoFile(Source):
@@ -150,7 +149,7 @@ class VideoFile(Source):
         raise SourceError("the video has no frame that can be read" + (f" ({reason})" if reason else ""))
 
     def _frames(self) -> Generator[Frame]:
-        clock = _Clock(self.frame_rate, jumps=bool(self._container.format.flags & NO_LENGTH))
+        clock = FileClock(self.frame_rate, jumps=bool(self._container.format.flags & NO_LENGTH))
         index, before = self.lost, 0
         for picture in chain([self._first], self._pictures):
             if picture.frame is None or picture.damage == "lost":
@@ -172,36 +171,6 @@ class VideoFile(Source):
         """Count a picture that is left out."""
         self._damage.lose(f"frame {index + 1} at {seconds:.2f} s")
         self.lost = self._damage.lost
-
-
-class _Clock:
-    """A file's seconds from its first frame on: they always grow, whatever its clock does.
-
-    Args:
-        rate: frames a second, where known: the step where no time tells one.
-        jumps: whether the format's clock may begin anywhere again.
-    """
-
-    def __init__(self, rate: float | None, *, jumps: bool) -> None:
-        self.step = 1 / rate if rate else SMALLEST_STEP
-        self.last = -self.step
-        self._jumps = jumps
-        self._offset: float | None = None
-        self._before = 0.0  # what its clock said of the frame before
-
-    def at(self, seconds: float | None, left_out: int) -> float:
-        """The time of the next frame: what its clock says, None for nothing, after so many that were left out."""
-        expected = self.last + self.step * (1 + left_out) if self.last >= 0 else 0.0
-        if seconds is None:
-            self.last = expected
-            self._offset = None
-            return expected
-        gone = seconds - self._before
-        if self._offset is None or gone < -BACKWARDS or (self._jumps and gone > FORWARDS):
-            self._offset = expected - seconds
-        self._before = seconds
-        self.last = max(seconds + self._offset, self.last + SMALLEST_STEP, 0.0)
-        return self.last
 
 
 def _open(path: Path, name: str, max_pixels: int) -> InputContainer:

@@ -213,6 +213,9 @@ def test_a_transport_streams_clock_that_jumps_ahead_goes_on_one_frame_later(tmp_
     _, frames = frames_of(path)
     assert len(frames) >= 58
     assert np.diff([f.timestamp for f in frames]).max() < 0.2
+    played = PlayedFile(path, loop=False)
+    assert list(played)
+    assert played.arrived >= 55  # and not an hour later
 
 
 def test_a_pause_in_a_file_that_knows_its_times_is_a_pause(tmp_path):
