@@ -23,6 +23,7 @@ import yaml
 
 from tracker.errors import ConfigError
 from tracker.sinks.base import writing
+from tracker.sources.places import local_path
 from tracker.yaml_file import compose_yaml, kind_of, value_of
 
 BACKUPS = 20
@@ -50,7 +51,11 @@ Items = Sequence[Mapping[str, Any]]
 
 def zones_file(source: str) -> Path | None:
     """The file for what is drawn on a video, beside it, there yet or not; None for what is no file."""
-    path = Path(source).expanduser()
+    path = local_path(source)
+    if path is None:
+        return None
+    with suppress(RuntimeError):  # without a home, ~ is a name as any other
+        path = path.expanduser()
     return path.with_name(path.name + ZONES_FILE) if path.is_file() else None
 
 

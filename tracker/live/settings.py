@@ -60,6 +60,7 @@ def _list(value: Any) -> Any:
 
 Name = Annotated[str, Field(min_length=1, max_length=64), BeforeValidator(_as_text), AfterValidator(_is_a_name)]
 Secret = Annotated[SecretStr, BeforeValidator(_as_text)]
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 NETWORK = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
 
 
@@ -296,7 +297,7 @@ def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: 
         load_settings(Recipe, found)  # so that an error in it names its own file
         whole["tracker"] = read_yaml(found)
     source = whole.get("source")
-    if isinstance(source, str) and source.strip() and "://" not in source and not source.isdigit():
+    if isinstance(source, str) and source.strip() and not ADDRESS.match(source) and not source.isdigit():
         # With an @ it was meant as an address, and what stands before the last one is a password.
         written = source.written if isinstance(source, Written) else source
         shown = f"…@{written.rpartition('@')[2]}" if "@" in written else written

@@ -13,7 +13,7 @@ import yaml
 from tracker.cli.live import _settings
 from tracker.errors import ConfigError, ReacquireError
 from tracker.live import cameras_file
-from tracker.live.cameras_file import BACKUPS, save_geometry, with_geometry
+from tracker.live.cameras_file import BACKUPS, save_geometry, with_geometry, zones_file
 from tracker.live.service import LiveService
 from tracker.live.settings import load_live_settings
 from tracker.yaml_file import parse_yaml
@@ -485,6 +485,17 @@ def test_what_is_drawn_on_a_video_is_there_at_the_next_start(tmp_path, clip, stu
     beside.write_text("cameras: [{name: other, source: '0'}]")
     with pytest.raises(ConfigError, match=r"a plaza.mp4.zones.yaml: there is no camera 'a-plaza'"):
         start()
+
+
+def test_a_file_is_one_however_it_is_named(tmp_path, monkeypatch):
+    video = tmp_path / "12:30 a.mp4"
+    video.touch()
+    beside = tmp_path / "12:30 a.mp4.zones.yaml"
+    assert zones_file(str(video)) == zones_file(f"file://{tmp_path}/12%3A30%20a.mp4") == beside
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert zones_file("~/12:30 a.mp4") == beside
+    for other in ("0", "rtsp://h/x", "none.mp4", str(tmp_path), "~nobody-of-that-name/x"):
+        assert zones_file(other) is None
 
 
 def test_what_is_drawn_on_a_webcam_or_an_address_is_in_no_file(stub_detector, tmp_path):
