@@ -40,6 +40,8 @@ def trained(root, tmp_path_factory):
             fitting = {n: t for n, t in known.items() if n in state and state[n].shape == t.shape}
             model.load_state_dict(state | fitting)
             model.names, model.task, model.args = {0: "person"}, task, {"task": task, "imgsz": 512}
+            if task == "pose":
+                model.kpt_shape = [17, 3]
             torch.save({"model": model.half().eval(), "train_args": model.args}, path)
         return path
 
