@@ -43,7 +43,7 @@ def kind_of(path: Path) -> Kind:
 def _file(path: Path, head: bytes, size: int) -> Kind:
     if not head:
         return "empty"
-    if head.startswith(b"PK"):
+    if head.startswith(b"PK\x03\x04"):
         return _zip(path)
     if head[0] == 0x80 and head[1:2] and head[1] <= 5:  # PROTO, the first operation of a binary pickle
         return "checkpoint"

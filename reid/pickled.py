@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from reid.errors import WeightsError
 
 MOST_OPERATIONS = 4_000_000
@@ -228,8 +230,9 @@ def look_through(
 
 
 def _is_zip(path: Path) -> bool:
+    """As torch decides it."""
     with path.open("rb") as file:
-        return file.read(2) == b"PK"
+        return file.read(4) == b"PK\x03\x04"
 
 
 Rule = Callable[[str], bool]
@@ -249,14 +252,20 @@ def _zipped(path: Path, may_restore: Rule, may_call: Call) -> int:
             raise zipfile.BadZipFile(f"expected one data.pkl in it, found {len(mains)}")
         if entries[mains[0]].file_size > MOST_OPERATIONS:
             raise pickle.UnpicklingError(f"its pickle is longer than {MOST_OPERATIONS:,} bytes")
-        content = io.BytesIO(archive.read(mains[0]))
+        content = archive.read(mains[0])
+    # A zip is found from its end, by one reader so and by another so: both must have found the same.
+    with path.open("rb") as file:
+        torchs = torch._C.PyTorchFileReader(file)
+        names = {name.partition("/")[2] for name in entries}
+        if torchs.get_record("data.pkl") != content or not names >= set(torchs.get_all_records()):
+            raise zipfile.BadZipFile("two archives in one")
     folder = mains[0].removesuffix("data.pkl")
 
     def has(key: str, length: int) -> bool:
         entry = entries.get(f"{folder}data/{key}")
         return entry is not None and entry.file_size == length
 
-    reader = _Unpickler(content, may_restore, may_call, has)
+    reader = _Unpickler(io.BytesIO(content), may_restore, may_call, has)
     reader.load()
     return reader.bytes
 

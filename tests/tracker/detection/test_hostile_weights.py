@@ -286,6 +286,20 @@ def test_a_file_that_is_two_at_once(tmp_path):
                 refused(tmp_path / name, "refused|damaged|no weights|expected")
 
 
+def test_two_zips_in_one_file(tmp_path):
+    """Of the same layout: zipfile finds the one at the end, torch's reader the first."""
+
+    def text(word):
+        return b"\x80\x02X" + len(word).to_bytes(4, "little") + word + b"."
+
+    parts = [repacked(tmp_path / word, {"data.pkl": text(word.encode())}).read_bytes() for word in ("evil", "good")]
+    (tmp_path / "e.pth").write_bytes(b"".join(parts))
+    assert torch.load(tmp_path / "e.pth", weights_only=True) == "evil"
+    with zipfile.ZipFile(tmp_path / "e.pth") as archive:
+        assert archive.read("archive/data.pkl") == text(b"good")
+    refused(tmp_path / "e.pth", "damaged.*two archives in one")
+
+
 def test_a_zip_with_two_pickles_of_one_name(model, tmp_path):
     save(model, tmp_path / "good.pt")
     evil = io.BytesIO()
