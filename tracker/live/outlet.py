@@ -73,6 +73,10 @@ class Outlet(ABC, Generic[Item]):
     def handle(self, item: Item) -> None:
         """Do what is to be done with an item; an error makes it pause."""
 
+    def proves(self, item: Item) -> bool:
+        """Whether an item that was handled shows that all is well again: not while it still waits for the disk."""
+        return True
+
     def idle(self) -> None:  # most have nothing to do
         """Called a few times a second while there is nothing to handle."""
 
@@ -103,7 +107,7 @@ class Outlet(ABC, Generic[Item]):
             done = self._does(step)
             if stopped:
                 break
-        if done and self.trouble is not None:
+        if done and self.trouble is not None and self.proves(item):
             log.info("%s: goes on", self.name)
             self.trouble = None
         return done

@@ -51,6 +51,7 @@ class Recorder(Outlet[Tracked]):
         self._folder, self._settings = folder / "recordings" / camera, settings
         self._people = people
         self._segment: _Segment | None = None
+        self._failed = False  # the last time that something was written
         self._blurred: deque[tuple[float, NDArray[np.float32]]] = deque()
         self._checked, self._swept = -CHECK_SECONDS, -SWEEP_SECONDS
         self._retention = Retention(settings.keep_days * DAY, settings.max_gb * GB)
@@ -60,15 +61,16 @@ class Recorder(Outlet[Tracked]):
         return "on" if self.trouble is None else f"stopped: {self.trouble}"
 
     def handle(self, item: Tracked) -> None:
+        self._check_room()
         try:
             self._record(item)
         except BaseException:
+            self._failed = True
             self._abandon()
             raise
 
     def _record(self, item: Tracked) -> None:
         frame = item.frame
-        self._check_room()
         if self._segment is not None and not self._segment.takes(frame, self._settings.segment_minutes * 60):
             self._close()
         if self._segment is None:
@@ -78,6 +80,11 @@ class Recorder(Outlet[Tracked]):
             frame = Frame(self._blur(item), frame.index, frame.timestamp, frame.source)
         image = self._segment.annotator.draw(frame, item.tracks) if self._settings.boxes else frame.image
         self._segment.write(image, frame.timestamp)
+
+    def proves(self, item: Tracked) -> bool:
+        if self._segment is not None and self._segment.on_disk:
+            self._failed = False
+        return not self._failed
 
     def idle(self) -> None:
         if time.monotonic() - self._swept > SWEEP_SECONDS:  # also where a lost camera begins no segment
@@ -183,6 +190,11 @@ class _Segment:
         self._video.write(image, at, key=key)
         self._key = at if key else self._key
         self._last = at
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether pictures of it are."""
+        return self._video.has_fragments
 
     def close(self) -> None:
         """Finish the file; it is let go whatever happens."""

@@ -324,10 +324,10 @@ class LiveService:
             cameras = tuple(self.cameras.values())
             keep = settings.keep_appearance
             save_checkpoint(self._checkpoint, cameras, self.events, keep_appearance=keep, final=final)
-        except ReacquireError as error:
+        except (ReacquireError, MemoryError) as error:
             if self._checkpoint_trouble is None:
                 log.warning("checkpoint: %s; tried again, tracking goes on", error)
-            self._checkpoint_trouble = str(error)
+            self._checkpoint_trouble = str(error) or "there is not enough memory"
         else:
             self._checkpoint_trouble = None
 

@@ -56,6 +56,9 @@ class TrackStore(Outlet[Tracked]):
             del self._open[item.camera]  # a new file when it is tried again; what was written is joined later
             raise
 
+    def proves(self, item: Tracked) -> bool:
+        return self._open[item.camera][1].parts > 0
+
     def idle(self) -> None:
         now = _hour(time.time())
         for camera in [camera for camera, (hour, _) in self._open.items() if hour != now]:  # those that are lost

@@ -115,6 +115,11 @@ class Mp4Writer:
             self._begun = self._file.end
         self._whole = self._file.end
 
+    @property
+    def has_fragments(self) -> bool:
+        """Whether a whole fragment has been written."""
+        return self._fragments and self._begun is not None and self._whole > self._begun
+
     def close(self) -> None:
         """Finish the file.
 
@@ -135,7 +140,7 @@ class Mp4Writer:
         self._file.fail(ReacquireError(f"{self.path}: given up"))
         self._let_go()
         with suppress(OSError):
-            if self._fragments and self._begun is not None and self._whole > self._begun:
+            if self.has_fragments:
                 os.truncate(self.path, self._whole)
             else:
                 self.path.unlink()

@@ -64,6 +64,11 @@ class ParquetSink(Sink):
         if self._waiting >= PART_ROWS or time.monotonic() - self._written > PART_SECONDS:
             self._flush()
 
+    @property
+    def parts(self) -> int:
+        """How many are on the disk."""
+        return self._count
+
     def _flush(self) -> None:
         self._written = time.monotonic()
         if not self._rows:
