@@ -15,9 +15,11 @@ def main() -> None:
         code = _run()
         deliver()
     except LostOutputError as error:
+        from tracker.cli.console import say_error
+
         discard()
         if not error.reader_left:  # who left, as `| head` does, has all that he wanted
-            _say(str(error))
+            say_error(str(error))
         code = BROKEN_PIPE if error.reader_left else 1
     sys.exit(code)
 
@@ -27,6 +29,7 @@ def _run() -> int:
     import typer
 
     from reid.errors import ReidError
+    from tracker.cli.console import say_error
     from tracker.cli.streams import LostOutputError, say_fault
     from tracker.errors import ReacquireError
 
@@ -39,18 +42,18 @@ def _run() -> int:
 
         return int(app(standalone_mode=False) or 0)
     except typer.Abort:
-        _say("stopped")
+        say_error("stopped")
         return 1
     except wrong_usage as error:
         return _say_usage(error)
     except (ReacquireError, ReidError) as error:
-        _say(str(error))
+        say_error(str(error))
         return 1
     except OSError as error:  # of the machine, not of the program, wherever it came up
-        _say(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        say_error(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
         return 1
     except MemoryError:
-        _say("there is not enough memory for this")
+        say_error("there is not enough memory for this")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -59,7 +62,7 @@ def _run() -> int:
         raise
     except Exception as error:  # noqa: BLE001  # a fault of ours: shown whole, but for passwords
         say_fault(error)
-        _say("this is a fault of reacquire itself; please report it with the lines above")
+        say_error("this is a fault of reacquire itself; please report it with the lines above")
         return 1
 
 
@@ -72,13 +75,3 @@ def _say_usage(error: Any) -> int:
     error.message = redact(error.message)
     rich_format_error(error)
     return int(error.exit_code)
-
-
-def _say(problem: str) -> None:
-    """One message on stderr, whatever is in it."""
-    from rich.markup import escape
-
-    from tracker.cli.console import stderr
-    from tracker.redact import redact
-
-    stderr.print(f"[bold red]error:[/] {escape(redact(problem))}", highlight=False, soft_wrap=True)

@@ -7,15 +7,24 @@ import sys
 from typing import Any, NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
 from tracker.sinks.run import as_json
 
-# Where there is no terminal, lines are as long as they need to be.
-stdout = Console(width=None if sys.stdout.isatty() else 200)
-stderr = Console(stderr=True)
+# Where there is no terminal, lines are as long as they need to be. Brackets stand for themselves, since names of files
+# hold them; what is styled is styled as a whole.
+stdout = Console(width=None if sys.stdout.isatty() else 200, markup=False)
+stderr = Console(stderr=True, markup=False)
 
 LOADING = "loading … (the first run on a machine compiles the tracker, for about a minute)"
 """What there is to say before anything is seen."""
+
+
+def say_error(problem: str) -> None:
+    """One message on stderr, without the passwords that may be in it."""
+    from tracker.redact import redact
+
+    stderr.print(Text("error: ", "bold red").append(redact(problem), "not bold default"), soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from tracker.cli.console import LOADING, leave_at_once, stderr, stdout
+from tracker.cli.console import LOADING, leave_at_once, say_error, stderr, stdout
 
 if TYPE_CHECKING:
     from tracker.live.service import LiveService
@@ -106,7 +106,7 @@ def live(
             if server is not None:
                 server.stop()
         if service.failure is not None:
-            stderr.print(f"[bold red]error:[/] {service.failure}", highlight=False)
+            say_error(service.failure)
         else:
             stderr.print("stopped", highlight=False)
         _leave(0 if service.failure is None else 1)

@@ -30,12 +30,12 @@ class FrameProgress:
         self.started = self._printed = time.monotonic()
         self._task: TaskID | None = None
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.1f} " + self._per_second),
+            TextColumn("{task.fields[rate]:.1f} " + self._per_second, markup=False),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=stderr,
             transient=True,
             disable=not stderr.is_terminal,
@@ -87,12 +87,12 @@ class ManyProgress(Audience):
         self._tasks: dict[str, TaskID] = {}
         self._printed = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]:.0f} a second"),
+            TextColumn("{task.fields[rate]:.0f} a second", markup=False),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[stage]}"),
+            TextColumn("{task.fields[stage]}", markup=False),
             console=stderr,
             transient=True,
             disable=not stderr.is_terminal,

@@ -32,11 +32,11 @@ class TrainProgress:
         self._first: tuple[float, float] | None = None
         self._task: TaskID | None = None
         self._bar = Progress(
-            TextColumn("training"),
+            TextColumn("training", markup=False),
             BarColumn(),
-            TextColumn("{task.percentage:.1f} %"),
+            TextColumn("{task.percentage:.1f} %", markup=False),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
             console=stderr,
             transient=True,

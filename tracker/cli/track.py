@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from tracker.cli.console import LOADING, leave_at_once, print_json, stderr, stdout
 from tracker.cli.progress import FrameProgress
@@ -192,11 +193,11 @@ def run_with_progress(job: Any) -> Outcome:
 def print_summary(outcome: Outcome) -> None:
     """What was done, how fast, who was seen longest, and where the files are."""
     census = outcome.census
-    heading = {"done": "[green]done[/]", "interrupted": "[yellow]stopped[/]", "damaged": "[red]ended early[/]"}
+    heading = {"done": ("done", "green"), "interrupted": ("stopped", "yellow"), "damaged": ("ended early", "red")}
     table = Table(title=None, show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("result", heading[outcome.status])
+    table.add_row("result", Text(*heading[outcome.status]))
     if outcome.problem:
-        table.add_row("problem", f"[red]{outcome.problem}[/]")
+        table.add_row("problem", Text(outcome.problem, "red"))
     table.add_row("frames", f"{census.frames} in {outcome.seconds:.1f} s, {outcome.fps:.1f} a second")
     stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.milliseconds.items())
     table.add_row("ms a frame", stages or "none")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from tracker.cli.console import stdout
 from tracker.sinks.base import partial_name, writing
@@ -37,7 +38,7 @@ def print_tuning(job: TuneJob, tuning: Tuning, folder: Path) -> None:
         parts = ", ".join(f"{name} {value:.2f}" for name, value in whole.importances.items())
         stdout.print(f"what decided: {parts}", highlight=False, soft_wrap=True)
     for name, problem in tuning.problems.items():
-        stdout.print(f"[red]{name}[/]: {problem}", highlight=False, soft_wrap=True)
+        stdout.print(Text(name, "red").append(f": {problem}", "default"), soft_wrap=True)
     if tuning.interrupted:
         stdout.print("stopped; the same command goes on from here", style="yellow")
     stdout.print(f"files in {folder}", highlight=False, soft_wrap=True)

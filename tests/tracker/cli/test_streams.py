@@ -186,6 +186,23 @@ def test_mot_verbs_take_folders_of_any_name(reacquire, campus, rows):
     assert json.loads((rows.parent / "run/run.json").read_text())["status"] == "done"
 
 
+@pytest.mark.parametrize("name", ["a[/red]b", "[bold]x", "[/]", "[link=x]", "a[", "\\\\[/]"])
+def test_brackets_in_names_are_brackets(reacquire, campus, tmp_path, name):
+    """They were taken for styles, and a path as `a[/red]b` ended in a traceback."""
+    place = tmp_path / name
+    place.mkdir(parents=True)
+    (place / "x.txt").write_text(ROWS)
+    done = reacquire("convert", place / "x.txt", place / "out.txt")
+    assert f"{name}/out.txt: 1 sequence" in done.stdout
+    done = reacquire("convert", place / "none", place / "other.txt")
+    assert f"error: {place}/none: no such file" in done.stderr
+    (place / "seq").symlink_to(campus.resolve())
+    public = f"public:{campus / 'det/det.txt'}"
+    done = reacquire("track", place / "seq", "-d", public, "-t", "sort", "--max-frames", 2, "--out", place / "run")
+    assert done.code == 0, done.stderr
+    assert f"{name}/run/tracks.mp4" in done.stdout
+
+
 def test_tracking_into_a_folder_of_any_name(reacquire, campus, rows):
     options = ["--detector", f"public:{campus / 'det/det.txt'}", "--tracker", "bytetrack", "--max-frames", 4]
     saved = ["--save", "mot,jsonl,parquet,video", "--refine", "gap", "--explain"]
