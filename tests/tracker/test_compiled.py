@@ -1,21 +1,92 @@
-"""The cache of compiled code is of the sources that are there."""
+"""Compiled code is made once, kept in the user's cache, and made anew where it cannot be kept or read."""
 
-import pickle
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
-from tracker import compiled as module
-from tracker.compiled import compiled
+import pytest
 
+from tracker.warm import warm_up
 
-def test_what_other_sources_left_is_not_read(tmp_path):
+CODE = """
+import logging, sys
+logging.basicConfig(level=logging.WARNING, format="%(message)s")
+from tracker.compiled import clock, kernel, compiled
+import numpy as np
+
+@kernel
+def total(array):
+    out = 0.0
+    for value in array:
+        out += value
+    return out
+
+@compiled
+def twice(array):
+    made = np.empty(len(array))
+    for i in range(len(array)):
+        made[i] = 2 * array[i]
+    return total(made)
+
+def make(factor):
     @compiled
-    def twice(x):
-        return 2 * x
+    def times(array):
+        return factor * total(array)
+    return times
 
-    file = twice._cache._cache_file
-    file._cache_path, file._index_path = str(tmp_path), str(tmp_path / "twice.nbi")
-    left = pickle.dumps(b"of other sources") + b"names a class that is no more"
-    (tmp_path / "twice.nbi").write_bytes(left)
-    assert twice(3) == 6
-    with open(tmp_path / "twice.nbi", "rb") as index:
-        assert pickle.load(index) == module._stamp()
-    assert len(list(tmp_path.glob("*.nbc"))) == 1
+print(twice(np.arange(4.0)), make(2)(np.arange(4.0)), make(3)(np.arange(4.0)), clock.functions)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The code in a process of its own, with a cache of its own: what it printed, and what it said."""
+    (tmp_path / "code.py").write_text(CODE)
+
+    def run(cache=tmp_path / "cache"):
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "code.py")], capture_output=True, text=True, check=True,
+            env=os.environ | {"REACQUIRE_CACHE": str(cache)},
+        )  # fmt: skip
+        return done.stdout.split(), done.stderr
+
+    return run
+
+
+def files(folder):
+    return sorted((folder / "cache/compiled").glob("*/*"))
+
+
+def test_a_second_process_compiles_nothing(run, tmp_path):
+    assert run() == (["12.0", "12.0", "18.0", "3"], "")
+    assert len(files(tmp_path)) == 3  # functions of one name that were made of other numbers are apart
+    assert run() == (["12.0", "12.0", "18.0", "0"], "")
+
+
+def test_what_is_damaged_is_compiled_anew(run, tmp_path):
+    run()
+    for path in files(tmp_path):
+        path.write_bytes(path.read_bytes()[:100])
+    printed, said = run()
+    assert printed == ["12.0", "12.0", "18.0", "3"]
+    assert said.count("is damaged (") == 3
+    assert run() == (["12.0", "12.0", "18.0", "0"], "")
+
+
+def test_processes_that_compile_at_once_do_not_disturb_each_other(run, tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        assert {tuple(found[0][:3]) for found in pool.map(lambda _: run(), range(2))} == {("12.0", "12.0", "18.0")}
+    assert len(files(tmp_path)) == 3
+    assert run()[0][3] == "0"
+
+
+def test_where_nothing_can_be_kept_that_is_said_once(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    printed, said = run(tmp_path / "file")
+    assert printed == ["12.0", "12.0", "18.0", "3"]
+    assert said.count("compiled code cannot be kept") == 1
+
+
+def test_warming_up_takes_a_frame_of_each_recipe():
+    assert [name for name, _ in warm_up(["sort"])] == ["sort"]

@@ -49,6 +49,6 @@ def compile_recipe(recipe: Recipe, *, embeddings: bool) -> tuple[NDArray[Any], N
     rules = compile_rules(recipe)
     names = list(dict.fromkeys(stage.function for stage in recipe.stages if stage.asks_python))  # type: ignore[attr-defined]
     for record, (_, stage) in zip(stages, recipe.stages_when(embeddings=embeddings), strict=True):
-        record["function"] = names.index(stage.function) if stage.asks_python else 0  # type: ignore[attr-defined]
+        record["function_number"] = names.index(stage.function) if stage.asks_python else 0  # type: ignore[attr-defined]
     rules["embeddings"] = embeddings and recipe.uses_embedding
     return np.concatenate(stages), rules

@@ -252,7 +252,7 @@ STAGE = np.dtype(
         ("cost", np.int64),  # its place in `COSTS`
         ("times_score", np.bool_),
         ("compares", np.bool_),  # embeddings
-        ("function", np.int64),  # of Python that gives its costs: its place in the recipe's
+        ("function_number", np.int64),  # of Python that gives its costs: its place in the recipe's
         *((flag, np.bool_) for flag in ("falls_back", "own_gates", "weighs_later", "asks_python")),
     ]
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracker.association.matching.assignment import solve
+from tracker.assignment import best_edges
 from tracker.evaluation.sequence import Sequence
 
 THRESHOLD = 0.5
@@ -50,9 +50,8 @@ def identity(sequence: Sequence) -> Identity:
     names, name = sequence.id_pairs
     together = np.bincount(name[sequence.similarity >= THRESHOLD], minlength=len(names))
     names, together = names[together > 0], together[together > 0]
-    first = np.searchsorted(names, np.arange(sequence.truths + 1) * sequence.results).astype(np.int64)
-    chosen = solve(first, names % max(1, sequence.results), -together.astype(np.float64), sequence.results)
-    covered = int(together[chosen[chosen >= 0]].sum())
+    width = max(1, sequence.results)
+    covered = int(together[best_edges(names // width, names % width, -together.astype(np.float64))].sum())
     return Identity(covered, sequence.result_boxes - covered, sequence.truth_boxes - covered)
 
 

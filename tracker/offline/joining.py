@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.association.matching.assignment import solve
+from tracker.assignment import best_edges
 from tracker.offline.trajectories import Trajectories
 
 Float64 = NDArray[np.float64]
@@ -224,13 +224,9 @@ def _joined_ids(ends: _Ends, settings: JoinSettings, gap: float) -> Index:
     """``(T,)`` the id of every track after one round over gaps of up to so many seconds."""
     end, begin, cost = _links(ends, settings, gap)
     n = len(ends.id)
-    order = np.lexsort((begin, end))
-    first = np.searchsorted(end[order], np.arange(n + 1)).astype(np.int64)
-    begins = np.ascontiguousarray(begin[order])
-    chosen = solve(first, begins, np.ascontiguousarray(cost[order] - 1.0), n)
+    chosen = best_edges(end, begin, cost - 1.0)
     follows = np.full(n, -1, np.int64)
-    linked = np.flatnonzero(chosen >= 0)
-    follows[begins[chosen[linked]]] = linked
+    follows[begin[chosen]] = end[chosen]
     new = ends.id.copy()
     for track in np.argsort(ends.frame[:, 0], kind="stable"):  # whom it follows began before
         if follows[track] >= 0:

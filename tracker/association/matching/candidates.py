@@ -153,7 +153,7 @@ def judge(buffers: Buffers, stage: Record, row: int, j: int, embedding: Float32,
     if stage.compares and not measure_embedding(stage, pair, buffers.gallery[row], embedding[j]):
         return rc.UNLIKE
     if stage.asks_python:
-        pair.given = buffers.given[stage.function, row, j]
+        pair.given = buffers.given[stage.function_number, row, j]
     if stage.direction > 0:
         pair.direction = parts.direction(track, stage, found, now, rules) * score
     pair.cost = parts.cost(stage, pair, box, found) + add_terms(stage, pair, track, box, found, score)
