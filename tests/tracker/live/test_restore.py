@@ -243,6 +243,34 @@ def test_arrays_of_another_shape(shape, whole, start, tmp_path):
     assert {"next_id", "clock"} <= refused
 
 
+def test_numbers_that_somebody_changed(whole, start, tmp_path):
+    """Any number of any array, by a bit or altogether: refused or lived with, and no id comes twice."""
+    with np.load(io.BytesIO(whole["checkpoint.npz"])) as file:
+        names = [name[2:] for name in file.files if name.startswith("0/") and file[name].size]
+    rng = np.random.default_rng(8)
+    strange = [np.float64(value).tobytes() for value in (np.nan, np.inf, -1e300, -1.0, 1e18, 0.5)]
+
+    def change(array):
+        raw = bytearray(array.tobytes())
+        if rng.random() < 0.5 and len(raw) >= 8:
+            place = int(rng.integers(len(raw) // 8)) * 8
+            raw[place : place + 8] = strange[rng.integers(len(strange))]
+        else:
+            raw[rng.integers(len(raw))] ^= 1 << rng.integers(8)
+        return np.frombuffer(bytes(raw), array.dtype).reshape(array.shape)
+
+    refused = 0
+    for trial in range(60):
+        folder = tmp_path / str(trial)
+        folder.mkdir()
+        name = str(rng.choice(names))
+        started = start(whole | {"checkpoint.npz": changed(whole["checkpoint.npz"], **{name: change})}, folder)
+        refused += bool(started.troubles)
+        assert bool(started.troubles) == (folder / "checkpoint.damaged").exists()
+        assert min(lives_on(started)[0], default=99) > GIVEN
+    assert refused > 10
+
+
 def test_an_id_that_was_set_back_is_not_believed(whole, start):
     started = start(whole | {"checkpoint.npz": changed(whole["checkpoint.npz"], next_id=lambda a: a * 0 + 1)})
     assert min(lives_on(started)[0]) > GIVEN
