@@ -35,7 +35,7 @@ from reid.embedder import weights_path
 from reid.judge import judge, scores_of
 from reid.models import EmbeddingNetwork, create_model
 from reid.runtime import sha256
-from reid.weights_file import Preprocessing, save_weights, with_threshold
+from reid.weights_file import Preprocessing, read_metadata, save_weights, with_threshold
 from tracker.yaml_file import read_yaml
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
@@ -66,15 +66,24 @@ def train(args: argparse.Namespace) -> None:
     network = create_model(backbone)
     network.neck.bias.requires_grad_(True)  # the teacher's vectors have a mean
     if not (args.out / "last.pt").exists():
-        if start != "nothing":
-            take(network, weights_path(start))
-        fit_head(network, read_views(args.views, shards_in(args.views)[:8], without=settings.without))
+        begin(network, start, args.views, settings.without)
         args.out.mkdir(parents=True, exist_ok=True)
         (args.out / "backbone").write_text(backbone)
     training = Training(network, args.views, args.out, settings)
     parameters = sum(p.numel() for p in network.parameters())
     print(f"{backbone}, {parameters:,} parameters, {len(training.views):,} views", flush=True)
     training.run()
+
+
+def begin(network: EmbeddingNetwork, start: str, folder: Path, without: tuple[str, ...]) -> None:
+    """Weights to begin with, and a head for the teacher's vectors where they have none."""
+    learnt = None
+    if start != "nothing":
+        path = weights_path(start)
+        take(network, path)
+        learnt = read_metadata(path).get("teacher")
+    if learnt != MODEL.stem:
+        fit_head(network, read_views(folder, shards_in(folder)[:8], without=without))
 
 
 def _weight(text: str) -> tuple[str, float]:

@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from reid import load_embedder
+from reid.errors import TrainingError
 from reid.models import create_model
 from reid.weights_file import Preprocessing, read_about, read_network, save_weights
 
@@ -296,6 +297,14 @@ def test_it_learns_and_takes_in_shards_that_come_later(load, people, folder, tmp
     assert training.numbers == [0, 1, 2]
 
 
+def test_a_loss_that_is_no_number_ends_it(load, folder, tmp_path, settings):
+    network = tiny()
+    with torch.no_grad():
+        network.project.weight.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="the loss is nan at step 1: lower `rate`"):
+        load("loop").Training(network, folder, tmp_path / "out", settings()).run()
+
+
 def test_frozen_layers_stay_as_they_are(load, folder, tmp_path, settings):
     network = tiny()
     before = {name: value.clone() for name, value in network.backbone.state_dict().items()}
@@ -337,10 +346,16 @@ def test_the_command_trains_and_writes_weights_that_load(load, tools, root, fold
     command.main()
     assert json.loads((out / "settings.json").read_text())["terms"]["triplet"] == 0.5
     command.write(out / "last.pt", tmp_path / "w.safetensors")
+    again = create_model("slimnet_x0_5")
+    command.begin(again, str(tmp_path / "w.safetensors"), folder, ())
+    average = command.averaged(out / "last.pt")[0].state_dict()
+    for name in ("project.weight", "neck.bias"):  # what was learnt, not a head that is fitted anew
+        torch.testing.assert_close(again.state_dict()[name], average[name], atol=1e-3, rtol=1e-3)
     vectors = load_embedder(str(tmp_path / "w.safetensors"), device="cpu").embed(
         np.zeros((128, 64, 3), np.uint8), np.float32([[0, 0, 64, 128]])
     )
     assert vectors.shape == (1, 256)
+    assert np.isfinite(vectors).all()
 
 
 def test_the_recipe_of_the_package_is_understood(load, root):

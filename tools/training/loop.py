@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from reid.errors import TrainingError
 from reid.models import EmbeddingNetwork
 from reid.train.embedding import normalised
 from reid.train.objective import precision
@@ -217,6 +218,10 @@ class Training:
         loss, parts = objective(
             nn.functional.normalize(said.float()), self.vectors[rows], others, identity, self.settings.terms
         )
+        if not math.isfinite(parts["loss"]):
+            raise TrainingError(
+                f"the loss is {parts['loss']} at step {self.steps + 1}: lower `rate`; {self.checkpoint} is kept"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)

@@ -43,7 +43,7 @@ def fit_head(network: EmbeddingNetwork, views: Views, *, ridge: float = 1e-2) ->
     network.eval()
     pooled = torch.cat([_pooled(network, views[part]) for part in np.array_split(rows, max(len(rows) // 128, 1))])
     wanted = torch.from_numpy(views.teacher[rows].astype(np.float32))
-    middle, spread = wanted.mean(0), wanted.std(0)
+    middle, spread = wanted.mean(0), wanted.std(0).clamp_min(1e-6)
     features = pooled - pooled.mean(0)
     square = features.T @ features
     square += ridge * square.diagonal().mean() * torch.eye(len(square))
