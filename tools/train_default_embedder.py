@@ -64,7 +64,6 @@ def train(args: argparse.Namespace) -> None:
     settings = Settings(**recipe, without=tuple(args.without), terms=terms)
     torch.manual_seed(settings.seed)
     network = create_model(backbone)
-    network.neck.bias.requires_grad_(True)  # the teacher's vectors have a mean
     if not (args.out / "last.pt").exists():
         begin(network, start, args.views, settings.without)
         args.out.mkdir(parents=True, exist_ok=True)

@@ -192,6 +192,14 @@ def test_who_says_what_the_teacher_says_has_nothing_to_learn_from_it(load):
     assert float(wrong) > 0.5
 
 
+def test_what_is_said_of_everybody_is_left_out(load):
+    shared = torch.nn.functional.normalize(unit(400, seed=4) + 2 * unit(1, seed=5))
+    left = load("objective").centred(shared)
+    torch.testing.assert_close(left.norm(dim=1), torch.ones(400))
+    assert float((shared @ shared.T).mean()) > 0.5
+    assert abs(float((left @ left.T).mean())) < 0.02
+
+
 def test_relations_are_kept_when_all_vectors_are_turned(load):
     """The term inside the batch sees distances alone; the vector's sees the turn."""
     objective, weights = load("objective").objective, load("objective").Weights()
@@ -249,25 +257,24 @@ def settings(load):
 
 def tiny():
     torch.manual_seed(1)
-    network = create_model("slimnet_x0_5", dimension=8)
-    network.neck.bias.requires_grad_(True)
-    return network
+    return create_model("slimnet_x0_5", dimension=8)
 
 
 def test_the_head_begins_near_the_teacher(load, folder):
     """What a mean colour says can be read linearly from random features of views, nearly."""
     views = load("shards").read_views(folder, [0, 1])
     network = tiny()
+    wanted = load("objective").centred(torch.from_numpy(views.teacher.astype(np.float32)))
 
     def agreement():
         crops = torch.from_numpy(views[np.arange(64)]).flip(3).permute(0, 3, 1, 2).float() / 255
         with torch.no_grad():
             said = network.eval()(load("start").normalised(crops))
-        return float((said * torch.from_numpy(views.teacher[:64].astype(np.float32))).sum(1).mean())
+        return float((said * wanted[:64]).sum(1).mean())
 
     before = agreement()
     load("start").fit_head(network, views)
-    assert agreement() > max(before + 0.1, 0.95)
+    assert agreement() > max(before + 0.3, 0.6)
 
 
 def test_a_training_that_was_stopped_goes_on(load, folder, tmp_path, settings):
@@ -349,7 +356,7 @@ def test_the_command_trains_and_writes_weights_that_load(load, tools, root, fold
     again = create_model("slimnet_x0_5")
     command.begin(again, str(tmp_path / "w.safetensors"), folder, ())
     average = command.averaged(out / "last.pt")[0].state_dict()
-    for name in ("project.weight", "neck.bias"):  # what was learnt, not a head that is fitted anew
+    for name in ("project.weight", "neck.weight"):  # what was learnt, not a head that is fitted anew
         torch.testing.assert_close(again.state_dict()[name], average[name], atol=1e-3, rtol=1e-3)
     vectors = load_embedder(str(tmp_path / "w.safetensors"), device="cpu").embed(
         np.zeros((128, 64, 3), np.uint8), np.float32([[0, 0, 64, 128]])

@@ -21,7 +21,7 @@ from reid.errors import TrainingError
 from reid.models import EmbeddingNetwork
 from reid.train.embedding import normalised
 from reid.train.objective import precision
-from training.objective import Weights, objective
+from training.objective import Weights, centred, objective
 from training.shards import Views, read_views, shards_in
 
 
@@ -147,7 +147,7 @@ class Training:
         self.numbers = shards_in(self.folder)
         self.views = read_views(self.folder, self.numbers, without=self.settings.without)
         self.sampler = Sampler(self.views, self.settings)
-        self.vectors = torch.from_numpy(self.views.teacher.astype(np.float32))
+        self.vectors = centred(torch.from_numpy(self.views.teacher.astype(np.float32)))
 
     def _resume(self) -> None:
         if not self.checkpoint.exists():

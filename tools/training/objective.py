@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, normalize, softmax
 
 from reid.distance import pairwise
@@ -34,27 +33,12 @@ class Weights:
     sharp: float = 6.0
 
 
-class Space(nn.Module):
-    """Where student and teacher meet: the teacher's vectors with all directions about equally long.
+def centred(vectors: Tensor) -> Tensor:
+    """``(N, D)`` of unit length: the teacher's without what it says of everybody.
 
-    A few directions hold most of the variance of a network's vectors, and what they tell is often the camera. Divided
-    by the square root of their variance, and of a share of the mean one so that noise is not blown up, they find
-    people better (Jégou and Chum, ECCV 2012).
+    So strangers are at a right angle on the average, as the network's neck makes them anyway.
     """
-
-    def __init__(self, vectors: Tensor, *, share: float = 1.0) -> None:
-        super().__init__()
-        self.mean: Tensor
-        self.map: Tensor
-        middle = vectors.mean(0)
-        values, directions = torch.linalg.eigh(torch.cov((vectors - middle).T))
-        scaled = directions * (values.clamp_min(0) + share * values.mean()).rsqrt()
-        self.register_buffer("mean", middle)
-        self.register_buffer("map", scaled)
-
-    def forward(self, vectors: Tensor) -> Tensor:
-        """``(N, D)`` of unit length, of the teacher's."""
-        return normalize((vectors - self.mean) @ self.map)
+    return normalize(vectors - vectors.mean(0))
 
 
 def objective(

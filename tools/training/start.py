@@ -11,6 +11,7 @@ from torch import Tensor
 from reid.models import EmbeddingNetwork
 from reid.train.embedding import normalised
 from reid.weights_file import read_about, read_network
+from training.objective import centred
 from training.shards import Views
 
 LOOKED_AT = 4096
@@ -42,18 +43,17 @@ def fit_head(network: EmbeddingNetwork, views: Views, *, ridge: float = 1e-2) ->
     rows = np.random.default_rng(0).permutation(len(views))[:LOOKED_AT]
     network.eval()
     pooled = torch.cat([_pooled(network, views[part]) for part in np.array_split(rows, max(len(rows) // 128, 1))])
-    wanted = torch.from_numpy(views.teacher[rows].astype(np.float32))
-    middle, spread = wanted.mean(0), wanted.std(0).clamp_min(1e-6)
+    wanted = centred(torch.from_numpy(views.teacher[rows].astype(np.float32)))
+    spread = wanted.std(0).clamp_min(1e-6)
     features = pooled - pooled.mean(0)
     square = features.T @ features
     square += ridge * square.diagonal().mean() * torch.eye(len(square))
-    weight = torch.linalg.solve(square, features.T @ ((wanted - middle) / spread)).T
+    weight = torch.linalg.solve(square, features.T @ (wanted / spread)).T
     network.project.weight.copy_(weight)
     said = pooled @ weight.T
     network.neck.running_mean.copy_(said.mean(0))  # type: ignore[union-attr]
     network.neck.running_var.copy_(said.var(0))  # type: ignore[union-attr]
     network.neck.weight.copy_(spread * said.std(0))
-    network.neck.bias.copy_(middle)
     network.train()
 
 
