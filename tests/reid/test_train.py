@@ -328,7 +328,7 @@ def test_a_training_may_begin_with_weights(settings_for, tmp_path):
 def test_a_training_may_begin_with_the_bundled_weights(settings_for, tmp_path, root):
     from safetensors.torch import load_file
 
-    trainer = Trainer(settings_for(init="default", backbone="slimnet_ibn", dimension=256), tmp_path)
+    trainer = Trainer(settings_for(init="default", backbone="slimnet_ibn_wide", dimension=256), tmp_path)
     given = load_file(root / "reid/weights/default.safetensors")
     assert torch.equal(trainer.network.project.weight, given["project.weight"].float())
 

@@ -143,7 +143,7 @@ class Reidentification(Part):
     seconds: float = Field(60.0, ge=0, le=86_400, description="who is known is remembered out of sight for this time")
     evidence: Positive = Field(4.0, description="makes a track known, and a newcomer sure")
     threshold: Annotated[float, Field(gt=0, le=2)] = Field(
-        0.655,
+        0.582,
         description="cosine distance up to which two crops are of one person, as the bundled embedder says; "
         "`load_tracker(…, embedder=…)` puts in what another says",
     )

@@ -187,7 +187,8 @@ def test_the_record_says_who_was_compared_with_whom():
     found = [row for row in rows if row["matched"]]
     assert [(row["track_id"], row["detection"]) for row in found] == [(1, 1)]
     assert found[0]["cost"] == pytest.approx(0.2, abs=1e-3)
-    assert found[0]["gate"] == pytest.approx(0.655 * 0.85 * (0.7 + 0.3 * 0.8 / 4), abs=1e-3)
+    threshold = film.engine.recipe.reidentification.threshold
+    assert found[0]["gate"] == pytest.approx(threshold * 0.85 * (0.7 + 0.3 * 0.8 / 4), abs=1e-3)
     assert {row["verdict"] for row in rows} == {"matched", "looks unlike"}
     assert "track 1, detection 2, stage reidentification: looks unlike" in why(table, began=3)
 
