@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
 from collections.abc import Mapping
@@ -112,10 +113,23 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: the recipe does not allow them, alone or together.
     """
-    said = [f"{key}={json.dumps(value)}" for name, value in values.items() for key in name.split(", ")]
-    # Everything that the recipe leaves to its defaults is written out, so that paths lead somewhere.
-    written = apply_overrides(recipe.model_dump(mode="json"), said)
+    keys = {key: value for name, value in values.items() for key in name.split(", ")}
+    # What a recipe says is kept apart from its defaults, since saying what changes nothing is refused.
+    written, whole = recipe.model_dump(mode="json", exclude_unset=True), recipe.model_dump(mode="json")
+    for key in keys:
+        _lead(written, whole, key.split("."))
+    written = apply_overrides(written, [f"{key}={json.dumps(value)}" for key, value in keys.items()])
     return load_settings(Recipe, written, name=f"recipe {recipe.name}")
+
+
+def _lead(written: Any, whole: Any, keys: list[str]) -> None:
+    """Write out what a path leads through where the recipe leaves it to defaults: lists whole, of mappings nothing."""
+    for key in keys[:-1]:
+        slot: Any = int(key) if isinstance(whole, list) else key
+        whole = whole[slot]
+        if isinstance(written, dict) and slot not in written:
+            written[slot] = copy.deepcopy(whole) if isinstance(whole, list) else {}
+        written = written[slot]
 
 
 def _dimension(path: Path, name: str, value: Any, known: Mapping[str, Any]) -> Dimension:
