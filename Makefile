@@ -17,6 +17,7 @@ $(DEPS): pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Reacquire needs Python 3.11 or newer; give one as make PYTHON=python3.12 …')"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -c "from tracker.warm import warm_up; list(warm_up(['reacquire']))"
 	@touch $@
 
 demo: $(DEPS)  ## track the bundled clip with the bundled weights

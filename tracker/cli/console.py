@@ -16,7 +16,7 @@ from tracker.sinks.run import as_json
 stdout = Console(width=None if sys.stdout.isatty() else 200, markup=False)
 stderr = Console(stderr=True, markup=False)
 
-LOADING = "loading … (the first run on a machine compiles the tracker, for about a minute)"
+LOADING = "loading … (the first run on a machine compiles the tracker, for some ten seconds)"
 """What there is to say before anything is seen."""
 
 

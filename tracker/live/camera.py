@@ -26,7 +26,7 @@ from tracker.sources.places import local_path
 from tracker.types import Detections, Frame, Tracks
 
 log = logging.getLogger("reacquire.live")
-GETTING_READY = "Getting ready: at the first start the tracker is compiled, for about a minute"
+GETTING_READY = "Getting ready: at the first start the tracker is compiled, for some ten seconds"
 CLOCK_SET = 1.0
 """Seconds by which the machine's clock must have been set before anybody cares."""
 

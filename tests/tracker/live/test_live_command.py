@@ -150,7 +150,7 @@ def test_sigterm_stops_at_once_and_a_restart_keeps_the_ids(clip, tmp_path, silen
 def test_sigterm_stops_at_once_while_everything_is_compiled(clip, tmp_path):
     content = {"cameras": [{"name": "gate", "source": str(clip)}], "folder": str(tmp_path / "out")}
     path = write(tmp_path / "cameras.yaml", content)
-    process, log, _ = start(path, tmp_path, 1, NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    process, log, _ = start(path, tmp_path, 1, REACQUIRE_CACHE=str(tmp_path / "cache"))
     assert "stopped" in stop(process, log)
 
 
