@@ -236,8 +236,17 @@ def _is(array: Any, dtype: type, ndim: int) -> bool:
     return type(array) is np.ndarray and array.dtype == dtype and array.ndim == ndim and array.flags.carray
 
 
-COLUMNS = ("id", "xyxy", "score", "class_id", "detection", "state")
-"""Of `Tracks`, as the engine's records name them."""
+OUTPUT = np.dtype(
+    [
+        ("id", np.int64),
+        ("xyxy", np.float32, 4),
+        ("score", np.float32),
+        ("class_id", np.int64),
+        ("detection", np.int64),
+        ("state", np.uint8),
+    ]
+)
+"""A track as the engine writes it; fields as in `Tracks`."""
 
 
 @dataclass(slots=True, eq=False, init=False)
@@ -285,15 +294,18 @@ class Tracks:
 
     @classmethod
     def from_records(cls, records: NDArray[Any]) -> Self:
-        """From ``(M,)`` records that are right by construction; columns are cut when they are first asked for."""
+        """From ``(M,)`` of `OUTPUT`, or ``(M, B)`` of its bytes, right by construction.
+
+        Columns are cut when they are first asked for.
+        """
         self = cls.__new__(cls)
         self._records = records
         return self
 
     def __getattr__(self, name: str) -> NDArray[Any]:
-        if name not in COLUMNS:
+        if name not in OUTPUT.fields:  # type: ignore[operator]
             raise AttributeError(f"Tracks has no attribute {name!r}")
-        column: NDArray[Any] = np.ascontiguousarray(self._records[name])
+        column: NDArray[Any] = np.ascontiguousarray(self._records.view(OUTPUT)[name]).reshape(-1, *OUTPUT[name].shape)
         setattr(self, name, column)
         return column
 

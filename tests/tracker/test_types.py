@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tracker import DataError, Detections, Frame, Tracks, TrackState
-from tracker.association.records import OUTPUT
+from tracker.types import OUTPUT
 
 BOX = [10.0, 20.0, 30.0, 60.0]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tracker.association import records
 from tracker.association.priors import initial_priors
+from tracker.types import OUTPUT
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -74,7 +75,7 @@ def make_buffers(room: int, slots: int, dimension: int, rules: Table, stages: Ta
         rows=np.zeros(room, np.int64),
         scratch=np.zeros(room, np.int64),
         keys=np.zeros(room),
-        output=np.zeros(room, records.OUTPUT),
+        output=np.zeros(room, OUTPUT),
         pairs=np.zeros(1 + pairs, records.PAIR),
         given=np.zeros((0, 0, 0)),
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import records as rc
+from tracker.association.arrays import numbers
 from tracker.association.buffers import Buffers
 from tracker.association.matching import overlap as ov
 from tracker.association.matching.grid import Grid, box_at, touching
@@ -62,7 +63,7 @@ def common_shift(buffers: Buffers, grid: Grid) -> tuple[float, float]:
         if nearest >= 0 and most > overlap[nearest]:
             witness[nearest], overlap[nearest] = row, most
             asked += 1
-    x, y, m = np.empty(WITNESSES), np.empty(WITNESSES), 0
+    x, y, m = numbers(WITNESSES, 0.0), numbers(WITNESSES, 0.0), 0
     for j in range(counters.detections):
         if witness[j] >= 0:
             box, place = box_at(grid.boxes, j), tracks[witness[j]].state.position

@@ -56,6 +56,12 @@ class Engine:
         embedding_score: those with a lower score may have zeros instead.
     """
 
+    _buffers: Buffers
+    _arrays: tuple[Any, ...]
+    _arrays_with: tuple[Any, ...]
+    _output: NDArray[np.uint8]
+    _include_lost: bool | None
+
     def __init__(
         self,
         recipe: Recipe,
@@ -146,20 +152,22 @@ class Engine:
             self._follow(self._camera, image, detections, now)
         if self._functions:
             self._ask_python(detections, now)
-        self._buffers.counters["include_lost"] = include_lost
+        if include_lost is not self._include_lost:
+            self._buffers.counters["include_lost"] = include_lost
+            self._include_lost = include_lost
         before = self._snapshot() if self._recording else None
         while True:
-            buffers = self._buffers if found is None else self._buffers_with
-            fault, shown = self._frame(buffers, xyxy, score, class_id, embedding, now)
+            arrays = self._arrays if found is None else self._arrays_with
+            fault, shown = self._frame(arrays, xyxy, score, class_id, embedding, now)
             if fault:
                 self._mend(fault, detections, embedding, now)
-            elif before is not None and buffers.counters["pairs"][0] >= len(buffers.pairs):
-                before = self._once_more(before, int(buffers.counters["pairs"][0]))
+            elif before is not None and self._buffers.counters["pairs"][0] >= len(self._buffers.pairs):
+                before = self._once_more(before, int(self._buffers.counters["pairs"][0]))
             else:
                 break
         if self._record is not None:
             self._write_down(xyxy, score)
-        return Tracks.from_records(self._buffers.output[:shown].copy())
+        return Tracks.from_records(self._output[:shown].copy())
 
     def _follow(
         self, camera: CameraMotion, image: NDArray[np.uint8] | None, detections: Detections, now: float
@@ -349,7 +357,10 @@ class Engine:
     def _use(self, buffers: Buffers) -> None:
         """Work on these, in frames without embeddings and with."""
         self._buffers = buffers
-        self._buffers_with = buffers._replace(stages=self._with[0], rules=self._with[1])
+        self._output = buffers.output.view(np.uint8).reshape(len(buffers.output), -1)  # bytes are copied faster
+        self._include_lost = None
+        self._arrays = tuple(buffers)
+        self._arrays_with = tuple(buffers._replace(stages=self._with[0], rules=self._with[1]))
 
     def _grow(self, room: int, dimension: int, pairs: int | None = None) -> None:
         """Larger arrays, with what there is."""
@@ -407,7 +418,8 @@ class Engine:
                 name: value for name, value in self.__dict__.items() if name not in ("_guard", "_frame", "_forecast")
             }
             kept["_buffers"] = self._buffers._replace(**{n: a.copy() for n, a in self._buffers._asdict().items()})
-            del kept["_buffers_with"]
+            for name in ("_arrays", "_arrays_with", "_output"):
+                del kept[name]
             return kept
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tracker.association import priors as pr
 from tracker.association import records as rc
+from tracker.association.arrays import numbers
 from tracker.association.buffers import Buffers
 from tracker.association.filtering import update_filter
 from tracker.association.matching import overlap as ov
@@ -149,9 +150,7 @@ def vote(track: Record, class_id: int, which: int) -> None:
 def update_tracks(buffers: Buffers, embedding: Float32, parts: Any) -> None:
     """Update matched tracks, and the status of all."""
     rules, priors, counters = buffers.rules[0], buffers.priors[0], buffers.counters[0]
-    correlation = np.empty(4)
-    for i in range(4):
-        correlation[i] = 0.0
+    correlation = numbers(4, 0.0)
     for row in range(counters.tracks):
         track = buffers.tracks[row]
         if track.detection < 0:

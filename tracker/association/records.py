@@ -113,17 +113,6 @@ PAIR = np.dtype(
     ]
 )
 """A pair of a track and a detection: what was measured, and what was thought of it."""
-OUTPUT = np.dtype(
-    [
-        ("id", np.int64),
-        ("xyxy", np.float32, 4),
-        ("score", np.float32),
-        ("class_id", np.int64),
-        ("detection", np.int64),
-        ("state", np.uint8),
-    ]
-)
-"""A track that is shown; columns as in `Tracks`."""
 
 
 def fields(model: type[BaseModel]) -> list[tuple[Any, ...]]:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from tracker.association import records as rc
 from tracker.association.appearance import similarity
+from tracker.association.arrays import grown, integers, longer, numbers
 from tracker.association.buffers import Buffers
 from tracker.association.matching.assignment import solve
-from tracker.association.matching.candidates import Edges, forget_terms, grown, longer
+from tracker.association.matching.candidates import Edges, forget_terms
 from tracker.compiled import Record, compiled, kernel
 
 Float32 = NDArray[np.float32]
@@ -56,7 +57,7 @@ def reidentify(buffers: Buffers) -> None:
         return
     begin, settings = buffers.counters[0].pairs, rules.reidentification
     edges = compare(buffers, new[:newcomers], gone[:lost])
-    gain = np.empty(len(edges.cost))
+    gain = numbers(len(edges.cost), 0.0)
     for edge in range(len(edges.cost)):
         gain[edge] = edges.cost[edge] - settings.gate * settings.threshold
     chosen = solve(edges.first, edges.detection, gain, n)
@@ -77,8 +78,8 @@ def reidentify(buffers: Buffers) -> None:
 def compare(buffers: Buffers, new: Index, gone: Index) -> Edges:
     """All pairs that are alike enough; their `detection` is the row of the lost track. Says in `waits` who waits."""
     tracks, rules, now = buffers.tracks, buffers.rules[0], buffers.counters[0].now
-    first, row_of = np.empty(len(new) + 1, np.int64), np.empty(16, np.int64)
-    cost, settings, count = np.empty(16), rules.reidentification, 0
+    first, row_of = integers(len(new) + 1, 0), integers(16, 0)
+    cost, settings, count = numbers(16, 0.0), rules.reidentification, 0
     for i in range(len(new)):
         newcomer, first[i] = tracks[new[i]], count
         sure = min(newcomer.evidence / settings.evidence, 1.0)
@@ -129,9 +130,7 @@ def could_be(lost: Record, newcomer: Record, rules: Record) -> bool:
 @compiled
 def clear_pairs(edges: Edges, chosen: Index, columns: int, margin: float) -> None:
     """Leave in `chosen` only the pairs that are better by `margin` than every other of their row and column."""
-    best, second, cost = np.empty(columns), np.empty(columns), edges.cost
-    for j in range(columns):
-        best[j] = second[j] = np.inf
+    best, second, cost = numbers(columns, np.inf), numbers(columns, np.inf), edges.cost
     for edge in range(edges.first[len(chosen)]):
         j = edges.detection[edge]
         if cost[edge] < best[j]:

@@ -57,7 +57,11 @@ class CameraMotion(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
-        """Continue where `state_dict` was taken."""
+        """Continue where `state_dict` was taken.
+
+        Raises:
+            ValueError: it is no such state; nothing changes.
+        """
         ...
 
 
@@ -131,9 +135,12 @@ class MeasuredCamera:
 
     def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Continue where `state_dict` was taken."""
-        last, covered = (np.array(state[name], np.uint8) for name in ("last", "covered"))
-        self._last, self._covered = (last, covered) if last.size else (None, None)
-        self._still, self._since = (int(count) for count in state["counts"])
+        last, covered, counts = (np.asarray(state[name]) for name in ("last", "covered", "counts"))
+        pictures = last.dtype == covered.dtype == np.uint8 and last.ndim == 2 and last.shape == covered.shape
+        if not (pictures and counts.dtype.kind == "i" and counts.shape == (2,) and counts.min() >= 0):
+            raise ValueError("it holds no small pictures and two counts")
+        self._last, self._covered = (last.copy(), covered.copy()) if last.size else (None, None)
+        self._still, self._since = (int(count) for count in counts)
 
     def _remember(self, small: Image, boxes: NDArray[np.float32], scale: float) -> None:
         covered = np.zeros(small.shape, np.uint8)
@@ -186,7 +193,10 @@ class RecordedCamera:
 
     def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on from there."""
-        self._next = int(state["next"][0])
+        following = np.asarray(state["next"])
+        if following.dtype.kind != "i" or following.shape != (1,) or following[0] < 0:
+            raise ValueError("it holds no number of a frame")
+        self._next = int(following[0])
 
 
 def shrink(image: Image) -> tuple[Image, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.association.arrays import grown, integers, numbers
 from tracker.compiled import compiled, kernel
 
 Float64 = NDArray[np.float64]
@@ -49,24 +50,24 @@ def solve(first: Index, column: Index, gain: Float64, columns: int) -> Index:
         ``(N,)`` the chosen edge of each row, -1 for none.
     """
     n = len(first) - 1
-    chosen = np.full(n, -1, np.int64)
+    chosen = integers(n, -1)
     if _take_undisputed(first, column, columns, chosen):
         return chosen
     root = _components(first, column, n, columns)
     # Rows of one component behind each other: counted, then placed.
-    start = np.zeros(n + columns + 1, np.int64)
+    start = integers(n + columns + 1, 0)
     for row in range(n):
         if first[row + 1] > first[row]:
             start[root[row] + 1] += 1
     for i in range(n + columns):
         start[i + 1] += start[i]
-    place = start[:-1].copy()
-    order = np.empty(n, np.int64)
+    place = grown(start, len(start))
+    order = integers(n, 0)
     for row in range(n):
         if first[row + 1] > first[row]:
             order[place[root[row]]] = row
             place[root[row]] += 1
-    local = np.full(columns, -1, np.int64)
+    local = integers(columns, -1)
     for component in range(n + columns):
         size = start[component + 1] - start[component]
         if size == 1:
@@ -84,8 +85,8 @@ def solve(first: Index, column: Index, gain: Float64, columns: int) -> Index:
 @compiled
 def _take_undisputed(first: Index, column: Index, columns: int, chosen: Index) -> bool:
     """Choose the edges whose row and column have no other; whether that is all, as in most frames."""
-    wanted, all_ = np.zeros(columns, np.int64), True
-    for edge in range(first[-1]):
+    wanted, all_ = integers(columns, 0), True
+    for edge in range(first[len(first) - 1]):
         wanted[column[edge]] += 1
     for row in range(len(first) - 1):
         edges = first[row + 1] - first[row]
@@ -107,13 +108,15 @@ def _find(parent: Index, i: int) -> int:
 @compiled
 def _components(first: Index, column: Index, n: int, columns: int) -> Index:
     """The representative of every row's component (union-find)."""
-    parent = np.arange(n + columns)
+    parent = integers(n + columns, 0)
+    for i in range(n + columns):
+        parent[i] = i
     for row in range(n):
         for edge in range(first[row], first[row + 1]):
             a, b = _find(parent, row), _find(parent, n + column[edge])
             if a != b:
                 parent[max(a, b)] = min(a, b)
-    root = np.empty(n, np.int64)
+    root = integers(n, 0)
     for row in range(n):
         root[row] = _find(parent, row)
     return root
@@ -122,7 +125,7 @@ def _components(first: Index, column: Index, n: int, columns: int) -> Index:
 @compiled
 def _solve_component(rows: Index, first: Index, column: Index, gain: Float64, local: Index, chosen: Index) -> None:
     """One component, as a dense matrix in which a missing pair is worth as much as staying alone."""
-    members = np.empty(first[rows[-1] + 1] - first[rows[0]], np.int64)  # rows ascend: enough
+    members = integers(first[rows[len(rows) - 1] + 1] - first[rows[0]], 0)  # rows ascend: enough
     m = 0
     for row in rows:
         for edge in range(first[row], first[row + 1]):
@@ -132,8 +135,9 @@ def _solve_component(rows: Index, first: Index, column: Index, gain: Float64, lo
                 m += 1
     n = len(rows)
     wide = n <= m
-    cost = np.zeros((n, m) if wide else (m, n))
-    edges = np.full(cost.shape, -1, np.int64)
+    small, large = (n, m) if wide else (m, n)
+    cost = numbers(small * large, 0.0).reshape(small, large)
+    edges = integers(small * large, -1).reshape(small, large)
     for i in range(n):
         for edge in range(first[rows[i]], first[rows[i] + 1]):
             j = local[column[edge]]
@@ -156,9 +160,9 @@ def shortest_augmenting_paths(cost: Float64) -> Index:
         cost: ``(N, M)``, N at most M, finite.
     """
     n, m = cost.shape
-    row_price, column_price = np.zeros(n), np.zeros(m)
-    row_of = np.full(m, -1, np.int64)
-    waiting = np.empty(n, np.int64)
+    row_price, column_price = numbers(n, 0.0), numbers(m, 0.0)
+    row_of = integers(m, -1)
+    waiting = integers(n, 0)
     count = 0
     # Every row takes its cheapest column while that is free; most are served so.
     for i in range(n):
@@ -181,7 +185,7 @@ def shortest_augmenting_paths(cost: Float64) -> Index:
 def _augment(cost: Float64, row_price: Float64, column_price: Float64, row_of: Index, start: int) -> None:
     """Serve one more row, along the shortest path through the reduced costs (Dijkstra over columns)."""
     m = cost.shape[1]
-    distance, before, done = np.full(m, np.inf), np.full(m, -1, np.int64), np.zeros(m, np.bool_)
+    distance, before, done = numbers(m, np.inf), integers(m, -1), integers(m, 0)
     i, closest, travelled = start, -1, 0.0
     while True:
         previous, closest, least = closest, -1, np.inf
@@ -196,7 +200,7 @@ def _augment(cost: Float64, row_price: Float64, column_price: Float64, row_of: I
         travelled = least
         if row_of[closest] < 0:
             break
-        done[closest] = True
+        done[closest] = 1
         i = row_of[closest]
     row_price[start] += travelled
     for j in range(m):

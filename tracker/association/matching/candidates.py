@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tracker.association import records as rc
 from tracker.association.appearance import is_set, similarity
+from tracker.association.arrays import grown, integers, longer, numbers
 from tracker.association.buffers import Buffers
 from tracker.association.matching import overlap as ov
 from tracker.association.matching.grid import Grid, box_at, touching
@@ -174,9 +175,9 @@ def candidate_margin(stage: Record, box: ov.Box, grid: Grid, unseen: float, part
 @compiled
 def collect(buffers: Buffers, stage: Record, rows: Index, embedding: Float32, grid: Grid, parts: Any) -> Edges:
     """All pairs of the tracks `rows` and of free detections within their gates."""
-    first = np.empty(len(rows) + 1, np.int64)
+    first = integers(len(rows) + 1, 0)
     room, count = 4 * len(rows) + 16, 0
-    detection, cost, distance = np.empty(room, np.int64), np.empty(room), np.empty(room)
+    detection, cost, distance = integers(room, 0), numbers(room, 0.0), numbers(room, 0.0)
     pair, now, found = buffers.pairs[0], buffers.counters[0].now, buffers.found
     for i in range(len(rows)):
         row, first[i] = rows[i], count
@@ -218,21 +219,3 @@ def forget_terms(pair: Record) -> None:
     """Nothing is measured of the next pair yet."""
     pair.iou = pair.motion = pair.embedding = pair.direction = np.nan
     pair.score_change = pair.mahalanobis = pair.centre_distance = pair.given = np.nan
-
-
-@compiled
-def grown(array: Index, size: int) -> Index:
-    """The array of indices with room for more."""
-    larger = np.empty(size, np.int64)
-    for i in range(len(array)):
-        larger[i] = array[i]
-    return larger
-
-
-@compiled
-def longer(array: Float64, size: int) -> Float64:
-    """The array of numbers with room for more."""
-    larger = np.empty(size)
-    for i in range(len(array)):
-        larger[i] = array[i]
-    return larger

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.association.arrays import grown, integers
 from tracker.association.matching.overlap import Box
 from tracker.compiled import compiled, kernel
 
@@ -65,7 +66,7 @@ def one_cell(boxes: Float64) -> Grid:
     for i in range(len(boxes)):
         box = box_at(boxes, i)
         widest, tallest = max(widest, box[2] - box[0]), max(tallest, box[3] - box[1])
-    none = np.empty(0, np.int64)
+    none = integers(0, 0)
     return Grid(boxes, none, none, 0.0, 0.0, 0.0, 0.0, 1, 1, widest, tallest)
 
 
@@ -85,7 +86,7 @@ def make_grid(boxes: Float64, questions: int) -> Grid:
         widths, heights = widths + box[2] - box[0], heights + box[3] - box[1]
     # No cell is smaller than the mean box: where all lie on one heap, each would be in all cells.
     across, down = min(side / max(right - left, 1.0), n / widths), min(side / max(bottom - top, 1.0), n / heights)
-    first = np.zeros(side * side + 1, np.int64)
+    first = integers(side * side + 1, 0)
     grid = Grid(boxes, first, first, left, top, across, down, side, side, widest, tallest)
     for i in range(n):
         a, b, c, d = cells_of(grid, box_at(boxes, i))
@@ -94,7 +95,7 @@ def make_grid(boxes: Float64, questions: int) -> Grid:
                 first[cell + 1] += 1
     for cell in range(side * side):
         first[cell + 1] += first[cell]
-    member, place = np.empty(first[-1], np.int64), first.copy()
+    member, place = integers(first[side * side], 0), grown(first, len(first))
     for i in range(n):
         a, b, c, d = cells_of(grid, box_at(boxes, i))
         for row in range(c, d + 1):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import records as rc
+from tracker.association.arrays import integers, numbers
 from tracker.association.buffers import Buffers
 from tracker.association.matching.assignment import solve
 from tracker.association.matching.candidates import Edges, collect
@@ -124,9 +125,9 @@ def assign_mutually(stage: Record, edges: Edges, columns: int) -> Index:
     Track-perspective association (Shim et al., CVPR 2025, section 3.2).
     """
     n, gate, new = len(edges.first) - 1, stage.gate, True
-    chosen, taken = _nobody(n), _nobody(columns)
+    chosen, taken = integers(n, -1), integers(columns, -1)
     while new:
-        by_row, by_column, new = _nobody(n), _nobody(columns), False
+        by_row, by_column, new = integers(n, -1), integers(columns, -1), False
         for row in range(n):
             if chosen[row] >= 0:
                 continue
@@ -144,15 +145,6 @@ def assign_mutually(stage: Record, edges: Edges, columns: int) -> Index:
                 chosen[row], taken[edges.detection[edge]], new = edge, row, True
         gate -= stage.mutual_step
     return chosen
-
-
-@compiled
-def _nobody(count: int) -> Index:
-    """So many times -1."""
-    array = np.empty(count, np.int64)
-    for i in range(count):
-        array[i] = -1
-    return array
 
 
 @compiled
@@ -190,9 +182,7 @@ def adapt(stage: Record, edges: Edges, columns: int) -> None:
     The weight of a pair grows by half the lead of the best similarity over the second, of its row and of its
     column, each at most 0.5.
     """
-    best, second = np.empty(columns), np.empty(columns)
-    for j in range(columns):
-        best[j] = second[j] = -1.0
+    best, second = numbers(columns, -1.0), numbers(columns, -1.0)
     for edge in range(len(edges.cost)):
         like, j = 1 - 2 * edges.embedding[edge], edges.detection[edge]
         if like > best[j]:
