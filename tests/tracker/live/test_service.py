@@ -33,6 +33,7 @@ from tracker.types import Detections, Frame, Tracks
 
 pytestmark = pytest.mark.timeout(600)  # the first engine may be compiled
 RECIPE = {"stages": [{"tracks": ["confirmed", "lost", "tentative"], "cost": "iou", "gate": 0.9}]}
+SEEING_RECIPE = {"stages": [RECIPE["stages"][0] | {"when": "boxes"}, RECIPE["stages"][0] | {"cost": "fused"}]}
 
 
 @pytest.fixture
@@ -297,7 +298,7 @@ def test_a_damaged_checkpoint_is_put_aside(make, tmp_path, caplog):
 def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
     path = tmp_path / "out/checkpoint.npz"
     for keep in (False, True):
-        with make({}, checkpoint={"keep_appearance": keep}) as service:
+        with make({"tracker": SEEING_RECIPE}, checkpoint={"keep_appearance": keep}) as service:
             engine = service.cameras["c0"].engine
             service.cameras["c0"].source.stop()
             time.sleep(0.3)
