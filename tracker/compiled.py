@@ -8,13 +8,16 @@ part of it, and machine code is made of the whole alone. That halves the time of
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from numba.core import codegen, compiler, typed_passes, types
+from numba.core.bytecode import FunctionIdentity
 from numba.core.compiler_machinery import register_pass
 from numba.core.imputils import lower_constant
 from numba.core.registry import CPUDispatcher
@@ -28,6 +31,11 @@ OPTIONS = {"nopython": True, "nogil": True, "error_model": "numpy"}
 Record = Any
 """A row of a structured array, whose fields compiled code reads by name; a type checker knows nothing of them."""
 log = logging.getLogger("reacquire.compiled")
+
+
+FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "big"))
+# These numbers tell symbols of one name apart. numba counts from 1 in every process, so that of what two processes
+# compiled, in a third one function could be taken for the other.
 
 
 class Clock:

@@ -64,6 +64,22 @@ def test_a_second_process_compiles_nothing(run, tmp_path):
     assert run() == (["12.0", "12.0", "18.0", "0"], "")
 
 
+def test_what_two_processes_compiled_is_loaded_side_by_side(run, tmp_path):
+    """Functions of one name, of which each process compiled another one first."""
+    whole = (tmp_path / "code.py").read_text()
+    for factors in ((5,), (6,), (7,), (5, 6, 7)):
+        calls = ", ".join(f"make({factor})(np.arange(4.0))" for factor in factors)
+        (tmp_path / "code.py").write_text(whole.replace(whole[whole.index("print(") :], f"print({calls})\n"))
+        assert run()[0] == [str(6.0 * factor) for factor in factors]
+
+
+def test_symbols_of_two_processes_are_never_of_one_name():
+    """Else the parts of one recipe could be taken for those of another that a process compiled before."""
+    code = "import tracker.compiled; from numba.core.bytecode import FunctionIdentity as F; print(next(F._unique_ids))"
+    found = [subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)]
+    assert abs(int(found[0]) - int(found[1])) > 100_000
+
+
 def test_what_is_damaged_is_compiled_anew(run, tmp_path):
     run()
     for path in files(tmp_path):
