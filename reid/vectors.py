@@ -154,7 +154,7 @@ def _read_parquet(path: Path) -> Vectors:
         groups = [source.metadata.row_group(index) for index in range(source.metadata.num_row_groups)]
         _check_size(path, source.metadata.num_rows * kind.list_size * 4)
         _check_size(path, sum(group.total_byte_size for group in groups))
-        table = source.read(columns=["name", "vector"])
+        table = source.read(columns=["name", "vector"], use_threads=False)  # see apache/arrow issue 34314
     column = table["vector"].combine_chunks()
     flat = np.asarray(column.flatten(), np.float32)
     about = json.loads((table.schema.metadata or {})[b"reacquire"])

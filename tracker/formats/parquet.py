@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracker.arrow import ON_THIS_THREAD
 from tracker.errors import DataError
 from tracker.formats.columns import BOX, MOST_ROWS, READ, from_columns, to_columns
 from tracker.formats.seqinfo import MOST_FRAMES, MOST_PIXELS
@@ -38,7 +39,7 @@ def read(path: Path, notes: Notes) -> list[Table]:
             schema = about.schema.to_arrow_schema()
             # Words are kept once each, however often they stand there.
             columns = [name for name in READ if name in schema.names]
-            table = pq.read_table(file, columns=columns, read_dictionary=[*WORDS])
+            table = pq.read_table(file, columns=columns, read_dictionary=[*WORDS], **ON_THIS_THREAD)
         table.validate(full=True)  # damaged text too
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise DataError(f"{path}: no Parquet: {str(error)[:200]}") from None

@@ -204,7 +204,7 @@ class Entry:
         try:
             with path.open("rb") as file, pq.ParquetFile(file, page_checksum_verification=True) as stored:
                 made = json.loads((stored.schema_arrow.metadata or {}).get(ABOUT, b"{}"))
-                table = stored.read() if made == self.about(kind) else None
+                table = stored.read(use_threads=False) if made == self.about(kind) else None
         except (pa.ArrowException, OSError, ValueError) as error:
             raise CacheError(f"{path}: damaged or cut off ({_line(error)})") from error
         if table is None:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracker.arrow import ON_THIS_THREAD
 from tracker.sinks.base import Sink, replacing, writing
 from tracker.types import Detections, Frame, Tracks
 
@@ -126,7 +127,7 @@ def join_parts(path: Path, schema: pa.Schema = SCHEMA) -> None:
         for part in sorted(parts.glob("*.parquet")):
             if not part.stem.endswith(".partial"):
                 with part.open("rb") as stored:
-                    writer.write_table(pq.read_table(stored, schema=schema))
+                    writer.write_table(pq.read_table(stored, schema=schema, **ON_THIS_THREAD))
     with writing(path):
         shutil.rmtree(parts)
 

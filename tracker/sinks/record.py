@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tracker.arrow import ON_THIS_THREAD
 from tracker.errors import DataError
 from tracker.sinks.base import Sink, writing
 from tracker.sinks.parquet import join_parts, parts_of, write_part
@@ -58,7 +59,7 @@ def read_record(path: Path) -> pa.Table:
     """
     try:
         with path.open("rb") as file:
-            table = pq.read_table(file)
+            table = pq.read_table(file, **ON_THIS_THREAD)
     except FileNotFoundError:
         raise DataError(f"{path}: no record of what the tracker thought; track with --explain") from None
     except (pa.ArrowInvalid, OSError) as error:
