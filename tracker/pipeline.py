@@ -169,20 +169,31 @@ class Pipeline:
 
     def _perceive(self, source: Source) -> Generator[tuple[list[Frame], list[Detections]]]:
         """Batches of frames with their detections, embedded where the recipe asks for it."""
-        frames = iter(source)
         size = 1 if source.live else self.batch
-        while True:
-            with self.timings.measure("read", frames=0):
-                batch = list(islice(frames, size))
-            if not batch:
-                return
-            self.timings.frames["read"] += len(batch)
-            with self.timings.measure("detect", len(batch)):
-                found = self.detector.detect(batch)
-            if self.embedder is not None:
-                with self.timings.measure("embed", len(batch)):
-                    found = embed(self.embedder, batch, found, [self.engine.embedding_score] * len(batch))
-            yield batch, found
+        with _iterated(source) as frames:
+            while True:
+                with self.timings.measure("read", frames=0):
+                    batch = list(islice(frames, size))
+                if not batch:
+                    return
+                self.timings.frames["read"] += len(batch)
+                with self.timings.measure("detect", len(batch)):
+                    found = self.detector.detect(batch)
+                if self.embedder is not None:
+                    with self.timings.measure("embed", len(batch)):
+                        found = embed(self.embedder, batch, found, [self.engine.embedding_score] * len(batch))
+                yield batch, found
+
+
+@contextmanager
+def _iterated(source: Source) -> Generator[Iterator[Frame]]:
+    """Its frames; what reads them has ended at the end of the block, also where a network fails."""
+    frames = iter(source)
+    try:
+        yield frames
+    finally:
+        if isinstance(frames, Generator):
+            frames.close()
 
 
 def embed(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
 
 _END = object()
+EXIT_SECONDS = 10.0
+"""How long the end of the process waits for a thread that is at work."""
 
 
 def prefetch(items: Iterable[T], ahead: int, name: str = "prefetch") -> Generator[T]:
     """Yield `items` in order while a thread works up to `ahead` of them in advance.
 
     An error in `items` is raised here, after the items that came before it. Closing the generator, also by
-    leaving a loop over it, stops the thread before it returns; `items` that are a generator are closed too.
+    leaving a loop over it, stops the thread before it returns; `items` that are a generator are closed too. So does
+    the end of the process: a thread that is still in the code of a library would abort it there.
 
     Args:
         items: consumed in the thread alone.
@@ -51,13 +56,26 @@ def prefetch(items: Iterable[T], ahead: int, name: str = "prefetch") -> Generato
             failure.append(error)
         put(_END)
 
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
-    try:
+    with _running(threading.Thread(target=work, name=name, daemon=True), stop):
         while (item := ready.get()) is not _END:
             yield item  # type: ignore[misc]
         if failure:
             raise failure[0]
+
+
+@contextmanager
+def _running(thread: threading.Thread, stop: threading.Event) -> Generator[None]:
+    """A thread that runs in the block; the process does not end before it either."""
+
+    def end() -> None:
+        stop.set()
+        thread.join(EXIT_SECONDS)
+
+    atexit.register(end)
+    thread.start()
+    try:
+        yield
     finally:
         stop.set()
         thread.join()
+        atexit.unregister(end)

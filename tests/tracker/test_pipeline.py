@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tracker import Detections, Frame, Pipeline, SourceError, load_tracker
+from tracker import DataError, Detections, Frame, Pipeline, SourceError, load_tracker
 from tracker.config import load_pipeline_settings
 from tracker.pipeline import Timings
 
@@ -107,6 +107,26 @@ def test_leaving_early_leaves_no_thread():
     for _ in Pipeline(OneBox(), load_tracker("sort")).steps(Moving(1000)):
         break
     assert not [t for t in threading.enumerate() if t.name == "networks"]
+
+
+def test_a_detector_that_fails_ends_the_reading_too():
+    closed = threading.Event()
+
+    class Read(Moving):
+        def __iter__(self):
+            try:
+                yield from super().__iter__()
+            finally:
+                closed.set()
+
+    class Broken(OneBox):
+        def detect(self, frames):
+            raise DataError("no boxes")
+
+    with pytest.raises(DataError, match="no boxes") as held:  # whose traceback holds every frame of the stack
+        next(Pipeline(Broken(), load_tracker("sort")).steps(Read(1000)))
+    assert closed.is_set()
+    assert held.tb is not None
 
 
 def test_memory_does_not_grow_with_length():

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 
@@ -71,3 +73,25 @@ def test_a_generator_that_cannot_be_closed_keeps_nobody_waiting():
     with pytest.raises(OSError, match="the cable"):
         got.extend(prefetch(Numbers(), 1))
     assert got == [1, 2]
+
+
+LEFT = """
+import builtins, time, cv2, numpy as np
+from tracker.prefetch import prefetch
+coded = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (500, 500, 3)).astype(np.uint8))[1]
+def pictures():
+    while True:
+        yield cv2.imdecode(coded, cv2.IMREAD_COLOR)
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.3)  # as large modules are, when they are taken down
+builtins.held = prefetch(pictures(), 200)  # as an error's traceback would
+builtins.slow = Slow()
+next(builtins.held)
+raise SystemExit(3)
+"""
+
+
+def test_the_end_of_the_process_waits_for_code_of_libraries():
+    run = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (3, "")  # not 134 and "terminate called without an active exception"

@@ -56,7 +56,7 @@ class PublicDetections:
         self._frame = rows[order, 0].astype(np.int64)
         self._xyxy = np.concatenate([rows[order, 2:4], rows[order, 2:4] + rows[order, 4:6]], axis=1)
         self._score = score[order]
-        self._seen = self._beyond = self._outside = 0
+        self._seen = self._beyond = self._parts = self._outside = 0
 
     def _scores(self, written: NDArray[np.float64]) -> NDArray[np.float64]:
         """In 0–1. Many tools write -1 (or 0) everywhere for "not known", and some -1 among scores: both are told."""
@@ -78,13 +78,14 @@ class PublicDetections:
         """The rows of each frame.
 
         Raises:
-            DataError: most boxes reach beyond the pictures, as when corners stand where sizes belong.
+            DataError: most boxes reach beyond the pictures, as when corners stand where sizes belong, or all lie in
+                their first pixel, as when they are parts of the picture's size.
         """
         numbers = np.array([frame.index + 1 for frame in frames])
         begin, end = np.searchsorted(self._frame, numbers), np.searchsorted(self._frame, numbers, "right")
         found = [Detections(self._xyxy[b:e], self._score[b:e]) for b, e in zip(begin, end, strict=True)]
         for frame, detections in zip(frames, found, strict=True):
-            self._check_corners(frame, detections)
+            self._check_form(frame, detections)
         return [self._inside(frame, detections) for frame, detections in zip(frames, found, strict=True)]
 
     def _inside(self, frame: Frame, detections: Detections) -> Detections:
@@ -103,8 +104,8 @@ class PublicDetections:
         self.dropped += int((~inside).sum())
         return detections[inside]
 
-    def _check_corners(self, frame: Frame, detections: Detections) -> None:
-        """Count boxes that would lie inside the picture if their sizes were corners, and do not as sizes."""
+    def _check_form(self, frame: Frame, detections: Detections) -> None:
+        """Count boxes that would lie in the picture if sizes were corners, and do not as sizes; and 0–1 ones."""
         if self._seen >= ENOUGH:
             return
         size = np.array(frame.size, np.float32)
@@ -112,6 +113,12 @@ class PublicDetections:
         written = high - low
         beyond = (high > SLACK * size).any(1) & (written > low).all(1) & (written <= SLACK * size).all(1)
         self._seen, self._beyond = self._seen + len(detections), self._beyond + int(beyond.sum())
+        self._parts += int((high <= SLACK).all(1).sum())
+        if self._seen >= ENOUGH and self._parts == self._seen:
+            raise DataError(
+                f"{self._path}: all {self._seen} boxes lie in the picture's first pixel; columns 3 to 6 look "
+                "like parts of its size and must be pixels"
+            )
         if self._seen >= ENOUGH and self._beyond > self._seen / 2:
             raise DataError(
                 f"{self._path}: {self._beyond} of {self._seen} boxes reach far beyond the picture; columns 5 and 6 "

@@ -87,7 +87,7 @@ def read_mot(path: Path, *, length: int | None = None) -> Rows:
 
 
 def read_detections(path: Path, *, length: int | None = None) -> tuple[Rows, dict[str, NDArray[np.bool_]]]:
-    """Rows of detections: ``frame, id (not looked at), left, top, width, height, score``, frames from 1.
+    """Rows of detections: ``frame, id, left, top, width, height, score``, frames from 1; ids mean nothing here.
 
     Args:
         path: of the file.
@@ -97,14 +97,16 @@ def read_detections(path: Path, *, length: int | None = None) -> tuple[Rows, dic
         All rows, ``(N, K)`` with K at least 7, a missing score is 1; and which of them are of no use, by reason.
 
     Raises:
-        DataError: no rows of numbers, or frames that cannot be; names file and line.
+        DataError: no rows of numbers, or frames or ids that cannot be; names file and line.
     """
     rows = read_rows(path, columns=COLUMNS, least=LEAST)
     v = rows.values
     if v.shape[1] == LEAST:
         rows = Rows(path, np.column_stack([v, np.ones(len(v))]))
     whole = np.asarray(np.isfinite(v[:, :7]).all(1), np.bool_)
-    _check_frames(Rows(path, np.where(whole[:, None], v, 1.0)), length)
+    finite = Rows(path, np.where(whole[:, None], v, 1.0))
+    _check_frames(finite, length)
+    finite.refuse(finite.values[:, 1] % 1 != 0, "the id is no whole number: is a column missing, or one too many?")
     with np.errstate(invalid="ignore"):
         return rows, {
             "a value is NaN or infinite": ~whole,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 from tracker.errors import SourceError
@@ -129,6 +130,9 @@ class MotSequence(ImageFolder):
         stems = [p.stem for p in self._paths]
         if all(stem.isdecimal() for stem in stems) and int(stems[0]) >= 1:
             self._indices = [int(stem) - 1 for stem in stems]
+        for (before, first), (index, second) in pairwise(zip(self._indices, self._paths, strict=True)):
+            if index <= before:
+                raise SourceError(f"{folder}: {first.name} and {second.name} have the same number: which is the frame?")
 
 
 def is_mot_sequence(folder: Path) -> bool:

@@ -50,6 +50,20 @@ def test_corners_where_sizes_belong_are_told(tmp_path):
             detector.detect([Frame(np.zeros((480, 400, 3), np.uint8), t, 0.0)])
 
 
+def test_parts_of_the_picture_are_no_pixels(tmp_path):
+    rows = [f"{t},-1,0.{300 + t},0.2,0.05,0.2,0.9" for t in range(1, 31)]
+    detector = load_detector(write(tmp_path, "\n".join(rows)))
+    with pytest.raises(DataError, match="columns 3 to 6 look like parts of its size"):
+        for t in range(30):
+            detector.detect([frame(t)])
+
+
+@pytest.mark.parametrize("row", ["1,10.5,20,30,40,0.9,-1,-1,-1", "1,0.9,-1,10,20,30,40,-1,-1"])
+def test_a_shifted_column_is_told(tmp_path, row):
+    with pytest.raises(DataError, match=r"line 2 .*is a column missing, or one too many\?"):
+        load_detector(write(tmp_path, f"1,7,10,20,30,40,0.9,-1,-1\n{row}\n"))
+
+
 def test_boxes_outside_the_picture_are_dropped_and_counted(tmp_path):
     detector = load_detector(
         write(tmp_path, "1,-1,-50,10,40,40,1\n1,-1,5,5,10,10,1\n1,-1,-5,5,10,10,1\n1,-1,900,5,10,10,1\n")

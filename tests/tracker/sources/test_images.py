@@ -44,6 +44,15 @@ def test_mot_sequence(tmp_path):
     assert [f.timestamp for f in frames] == pytest.approx([2 / 14, 3 / 14])
 
 
+@pytest.mark.parametrize("second", ["000003.jpg", "3.png"])
+def test_two_images_of_one_number_are_told(tmp_path, second):
+    fill(tmp_path / "s" / "img1", ["000003.png", second, "000004.png"])
+    with pytest.raises(SourceError, match="same number") as told:
+        open_source(tmp_path / "s")
+    assert second in str(told.value)
+    assert "000003.png" in str(told.value)
+
+
 def test_mot_sequence_without_seqinfo(campus):
     with open_source(campus, max_frames=3) as source:
         frames = list(source)
