@@ -11,16 +11,17 @@ from collections.abc import Callable
 
 MASK = "***"
 _SECRET = (
-    r"pass(?:word|wd|phrase)?|pwd|psw|token|secret|api_?key|key|auth|signature|sig|credentials?"
-    r"|user(?:name|id)?|usr|login|loginuse|loginpas|jwt"
+    r"pass(?:word|wd|phrase|code)?|pwd?|psw|psk|session(?:_?id)?|token|secret|api_?key|key"
+    r"|auth|signature|sig|credentials?|user(?:name|id)?|usr|login|loginuse|loginpas|jwt"
 )
 _LINE, _PARAMETER, _WORD = re.compile(r"[^\r\n]+"), re.compile(r"[^\s&]+"), re.compile(r"\S+")
 _NAMES, _BEGIN = re.compile(r"[^\s/:@\"'*]+"), re.compile(r"(?<![\w%*./]).")
 _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE), rf"\1{MASK}")
     for pattern in (
-        # user=…&password=…, in a query or, as some cameras have it, in the path; nothing or a sign stands before it.
-        rf"((?<![^\W_])(?:{_SECRET})=)[^\s&#;\"']+",
+        # user=…&password=…, in a query or, as some cameras have it, in the path; a sign may stand before it, or a word
+        # (accessToken, streamkey).
+        rf"((?<![^\W_])[a-z]{{0,16}}(?:{_SECRET})=)[^\s&#;\"']+",
         # The same in one letter.
         r"([?&][up]=)[^\s&#;\"']+",
         r"(authorization:\s*(?:\w+\s+)?)[^\s\"']+",
