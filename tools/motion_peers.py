@@ -48,7 +48,7 @@ def ours(recipe: str, overrides: Iterable[str] = (), camera: NDArray[np.float64]
     if camera is None:
         engine = Engine(settings)
     else:
-        engine = Engine(settings.model_copy(update={"camera_motion": "none"}), Published(camera))
+        engine = Engine(settings.model_copy(update={"camera_motion": "flow"}), Published(camera))
 
     def update(rows: Rows, seconds: float) -> tuple[NDArray[np.int64], Rows]:
         tracks = engine.update(Detections(rows[:, :4], rows[:, 4]), timestamp=seconds)
