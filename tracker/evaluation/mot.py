@@ -14,6 +14,8 @@ from tracker.formats.mot import read_mot
 MOST_CLASSES = 1_000_000
 AS_CORNERS = 0.99
 """Share of boxes that are wider than they are far from the left, and higher than from the top, if they are corners."""
+IN_PARTS = 1.1
+"""Boxes given in parts of the picture's size end at 1, or a little beyond."""
 
 
 def read_truth(
@@ -63,6 +65,7 @@ def read_result(path: Path, *, length: int | None = None, truth: Boxes | None = 
         rows.refuse(values[:, 7] > 1, "column 8 is a class other than 1; this benchmark scores pedestrians alone")
     boxes = boxes_of(values, np.ones(len(rows), np.int64), np.ones(len(rows), bool))
     if truth is not None:
+        _refuse_parts(path, boxes, truth)
         _refuse_corners(path, boxes, truth)
     return boxes
 
@@ -78,6 +81,15 @@ def boxes_of(values: NDArray[np.float64], class_id: NDArray[np.int64], counts: N
         class_id=class_id[order],
         counts=counts[order],
     )
+
+
+def _refuse_parts(path: Path, boxes: Boxes, truth: Boxes) -> None:
+    """No truth lies in the picture's first pixel; boxes that all do are parts of its size."""
+    if len(boxes) and len(truth) and boxes.xyxy.max() <= IN_PARTS < truth.xyxy.max() / 10:
+        raise DataError(
+            f"{path}: all boxes lie in the picture's first pixel; columns 3 to 6 look like parts of its size and must "
+            "be pixels"
+        )
 
 
 def _refuse_corners(path: Path, boxes: Boxes, truth: Boxes) -> None:

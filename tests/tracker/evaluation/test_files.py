@@ -59,6 +59,10 @@ def set_column(column, value, row=4):
             lambda i, r: [*r[:4], float(r[2]) + float(r[4]), float(r[3]) + float(r[5]), *r[6:]],
             r"columns 5 and 6 look like x2,y2 and must be width,height",
         ),
+        (
+            lambda i, r: [*r[:2], *(float(v) / size for v, size in zip(r[2:6], (640, 480) * 2, strict=True)), *r[6:]],
+            r"columns 3 to 6 look like parts of its size and must be pixels",
+        ),
     ],
 )
 def test_errors_name_file_and_row(tmp_path, change, message):
