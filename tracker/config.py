@@ -272,7 +272,7 @@ def _lies_in(inner: tuple[int | str, ...], outer: tuple[int | str, ...]) -> bool
 
 def _lower_first(message: str) -> str:
     message = message.removeprefix("Value error, ").replace("Input should be", "expected")
-    return message[:1].lower() + message[1:]
+    return message if message[1:2].isupper() else message[:1].lower() + message[1:]  # URL stays URL
 
 
 def _path(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

@@ -94,7 +94,7 @@ def test_mistakes_are_named_and_passwords_are_not(tmp_path, change, message):
         ({"camera": [CAMERA]}, "camera: unknown key; did you mean 'cameras'"),
         ({"cameras": [CAMERA], "defaults": 3}, "defaults: expected keys of a camera"),
         ({"cameras": [CAMERA], "mqtt": {"host": "h", "topic": "a/#"}}, "mqtt.topic"),
-        ({"cameras": [CAMERA], "webhook": {"url": "ftp://u:s3cret@h"}}, "webhook.url"),
+        ({"cameras": [CAMERA], "webhook": {"url": "ftp://u:s3cret@h"}}, r"webhook\.url: URL scheme"),
         ("cameras:\n  - name: a\n    name: b\n", "line 3: key 'name' is there twice"),
     ],
 )
