@@ -249,7 +249,8 @@ def kind_of(value: object) -> str:
     if value is None:
         return "nothing"
     kinds = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", tuple: "a list"}
-    return kinds.get(type(value), "keys and values" if isinstance(value, dict) else type(value).__name__)
+    kind = str if isinstance(value, str) else type(value)
+    return kinds.get(kind, "keys and values" if isinstance(value, dict) else kind.__name__)
 
 
 def shown_key(key: object) -> str:

@@ -104,6 +104,20 @@ def test_mistakes_of_the_whole_file(tmp_path, content, message):
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("section", ["web", "detector", "webhook"])
+def test_a_variable_where_a_section_belongs_is_a_text(tmp_path, section):
+    with pytest.raises(ConfigError, match=rf"{section}: expected keys and values, got a text$"):
+        load(tmp_path, {"cameras": [CAMERA], section: "${P}"}, P="s3cret")
+
+
+@pytest.mark.parametrize("host", ["${P}", "0.0.0.0"])
+def test_a_host_from_the_environment_is_not_told(tmp_path, host):
+    settings = load(tmp_path, {"cameras": [CAMERA], "web": {"host": host}}, P="s3cret")
+    with pytest.raises(ConfigError, match=r"web\.host: other machines could see") as told:
+        settings.web.check()
+    assert "s3cret" not in str(told.value)
+
+
 def test_what_is_easily_written_otherwise_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "film.mp4").write_bytes(b"x")

@@ -95,7 +95,7 @@ class WebSettings(Settings):
             f"or {HASH_VARIABLE} or {TOKEN_VARIABLE} in the environment"
         )
         if not self.loopback:
-            raise ConfigError(f"web.host {self.host}: other machines could see the cameras without a login; {how}")
+            raise ConfigError(f"web.host: other machines could see the cameras without a login; {how}")
         foreign = [name for name in self.allowed_hosts if not is_loopback(name)]
         if foreign:
             raise ConfigError(
