@@ -121,8 +121,12 @@ def write_down(buffers: Buffers, row: int, detection: int, unlike: float, gate: 
 
 @kernel
 def could_be(lost: Record, newcomer: Record, rules: Record) -> bool:
-    """Whether nothing but the embedding can speak against a newcomer being somebody who was lost."""
-    if not rules.class_agnostic and lost.class_id != newcomer.class_id:
+    """Whether nothing but the embedding can speak against a newcomer being somebody who was lost.
+
+    Classes have to agree even where `class_agnostic` lets boxes of different classes match: without overlap nothing
+    but the embedding is left to tell a truck from the person who left before it came.
+    """
+    if lost.class_id != newcomer.class_id:
         return False
     return bool(is_known(lost, rules) and lost.seen < newcomer.born)  # nobody is in two places at once
 

@@ -195,6 +195,7 @@ def test_a_frame_out_of_order_is_refused(engine, time):
 
 
 def test_classes_do_not_mix(engine):
+    engine = load_tracker(engine.recipe.model_copy(update={"class_agnostic": False}))
     for _ in range(6):
         before = engine.update(see([at(10)], classes=[0]))
     for _ in range(8):
@@ -211,6 +212,15 @@ def test_classes_mix_where_they_may(engine):
         tracks = engine.update(see([at(10 + 2 * t)], classes=[3 + t % 2]))
     assert tracks.id.tolist() == [1]
     assert tracks.class_id.tolist() == [3]
+
+
+def test_a_car_that_is_called_a_truck_now_and_then_is_one_object():
+    """Of three frames each, in turn; the default recipe shows it all the time as what it was called most often."""
+    engine = load_tracker("reacquire")
+    for i in range(40):
+        tracks = engine.update(see([at(10 + 4 * i)], classes=[2 if i // 3 % 2 == 0 else 7]), timestamp=i / 25)
+        assert tracks.id.tolist() == [1]
+        assert tracks.class_id.tolist() == [2]
 
 
 def test_three_thousand_detections(engine):

@@ -240,3 +240,15 @@ def test_reidentification_needs_stages_that_look():
     stage = {"tracks": ["lost"], "cost": "iou", "gate": 0.2}
     with pytest.raises(ConfigError, match="reidentification compares embeddings"):
         load_recipe({"stages": [stage], "reidentification": {}})
+
+
+def test_nobody_comes_back_as_an_object_of_another_class():
+    """Embeddings are alike, boxes do not meet: a truck is not the person who left before it came."""
+    film = Film()
+    assert film.show(see((10, look(0))), 2).id.tolist() == [1]
+    film.show(see(), 3)
+    stranger = see((900, look(0)))
+    stranger.class_id[:] = 7
+    assert film.show(stranger, 4).id.tolist() == [2]
+    film.show(see(), 3)
+    assert film.show(see((500, look(0))), 4).id.tolist() == [1]
