@@ -85,12 +85,10 @@ def test_a_slow_camera_never_holds_the_batch(make):
     with make({"target_fps": 20}, {"target_fps": 1}, deadline_ms=50) as service:
         time.sleep(4)
         fast, slow = (camera.status() for camera in service.cameras.values())
-    # Held, the fast one would be as slow: a picture a second, a second late, and nearly all dropped. Between that and
-    # what it does on an idle machine there is room for one that has other work.
-    assert fast.fps_out > 10
+    assert fast.fps_out > 15
     assert slow.fps_out < 2.1  # two pictures, a second apart, where the start took long
-    assert fast.latency_p95 < 0.5
-    assert fast.dropped <= 25
+    assert fast.latency_p95 < 0.2
+    assert fast.dropped <= 5
     assert not service.status().overloaded
     assert sum(fast.latencies.counts) > 50
 
