@@ -6,12 +6,12 @@ vectors = load_embedder("default").embed(image, xyxy)  # (N, D) float32, unit le
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from reid.errors import ConfigError, DataError, ReidError, WeightsError
+from reid.errors import ConfigError, DataError, ReacquireError, WeightsError
 
 if TYPE_CHECKING:
     from reid.embedder import Embedder, load_embedder
 
-__all__ = ["ConfigError", "DataError", "Embedder", "ReidError", "WeightsError", "load_embedder"]
+__all__ = ["ConfigError", "DataError", "Embedder", "ReacquireError", "WeightsError", "load_embedder"]
 
 _LAZY = {"Embedder": "reid.embedder", "load_embedder": "reid.embedder"}
 

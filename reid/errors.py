@@ -1,15 +1,15 @@
-"""What can go wrong in re-identification, as types. The message of each says what, where, and what to do."""
+"""What can go wrong, as types, for both packages. The message of each says what, where, and what to do."""
 
 
-class ReidError(Exception):
+class ReacquireError(Exception):
     """Base of every error that a user can cause or mend; the command line prints its message and exits 1."""
 
 
-class ConfigError(ReidError, ValueError):
+class ConfigError(ReacquireError, ValueError):
     """A setting is unknown, of the wrong type or out of range."""
 
 
-class WeightsError(ReidError):
+class WeightsError(ReacquireError):
     """Weights are missing, of the wrong architecture, damaged, or not safe to load."""
 
 
@@ -17,9 +17,9 @@ class ExportError(WeightsError):
     """A network uses an operation that ONNX does not have; it runs in torch alone."""
 
 
-class DataError(ReidError, ValueError):
-    """A data set or array is not what was expected: missing folder, wrong shape, NaN."""
+class DataError(ReacquireError, ValueError):
+    """Rows, arrays or data sets that do not mean what they must: wrong shape, NaN, negative size, duplicate id."""
 
 
-class TrainingError(ReidError):
+class TrainingError(ReacquireError):
     """A training cannot go on: the loss is no number, or its checkpoint is of something else."""

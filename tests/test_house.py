@@ -38,7 +38,8 @@ def ours(names):
 
 def test_types_and_errors_import_nothing_of_ours(root):
     assert ours(imports_of(root / "tracker/types.py")) == {"tracker.errors"}
-    assert not ours(imports_of(root / "tracker/errors.py"))
+    assert ours(imports_of(root / "tracker/errors.py")) == {"reid.errors"}
+    assert not ours(imports_of(root / "reid/errors.py"))
 
 
 @pytest.mark.parametrize("folder", ["tracker/motion", "tracker/association"])

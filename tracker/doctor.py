@@ -112,26 +112,25 @@ def _gpu() -> Finding:
 
 
 def _detector_weights() -> Finding:
-    from reid.errors import ReidError
     from tracker.errors import ReacquireError
 
     try:
         from tracker.detection import load_detector
 
         about = load_detector("person", device="cpu").describe()
-    except (ReacquireError, ReidError, ImportError) as error:
+    except (ReacquireError, ImportError) as error:
         return Finding("bundled detector", "bad", str(error))
     return Finding("bundled detector", "good", f"{about['architecture']}, {about['backend']}, {about['sha256'][:12]}")
 
 
 def _embedder_weights() -> Finding:
-    from reid.errors import ReidError
+    from tracker.errors import ReacquireError
 
     try:
         from reid import load_embedder
 
         about = load_embedder("default", device="cpu").describe()
-    except (ReidError, ImportError) as error:
+    except (ReacquireError, ImportError) as error:
         return Finding("bundled embedder", "bad", str(error))
     return Finding("bundled embedder", "good", f"{about['architecture']}, {about['backend']}, {about['sha256'][:12]}")
 

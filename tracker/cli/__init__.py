@@ -28,7 +28,6 @@ def _run() -> int:
     """The exit code of what the arguments ask for."""
     import typer
 
-    from reid.errors import ReidError
     from tracker.cli.console import say_error
     from tracker.cli.streams import LostOutputError, say_fault
     from tracker.errors import ReacquireError
@@ -46,7 +45,7 @@ def _run() -> int:
         return 1
     except wrong_usage as error:
         return _say_usage(error)
-    except (ReacquireError, ReidError) as error:
+    except ReacquireError as error:
         say_error(str(error))
         return 1
     except OSError as error:  # of the machine, not of the program, wherever it came up

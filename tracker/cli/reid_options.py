@@ -51,7 +51,7 @@ def parsed(size: str | None) -> tuple[int, int] | None:
 
 def writable(path: Path, *, overwrite: bool, endings: Sequence[str]) -> None:
     """Refuse a file that cannot be written, before work is done."""
-    from reid.errors import DataError
+    from tracker.errors import DataError
 
     if path.suffix not in endings:
         raise DataError(f"{path}: expected a name that ends in {' or '.join(endings)}")

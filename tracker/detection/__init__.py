@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reid.errors import WeightsError as EmbedderWeightsError
 from reid.file_kind import kind_of
 from tracker.detection.base import Detector, class_ids
-from tracker.errors import WeightsError
 
 __all__ = ["BUNDLED", "Detector", "load_detector"]
-
-
-class SharedWeightsError(WeightsError, EmbedderWeightsError):
-    """Raised by what detectors and embedders read weights with together: an error of both."""
 
 
 BUNDLED = {"person": "person.safetensors", "default": "person.safetensors"}
@@ -69,17 +63,14 @@ def load_detector(
         "device": device,
         "half": half,
     }
-    try:
-        path = Path(__file__).parent / "weights" / BUNDLED[text] if text in BUNDLED else Path(text)
-        if text in BUNDLED or _is_ours(path):
-            from tracker.detection.bundled import BundledDetector
+    path = Path(__file__).parent / "weights" / BUNDLED[text] if text in BUNDLED else Path(text)
+    if text in BUNDLED or _is_ours(path):
+        from tracker.detection.bundled import BundledDetector
 
-            return BundledDetector(path, **settings)
-        from tracker.detection.yolo import UltralyticsDetector
+        return BundledDetector(path, **settings)
+    from tracker.detection.yolo import UltralyticsDetector
 
-        return UltralyticsDetector(text, trust=trust, **settings)
-    except EmbedderWeightsError as error:
-        raise SharedWeightsError(str(error)) from error
+    return UltralyticsDetector(text, trust=trust, **settings)
 
 
 def _is_ours(path: Path) -> bool:

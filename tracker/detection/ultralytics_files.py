@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from reid.errors import WeightsError as EmbedderWeightsError
 from reid.file_kind import Kind, kind_of
 from reid.pickled import look_through
 from tracker.detection.ultralytics_settings import online
@@ -105,7 +104,7 @@ def judge(path: Path, *, trust: bool) -> Kind:
     if kind == "checkpoint":
         try:
             look_through(path, may_restore=_may_restore, may_call=_may_call)
-        except EmbedderWeightsError as error:
+        except WeightsError as error:
             raise WeightsError(f"{error}; {_TRUST}") from error
     return kind
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from reid.errors import ReidError
 from reid.runtime import THREADS
 from tracker.errors import ReacquireError
 from tracker.processes import end_with_parent
@@ -122,7 +121,7 @@ def _attempt(work: Work[Thing, Done], thing: Thing, report: Reporter) -> Outcome
         return Outcome(work(thing, report))
     except StoppedError:
         return Outcome()
-    except (ReacquireError, ReidError) as error:
+    except ReacquireError as error:
         return Outcome(problem=str(error))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with one thing, the others go on
         return Outcome(problem=f"{type(error).__name__}: {error}")

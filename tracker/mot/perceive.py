@@ -46,7 +46,7 @@ class Perceiver:
         """What was seen, from the cache; what it lacks, or has damaged or out of date, is made first.
 
         Raises:
-            ReacquireError, ReidError: a network cannot be loaded, frames cannot be read.
+            ReacquireError: a network cannot be loaded, frames cannot be read.
         """
         cameras = list(cameras)
         if sequence.images is None and (embed or cameras or self.settings.detector.weights != "public"):

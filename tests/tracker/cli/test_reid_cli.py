@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from typer.testing import CliRunner
 
-from reid.errors import ReidError
+from reid.errors import ReacquireError
 from reid.vectors import read_vectors
 from tracker.cli.app import app
 
@@ -180,7 +180,7 @@ def test_export_checks_itself_against_torch(crops, tmp_path):
 )
 def test_bad_input_is_told(crops, monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ReidError, match=message):
+    with pytest.raises(ReacquireError, match=message):
         CliRunner().invoke(app, ["reid", *(a.format(crops=crops) for a in arguments)], catch_exceptions=False)
 
 
@@ -205,7 +205,7 @@ def test_query_and_gallery_that_do_not_belong_together(crops, tmp_path):
         path = tmp_path / folder / f"0001_c{camera}_1.png"
         path.parent.mkdir()
         shutil.copy(crops / "query/car-0/0_c2.png", path)
-    with pytest.raises(ReidError, match=r"no query has an image .* \(1 queries, 1 gallery images\)"):
+    with pytest.raises(ReacquireError, match=r"no query has an image .* \(1 queries, 1 gallery images\)"):
         CliRunner().invoke(
             app,
             ["reid", "eval", "--query", str(tmp_path / "q"), "--gallery", str(tmp_path / "g")],

@@ -15,7 +15,6 @@ from onnx import TensorProto, helper
 from safetensors.numpy import save_file
 
 from reid import load_embedder
-from reid.errors import WeightsError as EmbedderWeightsError
 from tracker import Frame, WeightsError
 from tracker.config import load_pipeline_settings
 from tracker.detection import load_detector
@@ -64,7 +63,7 @@ def refused(path, word="refused"):
     """By the detector's loader, with the way out, and by the embedder's, which has none."""
     with pytest.raises(WeightsError, match=word):
         load_detector(path, device="cpu")
-    with pytest.raises(EmbedderWeightsError):
+    with pytest.raises(WeightsError):
         load_embedder(path, device="cpu")
 
 
@@ -188,7 +187,7 @@ def test_what_one_checkpoint_may_name_another_may_not(model, tmp_path):
     added = set(torch.serialization.get_safe_globals()) - known
     assert not [entry for entry in added if "ultralytics" in str(entry) or "torch.nn" in str(entry)]
     torch.save({"state_dict": Call()}, tmp_path / "e.pth")
-    with pytest.raises(EmbedderWeightsError, match=r"refused: .* would call `ultralytics\.nn\.tasks\.DetectionModel`"):
+    with pytest.raises(WeightsError, match=r"refused: .* would call `ultralytics\.nn\.tasks\.DetectionModel`"):
         load_embedder(tmp_path / "e.pth")
 
 
@@ -233,7 +232,7 @@ def repacked(path, change, method=zipfile.ZIP_STORED):
 )
 def test_checkpoints_that_would_fill_the_memory(tmp_path, change, method, message):
     path = repacked(tmp_path / "e.pth", change, method)
-    with pytest.raises(EmbedderWeightsError, match=message):
+    with pytest.raises(WeightsError, match=message):
         load_embedder(path, device="cpu")
     with pytest.raises(WeightsError):
         load_detector(path, device="cpu")
@@ -335,7 +334,7 @@ def test_what_is_no_file(tmp_path):
     ):
         with pytest.raises(WeightsError):
             load_detector(path)
-        with pytest.raises(EmbedderWeightsError):
+        with pytest.raises(WeightsError):
             load_embedder(path)
 
 
@@ -408,7 +407,7 @@ def test_onnx_with_a_file_beside_it(tmp_path):
         vectors = load_embedder(name).embed(np.full((64, 64, 3), 128, np.uint8), np.array([[0, 0, 64, 64]]))
         assert vectors.shape == (1, 3)
     (tmp_path / "w.bin").write_bytes(bytes(4))
-    with pytest.raises(EmbedderWeightsError, match=r"not so many numbers|too short"):
+    with pytest.raises(WeightsError, match=r"not so many numbers|too short"):
         load_embedder(path)
 
 
