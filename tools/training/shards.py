@@ -22,15 +22,19 @@ def make_shard(folder: Path, number: int, people: list[Person], teacher: Teacher
     """Render the views of one shard, all chance from its number; each part appears when it is whole."""
     random = np.random.default_rng(number)
     chosen = choose(people, number)
+    mixed = random.random(SHARD) < chance.mixed
+    below = np.where(mixed, random.permutation(chosen), chosen).astype(np.int32)
     views, own = np.empty((SHARD, *STUDENT, 3), np.uint8), np.empty(SHARD, np.bool_)
     vectors = []
     for start in range(0, SHARD, teacher.batch):
         rows = range(start, start + teacher.batch)
         seen = np.empty((teacher.batch, *TEACHER, 3), np.uint8)
         for place, row in enumerate(rows):
-            seen[place], views[row], own[row] = render(people[chosen[row]], chance, random)
+            other = people[below[row]] if mixed[row] else None
+            seen[place], views[row], own[row] = render(people[chosen[row]], other, chance, random)
         vectors.append(teacher(seen))
     _write(folder / f"person-{number:04}.npy", chosen)
+    _write(folder / f"below-{number:04}.npy", below)
     _write(folder / f"own-{number:04}.npy", own)
     _write(folder / f"teacher-{number:04}.npy", np.concatenate(vectors))
     _write(folder / f"views-{number:04}.npy", views)
@@ -99,7 +103,7 @@ def shards_in(folder: Path) -> list[int]:
 
 
 def read_views(folder: Path, numbers: list[int], *, without: tuple[str, ...] = ()) -> Views:
-    """The views of some shards, but those of people of some sources."""
+    """The views of some shards, but those in which people of some sources are seen."""
     people = json.loads((folder / "people.json").read_text())
     source, identity = np.array(people["source"]), np.array(people["identity"], np.int64)
     names = np.unique(source)
@@ -107,6 +111,7 @@ def read_views(folder: Path, numbers: list[int], *, without: tuple[str, ...] = (
     person = np.concatenate([np.load(folder / f"person-{n:04}.npy") for n in numbers])
     teacher = np.concatenate([np.load(folder / f"teacher-{n:04}.npy") for n in numbers])
     own = np.concatenate([np.load(folder / f"own-{n:04}.npy") for n in numbers])
-    keep = np.flatnonzero(~np.isin(source[person], without))
+    below = np.concatenate([np.load(folder / f"below-{n:04}.npy") for n in numbers])
+    keep = np.flatnonzero(~np.isin(source[person], without) & ~np.isin(source[below], without))
     pixels = [np.load(folder / f"views-{n:04}.npy", mmap_mode="r") for n in numbers]
     return Views(pixels, teacher[keep], person[keep], np.where(own, identity[person], -1)[keep], keep)

@@ -33,7 +33,9 @@ class Chance:
         colour: largest change of brightness, contrast and saturation, as a share.
         tint: likewise of each of red, green and blue.
         gamma: largest logarithm of the exponent of brightness.
-        hue: probability that all hues are turned, which gives people other clothes: they are nobody's then.
+        mixed: probability that somebody else is seen from the hips down, or thereabouts: there are far more clothes in
+            the world than in the data, and the teacher says of any what it is like. They are nobody's then.
+        hue: probability that all hues are turned, of both parts apart, which gives people other clothes too.
         grey: probability that no colour is left.
         far: probability that the student sees 24 to 100 rows, stretched.
         blur: probability that it sees them out of focus or moved.
@@ -47,7 +49,8 @@ class Chance:
     colour: float = 0.25
     tint: float = 0.1
     gamma: float = 0.3
-    hue: float = 0.2
+    mixed: float = 0.35
+    hue: float = 0.25
     grey: float = 0.05
     far: float = 0.35
     blur: float = 0.15
@@ -55,15 +58,41 @@ class Chance:
     noise: float = 0.15
 
 
-def render(person: Person, chance: Chance, random: np.random.Generator) -> tuple[Image, Image, bool]:
-    """What the teacher sees, ``(256, 128, 3)``, and the student, ``(128, 64, 3)``: both uint8 BGR; and whether the
-    person still wears the clothes of the other views."""
+def render(
+    person: Person, other: Person | None, chance: Chance, random: np.random.Generator
+) -> tuple[Image, Image, bool]:
+    """A view.
+
+    Args:
+        person: who is seen.
+        other: who is seen below; None where it is all one person.
+        chance: of changes.
+        random: the source of all chance.
+
+    Returns:
+        What the teacher sees, ``(256, 128, 3)``, and the student, ``(128, 64, 3)``, both uint8 BGR; and whether the
+        person still wears the clothes of the other views.
+    """
+    seen, own = dressed(person, chance, random)
+    if other is not None:
+        seen = joined(seen, dressed(other, chance, random)[0], random)
+    seen = coloured(seen, chance, random)
+    return seen, worse(seen, chance, random), own and other is None
+
+
+def dressed(person: Person, chance: Chance, random: np.random.Generator) -> tuple[Image, bool]:
+    """As a detector's box shows them, in their own clothes or in others'; and whether they are their own."""
     seen = boxed(person, chance, random)
     own = random.random() >= chance.hue
-    if not own:
-        seen = turned(seen, random)
-    seen = coloured(seen, chance, random)
-    return seen, worse(seen, chance, random), own
+    return (seen if own else turned(seen, random)), own
+
+
+def joined(above: Image, below: Image, random: np.random.Generator) -> Image:
+    """The upper part of one view and the lower part of another, blended over some rows."""
+    rows = np.arange(TEACHER[0], dtype=np.float32)
+    middle, soft = TEACHER[0] * random.uniform(0.3, 0.65), random.uniform(2, 10)
+    share = np.tile(1 / (1 + np.exp((rows - middle) / soft)), (TEACHER[1], 1)).T.astype(np.float32)
+    return np.asarray(cv2.blendLinear(above, below, share, 1 - share), np.uint8)
 
 
 def boxed(person: Person, chance: Chance, random: np.random.Generator) -> Image:
