@@ -31,8 +31,8 @@ def wide(rows: Any) -> Any:
 def ours(recipe: str) -> Maker:
     def make() -> tuple[Callable[[Any], Any], Update]:
         from tracker import Detections, load_tracker
+        from tracker.benchmark.associate import motion_only
         from tracker.config import load_recipe
-        from tracker.mot.associate import motion_only
 
         engine = load_tracker(motion_only(load_recipe(recipe)))
         return lambda rows: Detections(rows[:, :4].copy(), rows[:, 4].copy()), engine.update

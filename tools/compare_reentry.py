@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker import ConfigError, Detections, load_tracker
+from tracker.benchmark.associate import as_result
 from tracker.evaluation import clear
 from tracker.evaluation.benchmarks import prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence
 from tracker.evaluation.mot import read_truth
 from tracker.evaluation.sequence import Boxes, match_up
-from tracker.mot.associate import as_result
 
 OURS = ("reacquire",)
 PEERS = ("deepsort", "botsort", "strongsort", "deepocsort", "bytetrack")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tracker import Detections
 from tracker.association.engine import Engine
+from tracker.benchmark.associate import motion_only
 from tracker.config import load_recipe
-from tracker.mot.associate import motion_only
 
 
 class Published:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from mutate import byte_mutations, check, text_mutations
 
+from tracker.benchmark.dataset import find_dataset
 from tracker.detection.public import PublicDetections
 from tracker.evaluation.mot import read_result, read_truth
 from tracker.formats.seqinfo import read_sequence_info
-from tracker.mot.dataset import find_dataset
 from tracker.types import Frame
 
 ROWS = [(frame, i, 10 * i + frame, 20.5, 30, 60.25) for frame in range(1, 6) for i in (1, 2)]

@@ -13,7 +13,7 @@ import pytest
 WORKERS = """
 import os, sys, time
 from pathlib import Path
-from tracker.mot.jobs import Audience, do_all
+from tracker.benchmark.jobs import Audience, do_all
 
 def work(path, report):
     Path(path).write_text(str(os.getpid()))

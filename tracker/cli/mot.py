@@ -16,9 +16,9 @@ from tracker.cli.track import pipeline_settings
 from tracker.errors import DataError
 
 if TYPE_CHECKING:
+    from tracker.benchmark.dataset import SequenceFolder
+    from tracker.benchmark.runner import DataSetJob, DataSetOutcome
     from tracker.config import PipelineSettings
-    from tracker.mot.dataset import SequenceFolder
-    from tracker.mot.runner import DataSetJob, DataSetOutcome
 
 app = typer.Typer(
     help="Whole data sets in MOTChallenge's layout: track, keep what was seen, replay, tune, hand in.",
@@ -169,8 +169,8 @@ def cache(
     Embeddings are kept if the recipe looks, or for any recipe with --reid WEIGHTS. What is there already, of the same
     frames and weights, is checked and left.
     """
-    from tracker.mot.associate import cameras_of
-    from tracker.mot.runner import DataSetJob, cache_all
+    from tracker.benchmark.associate import cameras_of
+    from tracker.benchmark.runner import DataSetJob, cache_all
 
     settings = _settings(config, override, tracker, detector, reid, device, motion_only)
     found = _sequences(data, split, sequences, variant, rate, settings)
@@ -235,11 +235,11 @@ def tune(
 
     Writes best.yaml, trials.csv, tune.json and the study itself; run it again to go on where it stopped.
     """
+    from tracker.benchmark.dataset import guess_benchmark
+    from tracker.benchmark.space import read_space
+    from tracker.benchmark.tune import ALL, TuneJob, deal, read_objective
+    from tracker.benchmark.tune import tune as search
     from tracker.cli.tuning import print_tuning, write_tuning
-    from tracker.mot.dataset import guess_benchmark
-    from tracker.mot.space import read_space
-    from tracker.mot.tune import ALL, TuneJob, deal, read_objective
-    from tracker.mot.tune import tune as search
 
     settings = _settings(config, override, tracker, detector, reid, None, motion_only)
     found = [s for s in _sequences(data, split, sequences, variant, rate, settings) if s.truth is not None]
@@ -281,8 +281,8 @@ def submit(
     split: SplitName = "test",
 ) -> None:
     """Check results and put them into the archive that the server takes, or say what is wrong with them."""
-    from tracker.mot.dataset import find_dataset
-    from tracker.mot.submit import submit as hand_in
+    from tracker.benchmark.dataset import find_dataset
+    from tracker.benchmark.submit import submit as hand_in
 
     expected = None if data is None else find_dataset(data, split=split)
     chosen = hand_in(run, out, benchmark=benchmark, sequences=expected)
@@ -305,7 +305,7 @@ def _settings(
     if settings.detector.weights.startswith("public:"):
         raise DataError("--detector public:FILE is of one sequence: write --detector public for each one's det/det.txt")
     if motion_only:
-        from tracker.mot.associate import motion_only as without
+        from tracker.benchmark.associate import motion_only as without
 
         settings = settings.model_copy(update={"tracker": without(settings.tracker)})
     return settings
@@ -319,14 +319,14 @@ def _sequences(
     rate: float | None,
     settings: PipelineSettings,
 ) -> list[SequenceFolder]:
-    from tracker.mot.dataset import find_dataset
+    from tracker.benchmark.dataset import find_dataset
 
     default = "all" if settings.detector.weights == "public" else "one"
     return find_dataset(data, split=split, names=tuple(names or ()), variant=variant or default, rate=rate)
 
 
 def _run(options: dict[str, Any], out: Path | None, overwrite: bool, report: Path | None, as_json: bool) -> None:
-    from tracker.mot.runner import DataSetJob, track_all
+    from tracker.benchmark.runner import DataSetJob, track_all
 
     refuse_name(report, PAGES, "--report")
     sequences = options["sequences"]
@@ -337,7 +337,7 @@ def _run(options: dict[str, Any], out: Path | None, overwrite: bool, report: Pat
     if report is not None:
         _write_report(job, outcome, report)
     if as_json:
-        from tracker.mot.runner import scores_document
+        from tracker.benchmark.runner import scores_document
 
         print_json(outcome.summary() | (scores_document(outcome.scores) if outcome.scores else {}))
     else:
@@ -367,8 +367,8 @@ def _write_report(job: DataSetJob, outcome: DataSetOutcome, path: Path) -> None:
     """The page of `reacquire eval --report`, of the sequences that were scored."""
     from tempfile import TemporaryDirectory
 
+    from tracker.benchmark.runner import copy_truth
     from tracker.evaluation.report import write_report
-    from tracker.mot.runner import copy_truth
 
     scored = [s for s in job.sequences if s.name in outcome.scores]
     if not scored:

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from tracker.benchmark.jobs import Audience, Outcome
 from tracker.cli.console import stderr
-from tracker.mot.jobs import Audience, Outcome
 
 PLAIN_SECONDS = 10.0
 """Between two lines where there is no terminal."""

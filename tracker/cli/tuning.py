@@ -16,7 +16,7 @@ from tracker.sinks.base import partial_name, writing
 from tracker.sinks.run import write_json
 
 if TYPE_CHECKING:
-    from tracker.mot.tune import Found, TuneJob, Tuning
+    from tracker.benchmark.tune import Found, TuneJob, Tuning
 
 SHOWN = ("HOTA", "AssA", "DetA", "IDF1", "MOTA", "IDSW")
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tracker import DataError, open_source
+from tracker.benchmark.dataset import find_dataset
 from tracker.evaluation.frames import find_frames
 from tracker.formats.seqinfo import SequenceInfo, read_sequence_info, sequence_info_text
-from tracker.mot.dataset import find_dataset
 
 TEXT = "[Sequence]\nname=S-01\nimDir=img1\nframeRate=25\nseqLength=4\nimWidth=160\nimHeight=120\nimExt=.jpg\n"
 MEANT = SequenceInfo(4, (160, 120), 25.0, "S-01", "img1")

@@ -6,14 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
+from tracker.benchmark.dataset import find_dataset
+from tracker.benchmark.runner import copy_truth
 from tracker.cli.reid_sequences import read_people
 from tracker.detection.public import PublicDetections
 from tracker.errors import ReacquireError
 from tracker.evaluation.mot import read_result, read_truth
 from tracker.formats.registry import read_tables
 from tracker.formats.table import Notes
-from tracker.mot.dataset import find_dataset
-from tracker.mot.runner import copy_truth
 from tracker.types import Frame
 
 PLAIN = "1,1,10,20,30,60,1,1,0.9\n1,2,100,20,30,60,1,1,0.5\n2,1,12,20,30,60,1,1,0.9\n3,2,110,21,30,60,1,1,1\n"

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from tracker import DataError, Detections
 from tracker.association.engine import Engine
+from tracker.benchmark.associate import motion_only
 from tracker.config import load_recipe
 from tracker.evaluation.evaluate import combine, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
-from tracker.mot.associate import motion_only
 from tracker.offline.joining import (
     NOISE,
     TAU,

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from tracker.benchmark.associate import associate
+from tracker.benchmark.cache import EMBED_FROM, Cache, CacheError, embedded_from
+from tracker.benchmark.dataset import find_dataset
+from tracker.benchmark.perceive import Perceiver
 from tracker.config import load_pipeline_settings, load_recipe
 from tracker.errors import ConfigError
-from tracker.mot.associate import associate
-from tracker.mot.cache import EMBED_FROM, Cache, CacheError, embedded_from
-from tracker.mot.dataset import find_dataset
-from tracker.mot.perceive import Perceiver
 
 
 class Quiet:

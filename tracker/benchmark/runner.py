@@ -16,6 +16,11 @@ from typing import Any, Literal
 import numpy as np
 
 from reid.runtime import choose_device
+from tracker.benchmark.associate import associate, cameras_of
+from tracker.benchmark.cache import Cache, CacheError, Seen
+from tracker.benchmark.dataset import SequenceFolder, guess_benchmark
+from tracker.benchmark.jobs import Audience, Outcome, Reporter, do_all
+from tracker.benchmark.perceive import Perceiver
 from tracker.config import PipelineSettings
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES, rules_of
@@ -24,11 +29,6 @@ from tracker.factory import suit
 from tracker.formats.mot import read_mot
 from tracker.formats.seqinfo import SequenceInfo, sequence_info_text
 from tracker.interrupt import interruptible
-from tracker.mot.associate import associate, cameras_of
-from tracker.mot.cache import Cache, CacheError, Seen
-from tracker.mot.dataset import SequenceFolder, guess_benchmark
-from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
-from tracker.mot.perceive import Perceiver
 from tracker.session import versions
 from tracker.sinks.base import partial_name, writing
 from tracker.sinks.run import run_folder, write_json

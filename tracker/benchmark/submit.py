@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from tracker.benchmark.dataset import VARIANTS, SequenceFolder, base_name
 from tracker.errors import DataError
 from tracker.evaluation.mot import read_result
 from tracker.formats.mot import read_mot
-from tracker.mot.dataset import VARIANTS, SequenceFolder, base_name
 from tracker.sinks.base import partial_name, writing
 
 COLUMNS = 10

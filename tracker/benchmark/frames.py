@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tracker.benchmark.dataset import SequenceFolder
 from tracker.errors import DataError
 from tracker.formats.mot import read_detections
-from tracker.mot.dataset import SequenceFolder
 from tracker.sources.base import Source
 from tracker.sources.images import ImageFolder
 from tracker.types import Frame

@@ -18,6 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from reid.runtime import sha256
 from tracker.association.recipe import Recipe
+from tracker.benchmark.associate import as_result, associate, cameras_of
+from tracker.benchmark.cache import Cache, Seen
+from tracker.benchmark.dataset import SequenceFolder, base_name
+from tracker.benchmark.jobs import Audience, Outcome, Reporter, do_all
+from tracker.benchmark.runner import Look, part_of_truth
+from tracker.benchmark.space import Dimension, flatten, with_values
 from tracker.config import PipelineSettings
 from tracker.errors import ConfigError, DataError, ReacquireError
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of
@@ -26,12 +32,6 @@ from tracker.evaluation.sequence import Boxes, match_up
 from tracker.extras import needed
 from tracker.factory import suit
 from tracker.interrupt import interruptible
-from tracker.mot.associate import as_result, associate, cameras_of
-from tracker.mot.cache import Cache, Seen
-from tracker.mot.dataset import SequenceFolder, base_name
-from tracker.mot.jobs import Audience, Outcome, Reporter, do_all
-from tracker.mot.runner import Look, part_of_truth
-from tracker.mot.space import Dimension, flatten, with_values
 from tracker.sinks.base import writing
 
 if TYPE_CHECKING:

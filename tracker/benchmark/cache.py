@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from reid.embedder import weights_path
 from reid.runtime import sha256
+from tracker.benchmark.dataset import SequenceFolder
 from tracker.config import PipelineSettings
 from tracker.detection import BUNDLED
 from tracker.errors import DataError
-from tracker.mot.dataset import SequenceFolder
 from tracker.sinks.base import partial_name, writing
 from tracker.types import Detections
 

@@ -11,11 +11,11 @@ from tracker.association.engine import Engine
 from tracker.association.matching.costs import COSTS, NAMES, BothStage, Embedding, Fused, MinIouEmbedding
 from tracker.association.recipe import Recipe
 from tracker.association.stage import Stage
+from tracker.benchmark.cache import Seen
+from tracker.benchmark.dataset import SequenceFolder
 from tracker.errors import ConfigError
 from tracker.evaluation.sequence import Boxes
 from tracker.factory import build_camera
-from tracker.mot.cache import Seen
-from tracker.mot.dataset import SequenceFolder
 from tracker.motion.camera import CameraMotion, RecordedCamera
 from tracker.types import Tracks
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from tracker.benchmark.cache import CAMERA, DETECTIONS, Cache, CacheError, Entry, Seen
+from tracker.benchmark.dataset import SequenceFolder
+from tracker.benchmark.frames import open_frames
+from tracker.benchmark.jobs import Reporter
 from tracker.config import PipelineSettings
 from tracker.errors import DataError
 from tracker.formats.mot import read_detections
-from tracker.mot.cache import CAMERA, DETECTIONS, Cache, CacheError, Entry, Seen
-from tracker.mot.dataset import SequenceFolder
-from tracker.mot.frames import open_frames
-from tracker.mot.jobs import Reporter
 from tracker.types import Frame
 
 if TYPE_CHECKING:

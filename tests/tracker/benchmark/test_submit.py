@@ -5,9 +5,9 @@ import zipfile
 
 import pytest
 
+from tracker.benchmark.dataset import find_dataset
+from tracker.benchmark.submit import TEST_SEQUENCES, submit
 from tracker.errors import DataError
-from tracker.mot.dataset import find_dataset
-from tracker.mot.submit import TEST_SEQUENCES, submit
 
 ROW = "{frame},1,10.00,10.00,20.00,40.00,0.9000,-1,-1,-1\n"
 

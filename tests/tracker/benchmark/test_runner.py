@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from tracker import Pipeline
+from tracker.benchmark.associate import as_result, associate, cameras_of, motion_only
+from tracker.benchmark.cache import Cache
+from tracker.benchmark.dataset import find_dataset
+from tracker.benchmark.jobs import Audience
+from tracker.benchmark.perceive import Perceiver
+from tracker.benchmark.runner import DataSetJob, cache_all, track_all
 from tracker.config import load_pipeline_settings, load_recipe
 from tracker.evaluation.evaluate import evaluate
 from tracker.factory import build_pipeline
-from tracker.mot.associate import as_result, associate, cameras_of, motion_only
-from tracker.mot.cache import Cache
-from tracker.mot.dataset import find_dataset
-from tracker.mot.jobs import Audience
-from tracker.mot.perceive import Perceiver
-from tracker.mot.runner import DataSetJob, cache_all, track_all
 from tracker.sinks.text import LineSink
 from tracker.sources import open_source
 

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from tracker.benchmark.dataset import find_dataset, guess_benchmark
+from tracker.benchmark.frames import open_frames
+from tracker.benchmark.perceive import _frames
+from tracker.benchmark.runner import part_of_truth
 from tracker.errors import DataError
 from tracker.evaluation.mot import read_truth
-from tracker.mot.dataset import find_dataset, guess_benchmark
-from tracker.mot.frames import open_frames
-from tracker.mot.perceive import _frames
-from tracker.mot.runner import part_of_truth
 
 
 def test_a_data_set_a_split_and_a_sequence_are_all_found(small):

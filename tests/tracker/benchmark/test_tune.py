@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+from tracker.benchmark.cache import Cache
+from tracker.benchmark.dataset import find_dataset
+from tracker.benchmark.jobs import Audience
+from tracker.benchmark.perceive import Perceiver
+from tracker.benchmark.space import read_space, with_values
+from tracker.benchmark.tune import ALL, TuneJob, deal, read_objective, tune
 from tracker.config import config_names, load_pipeline_settings, load_recipe
 from tracker.errors import ConfigError, DataError, ReacquireError
-from tracker.mot.cache import Cache
-from tracker.mot.dataset import find_dataset
-from tracker.mot.jobs import Audience
-from tracker.mot.perceive import Perceiver
-from tracker.mot.space import read_space, with_values
-from tracker.mot.tune import ALL, TuneJob, deal, read_objective, tune
 
 pytest.importorskip("optuna")
 
