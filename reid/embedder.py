@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.errors import DataError, ExportError, WeightsError
+from reid.errors import DataError, ExportError, WeightsError, WriteError
 from reid.runtime import cache_folder, cached, choose_device
 from reid.weights_file import EmbedderFile, read_about
 
@@ -191,7 +191,7 @@ def _exported(about: EmbedderFile) -> Runner | None:
 
     try:
         path = cached(folder, f"embedder-v{EXPORT}-{about.sha256[:16]}", write)
-    except OSError:  # a full disk, say
+    except WriteError:  # a full disk, say
         return None
     return OnnxRunner(path, about.preprocessing)
 

@@ -21,5 +21,9 @@ class DataError(ReacquireError, ValueError):
     """Rows, arrays or data sets that do not mean what they must: wrong shape, NaN, negative size, duplicate id."""
 
 
+class WriteError(ReacquireError):
+    """A file cannot be written: the disk is full, the folder may not be written, or is not there."""
+
+
 class TrainingError(ReacquireError):
     """A training cannot go on: the loss is no number, or its checkpoint is of something else."""

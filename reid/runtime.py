@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reid.errors import ExportError, WeightsError
+from reid.files import replacing, writing
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -95,19 +95,20 @@ def cached(folder: Path, name: str, write: Callable[[Path], None]) -> Path:
         write: makes it at a path with the suffix `.onnx`.
 
     Raises:
-        OSError: a full disk, say.
+        WriteError: a full disk, say.
     """
-    for path in sorted(folder.glob(f"{name}-*.onnx")):
-        if path.stem.rpartition("-")[2] == sha256(path)[:16]:
-            return path
-        path.unlink(missing_ok=True)
-    partial = folder / f".{name}-{os.getpid()}-{threading.get_ident()}.onnx"
-    try:
-        write(partial)
-        path = folder / f"{name}-{sha256(partial)[:16]}.onnx"
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(folder / name):
+        for path in sorted(folder.glob(f"{name}-*.onnx")):
+            if path.stem.rpartition("-")[2] == sha256(path)[:16]:
+                return path
+            path.unlink(missing_ok=True)
+        partial = folder / f".{name}-{os.getpid()}-{threading.get_ident()}.onnx"
+        try:
+            write(partial)
+            path = folder / f"{name}-{sha256(partial)[:16]}.onnx"
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     return path
 
 
@@ -134,8 +135,6 @@ def export_onnx(
     """
     import torch
 
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".onnx", delete=False) as file:
-        partial = Path(file.name)
     try:
         with warnings.catch_warnings():
             # The tracing exporter is called old by torch, but it is the one that needs no further package.
@@ -160,12 +159,10 @@ def export_onnx(
             model = onnx.load_from_string(content)
             onnx.helper.set_model_props(model, metadata)
             content = model.SerializeToString()
-        partial.write_bytes(content)
-        partial.replace(path)
     except torch.onnx.OnnxExporterError as error:
         raise ExportError(f"this network cannot be written as ONNX, it runs in torch alone: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, contended=True) as partial:
+        partial.write_bytes(content)
 
 
 @contextmanager

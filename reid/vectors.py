@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import DataError
+from reid.files import replacing
 
 MOST_BYTES = 4 * 2**30
 """Of a file's vectors in memory: four million of 256 dimensions."""
@@ -61,16 +62,10 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
     of its metadata; NPZ has arrays `name` (N,), `vector` (N, D) and `about` (JSON text).
     """
     check_names(path, vectors.name)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
     about = json.dumps({**vectors.about, "note": NOTE}, ensure_ascii=False)
-    try:
+    with replacing(path, mode=0o600) as partial, partial.open("wb") as file:
         if path.suffix == ".npz":
-            with partial.open("wb") as file:
-                np.savez_compressed(
-                    file, name=np.array(vectors.name, str), vector=vectors.vector, about=np.array(about)
-                )
+            np.savez_compressed(file, name=np.array(vectors.name, str), vector=vectors.vector, about=np.array(about))
         else:
             import pyarrow as pa
             from pyarrow import parquet
@@ -78,11 +73,7 @@ def write_vectors(path: Path, vectors: Vectors) -> None:
             flat = pa.array(np.ascontiguousarray(vectors.vector).ravel())
             lists = pa.FixedSizeListArray.from_arrays(flat, vectors.vector.shape[1])
             table = pa.table({"name": pa.array(vectors.name, pa.string()), "vector": lists})
-            with partial.open("wb") as file:
-                parquet.write_table(table.replace_schema_metadata({"reacquire": about}), file)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            parquet.write_table(table.replace_schema_metadata({"reacquire": about}), file)
 
 
 def read_vectors(path: Path) -> Vectors:

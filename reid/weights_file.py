@@ -12,6 +12,7 @@ import safetensors
 
 from reid.errors import ConfigError, WeightsError
 from reid.file_kind import Kind, declared_size, kind_of
+from reid.files import replacing
 from reid.runtime import sha256
 
 if TYPE_CHECKING:
@@ -339,12 +340,8 @@ def save_weights(
     tensors = {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}
     dimension = int(network.neck.num_features)
     metadata = facts(EmbedderFile(path, "", backbone, pooling, dimension, preprocessing, threshold))
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with replacing(path) as partial:
         save_file(tensors, partial, metadata={**(about or {}), **metadata})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def with_threshold(path: Path, threshold: float) -> None:
@@ -352,10 +349,6 @@ def with_threshold(path: Path, threshold: float) -> None:
     from safetensors.torch import load_file, save_file
 
     metadata = read_metadata(path)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(
-        load_file(path),
-        partial,
-        metadata={**metadata, **facts(replace(described(path, metadata), threshold=threshold))},
-    )
-    partial.replace(path)
+    renewed = facts(replace(described(path, metadata), threshold=threshold))
+    with replacing(path) as partial:
+        save_file(load_file(path), partial, metadata={**metadata, **renewed})

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from reid.files import reserve, write_json
 from tracker.errors import ReacquireError
 from tracker.interrupt import interrupt_main, interruptible
 from tracker.refine import Refinement, check_refinement, refine_run
-from tracker.sinks.run import RECORD, reserve, run_folder, write_json
+from tracker.sinks.run import RECORD, run_folder
 from tracker.types import Tracks
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ import numpy as np
 
 from reid.charts import Series, chart
 from reid.evaluate import Ranking
+from reid.files import write_text
 from reid.judge import RANKS, Judgement, scores_of
 from reid.report.pictures import SHOWN, chosen_queries, ranked_list
 from reid.report.scatter import map_of
@@ -55,9 +56,7 @@ def write_report(path: Path, judgements: Mapping[str, Judgement], *, query: Path
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>"
     )
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

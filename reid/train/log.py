@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reid.errors import ConfigError
+from reid.files import replacing
 
 COLUMNS = (
     "epoch",
@@ -68,12 +69,10 @@ class Log:
             with self.path.open(newline="") as file:
                 read = [{k: float(v) for k, v in row.items() if v and k in COLUMNS} for row in csv.DictReader(file)]
             self.rows = [row for row in read if row.get("epoch", 0) <= epoch]
-        partial = self.path.with_suffix(".tmp")
-        with partial.open("w", newline="") as file:
+        with replacing(self.path) as partial, partial.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(self._written(row) for row in self.rows)
-        partial.replace(self.path)
         if self._tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 

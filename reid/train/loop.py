@@ -19,6 +19,7 @@ from reid.data.augment import Augment, apply
 from reid.data.crops import CropStore
 from reid.data.sets import CropSet, together
 from reid.errors import ConfigError, DataError, TrainingError, WeightsError
+from reid.files import replacing, write_text
 from reid.miners import Triplets
 from reid.models import EmbeddingNetwork, create_model
 from reid.pickled import look_through
@@ -210,7 +211,7 @@ class Trainer:
     def _resume(self) -> None:
         if not self.checkpoint.exists():
             if distributed.rank() == 0:
-                (self.out / "settings.json").write_text(self.settings.model_dump_json(indent=2))
+                write_text(self.out / "settings.json", self.settings.model_dump_json(indent=2))
                 self.log.start(0)
             return
         try:
@@ -248,9 +249,8 @@ class Trainer:
         self.plan.chosen = state["chosen"].cpu().numpy() if "chosen" in state else None
 
     def _save(self) -> None:
-        partial = self.checkpoint.with_suffix(".tmp")
-        torch.save(self._state(), partial)
-        partial.replace(self.checkpoint)
+        with replacing(self.checkpoint) as partial:
+            torch.save(self._state(), partial)
 
     def crops(self, size: tuple[int, int]) -> CropStore:
         """The training crops at a size; the last size is kept."""

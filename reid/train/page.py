@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from reid.charts import Series, chart
+from reid.files import write_text
 from reid.train.settings import TrainSettings
 from reid.train.validation import BINS, Validation
 
@@ -48,16 +49,14 @@ def write_page(path: Path, settings: TrainSettings, rows: Sequence[dict[str, flo
     shown = escape(json.dumps(settings.model_dump(), indent=2))
     charts = [_losses(rows), _shares(rows), _distances(validation)]
     charts += [_ranks(validation), _over_time(rows)] if validation.ranking is not None else []
-    partial = path.with_suffix(".tmp")
-    partial.write_text(
+    write_text(
+        path,
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Training: {escape(path.parent.name)}</title>'
         f"<style>{STYLE}</style><h1>Training</h1><table>{table}</table>"
         f"<p>Distances are of {escape(validation.of)}. The less the two histograms overlap, the better.</p>"
         f'<div class="charts">{"".join(charts)}</div>'
         f"<details><summary>Settings</summary><pre>{shown}</pre></details>",
-        encoding="utf-8",
     )
-    partial.replace(path)
 
 
 def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:

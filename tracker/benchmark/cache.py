@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from reid.embedder import weights_path
+from reid.files import replacing, writing
 from reid.runtime import sha256
 from tracker.benchmark.dataset import SequenceFolder
 from tracker.config import PipelineSettings
 from tracker.detection import BUNDLED
 from tracker.errors import DataError
-from tracker.sinks.base import partial_name, writing
 from tracker.types import Detections
 
 VERSION = 1
@@ -176,21 +175,17 @@ class Entry:
         """Write a file batch by batch; it gets its name when it is whole."""
         path = self.path(kind)
         schema = schema.with_metadata({ABOUT: json.dumps(self.about(kind)).encode()})
-        partial = partial_name(path.with_stem(f"{path.stem}.{os.getpid()}"))  # others may make the same file
         with writing(path):
             self.folder.mkdir(parents=True, exist_ok=True)
-            try:
-                # A file rather than its name: Arrow takes names for addresses, and knows none that are not Unicode.
-                with (
-                    partial.open("wb") as file,
-                    pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
-                ):
-                    for batch in batches:
-                        columns = [_column(batch[f.name], f.type) for f in schema]
-                        writer.write_table(pa.Table.from_arrays(columns, schema=schema))
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+        # A file rather than its name: Arrow takes names for addresses, and knows none that are not Unicode.
+        with (
+            replacing(path, contended=True) as partial,
+            partial.open("wb") as file,
+            pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
+            for batch in batches:
+                columns = [_column(batch[f.name], f.type) for f in schema]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
     def read(self, kind: str) -> pa.Table:
         """A whole file.

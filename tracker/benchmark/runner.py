@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from reid.files import replacing, write_json, write_text, writing
 from reid.runtime import choose_device
 from tracker.benchmark.associate import associate, cameras_of
 from tracker.benchmark.cache import Cache, CacheError, Seen
@@ -30,8 +31,7 @@ from tracker.formats.mot import read_mot
 from tracker.formats.seqinfo import SequenceInfo, sequence_info_text
 from tracker.interrupt import interruptible
 from tracker.session import versions
-from tracker.sinks.base import partial_name, writing
-from tracker.sinks.run import run_folder, write_json
+from tracker.sinks.run import run_folder
 from tracker.sinks.text import LineSink
 from tracker.types import Detections, Frame
 
@@ -198,20 +198,15 @@ class Track:
         return Tracked(len(seen), boxes, predicted, ids, seconds, scores)
 
     def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int, int]:
-        partial, nothing, no_picture = partial_name(path), Detections.empty(), np.zeros((1, 1, 3), np.uint8)
+        nothing, no_picture = Detections.empty(), np.zeros((1, 1, 3), np.uint8)
         boxes, predicted, ids = 0, 0, set[int]()
-        try:
-            with LineSink(partial, "mot") as sink:
-                for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
-                    sink.write(Frame(no_picture, index, 0.0), nothing, tracks)
-                    out_of_sight = int(tracks.predicted.sum())
-                    boxes, predicted = boxes + len(tracks) - out_of_sight, predicted + out_of_sight
-                    ids.update(tracks.id.tolist())
-                    report("track", index + 1)
-            with writing(path):
-                partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as partial, LineSink(partial, "mot") as sink:
+            for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
+                sink.write(Frame(no_picture, index, 0.0), nothing, tracks)
+                out_of_sight = int(tracks.predicted.sum())
+                boxes, predicted = boxes + len(tracks) - out_of_sight, predicted + out_of_sight
+                ids.update(tracks.id.tolist())
+                report("track", index + 1)
         return boxes, predicted, len(ids)
 
 
@@ -233,8 +228,8 @@ def copy_truth(sequence: SequenceFolder, folder: Path) -> Path:
     info = SequenceInfo(sequence.length, sequence.size, sequence.rate, sequence.name)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        (path.parents[1] / "seqinfo.ini").write_text(sequence_info_text(info), encoding="utf-8")
+    write_text(path, text)
+    write_text(path.parents[1] / "seqinfo.ini", sequence_info_text(info))
     return path
 
 

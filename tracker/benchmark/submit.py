@@ -8,11 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from reid.files import replacing, writing
 from tracker.benchmark.dataset import VARIANTS, SequenceFolder, base_name
 from tracker.errors import DataError
 from tracker.evaluation.mot import read_result
 from tracker.formats.mot import read_mot
-from tracker.sinks.base import partial_name, writing
 
 COLUMNS = 10
 """Of MOTChallenge's results: ``frame, id, left, top, width, height, score, x, y, z``."""
@@ -166,15 +166,10 @@ def _about(run: Path) -> dict[str, Any]:
 
 
 def _write(out: Path, chosen: dict[str, Path]) -> None:
-    partial = partial_name(out)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
-                for name, path in sorted(chosen.items()):
-                    info = zipfile.ZipInfo(f"{name}.txt", TIME)
-                    info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-                    archive.writestr(info, path.read_bytes())
-            partial.replace(out)
-        finally:
-            partial.unlink(missing_ok=True)
+    with replacing(out) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, path in sorted(chosen.items()):
+            info = zipfile.ZipInfo(f"{name}.txt", TIME)
+            info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            archive.writestr(info, path.read_bytes())

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reid.files import writing
 from reid.runtime import sha256
 from tracker.association.recipe import Recipe
 from tracker.benchmark.associate import as_result, associate, cameras_of
@@ -32,7 +33,6 @@ from tracker.evaluation.sequence import Boxes, match_up
 from tracker.extras import needed
 from tracker.factory import suit
 from tracker.interrupt import interruptible
-from tracker.sinks.base import writing
 
 if TYPE_CHECKING:
     import optuna

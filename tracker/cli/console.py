@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from tracker.sinks.run import as_json
+from reid.files import as_json
 
 # Where there is no terminal, lines are as long as they need to be. Brackets stand for themselves, since names of files
 # hold them; what is styled is styled as a whole.

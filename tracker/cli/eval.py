@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.status import Status
 
+from reid.files import write_text
 from tracker.cli.console import print_json, stderr, stdout
 from tracker.cli.eval_pictures import refuse_pictures, save_report, save_video
 from tracker.cli.scores import (
@@ -22,7 +23,6 @@ from tracker.cli.scores import (
     print_table,
     write_csv,
 )
-from tracker.sinks.base import writing
 
 if TYPE_CHECKING:
     from tracker.evaluation.evaluate import Scores
@@ -131,8 +131,7 @@ def evaluate(
     if json_file == Path("-"):
         print_json(whole)
     elif json_file is not None:
-        with writing(json_file):
-            json_file.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+        write_text(json_file, json.dumps(whole, indent=2) + "\n")
     if csv_file is not None:
         write_csv(csv_file, rows, wanted)
     if report is not None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
+from reid.files import replacing
 from tracker.cli.console import stdout
-from tracker.sinks.base import writing
 
 if TYPE_CHECKING:
     from tracker.evaluation.bootstrap import Interval
@@ -153,7 +153,7 @@ def interval_numbers(intervals: Mapping[str, Interval]) -> dict[str, Any]:
 
 def write_csv(path: Path, trackers: Mapping[str, Mapping[str, Scores]], columns: Sequence[str]) -> None:
     """A row a tracker and sequence, numbers in full; the tracker's column only where there are several."""
-    with writing(path), path.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         lead = ["pred", "sequence"] if len(trackers) > 1 else ["sequence"]
         writer.writerow([*lead, *columns])

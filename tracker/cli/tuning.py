@@ -11,9 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from reid.files import replacing, write_json, write_text
 from tracker.cli.console import stdout
-from tracker.sinks.base import partial_name, writing
-from tracker.sinks.run import write_json
 
 if TYPE_CHECKING:
     from tracker.benchmark.tune import Found, TuneJob, Tuning
@@ -49,13 +48,11 @@ def write_tuning(job: TuneJob, tuning: Tuning, folder: Path) -> dict[str, Any]:
     found = tuning.found
     names = [d.name for d in job.space]
     header = ["study", "trial", "state", "tuned_on", "held_out", *names]
-    path = folder / "trials.csv"
-    with writing(path), partial_name(path).open("w", encoding="utf-8", newline="") as file:
+    with replacing(folder / "trials.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, header, restval="")
         writer.writeheader()
         for study in found.values():
             writer.writerows(study.trials)
-    partial_name(path).replace(path)
     document: dict[str, Any] = {
         "objective": job.objective,
         "trials": job.trials,
@@ -83,10 +80,8 @@ def _write_recipe(path: Path, job: TuneJob, tuning: Tuning) -> None:
         lines.append(f"# {_percent(gain, sign=True)} on held-out sequences, by cross-validation.")
     content = tuning.recipe.model_dump(mode="json", exclude_defaults=True)
     content["name"] = f"{tuning.recipe.name}-tuned"
-    with writing(path):
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
-        partial_name(path).write_text("\n".join([*lines, text]), encoding="utf-8")
-        partial_name(path).replace(path)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    write_text(path, "\n".join([*lines, text]))
 
 
 def _folds(job: TuneJob, tuning: Tuning) -> Table:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reid.runtime import cache_folder, cached, choose_device, onnx_errors, onnx_session
 from tracker.detection.base import class_ids
 from tracker.detection.weights_file import DetectorFile, read_about
-from tracker.errors import WeightsError
+from tracker.errors import WeightsError, WriteError
 from tracker.types import Detections, Frame
 
 STRIDES = (8, 16, 32)
@@ -176,7 +176,7 @@ def _exported(about: DetectorFile) -> OnnxBackend | None:
 
     try:
         return OnnxBackend(cached(folder, f"detector-v{EXPORT}-{about.sha256[:16]}", write))
-    except OSError:  # a full disk, say
+    except WriteError:  # a full disk, say
         return None
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reid.files import replacing, writing
 from tracker.errors import DataError
 from tracker.formats.seqinfo import MOST_FRAMES
-from tracker.sinks.base import replacing, writing
 
 OBJECT = "object"
 """The label of what has none."""

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from reid.files import replacing, writing
 from tracker.errors import ConfigError
-from tracker.sinks.base import writing
 from tracker.sources.places import local_path
 from tracker.yaml_file import compose_yaml, kind_of, value_of
 
@@ -272,31 +272,20 @@ def _back_up(path: Path, content: bytes) -> Path:
 
 def _write(path: Path, content: bytes, *, like: Path | None) -> None:
     """Let a whole file take a name; before it is whole nobody else can read it, then who may read `like`."""
-    partial = path.with_name(f".{path.name}.partial")
-    with suppress(FileNotFoundError):
-        partial.unlink()
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if like is None else 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            if like is not None:
-                _belong(file.fileno(), like.stat())
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+    with replacing(path, mode=0o666 if like is None else 0o600) as partial:
+        partial.write_bytes(content)
+        if like is not None:
+            _belong(partial, like.stat())
 
 
-def _belong(handle: int, like: os.stat_result) -> None:
+def _belong(path: Path, like: os.stat_result) -> None:
     """Give a file the owner and the mode of another; where its group cannot be had, nothing to the group."""
     mode = stat.S_IMODE(like.st_mode)
     try:
-        os.fchown(handle, like.st_uid, like.st_gid)
+        os.chown(path, like.st_uid, like.st_gid)
     except PermissionError:
         try:
-            os.fchown(handle, -1, like.st_gid)
+            os.chown(path, -1, like.st_gid)
         except PermissionError:
             mode &= ~0o070
-    os.fchmod(handle, mode)
+    path.chmod(mode)

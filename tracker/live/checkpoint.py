@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 import zipfile
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from reid.files import replacing, writing
 from tracker.association.rejoin import MOMENT
 from tracker.errors import DataError
 from tracker.live.camera import Camera, go_on_at
@@ -26,7 +26,6 @@ from tracker.live.events import EventLog
 from tracker.live.numbers import EVENTS, HIGHEST, Numbers, put_aside, series_of
 from tracker.live.presence import Life
 from tracker.live.settings import CheckpointSettings
-from tracker.sinks.base import replacing, writing
 
 log = logging.getLogger("reacquire.live")
 State = dict[str, NDArray[Any]]
@@ -103,10 +102,8 @@ def save_checkpoint(
     about |= {"next_event": events.next_number, "time": time.time(), "final": final, "numbered": True}
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.unlink(missing_ok=True)  # one that others may read
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+    with replacing(path, mode=0o600) as partial, partial.open("wb") as file:
+        np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
 
 
 def restore_checkpoint(

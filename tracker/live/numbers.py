@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import time
 import zlib
@@ -13,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from reid.files import replacing, sync_folder
 from tracker.errors import DataError, ReacquireError
-from tracker.sinks.base import replacing
 
 log = logging.getLogger("reacquire.live")
 FORMAT = 1
@@ -163,7 +162,7 @@ class Numbers:
                 partial.write_text(json.dumps(content), encoding="ascii")
         except ReacquireError as error:
             return str(error)
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
         return None
 
 
@@ -188,13 +187,3 @@ def _check(reserved: Mapping[str, int], least: int) -> int:
 def _never_given() -> int:
     """More than anybody ever counted up to; and less than a thousand are given a second."""
     return int(time.time() * 1000)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have a new name on the disk, where systems know such a thing."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
+from reid.files import Growing
 from tracker.extras import needed
 from tracker.live.events import as_json
 from tracker.live.outlet import Outlet
@@ -27,7 +28,6 @@ from tracker.live.retention import Retention
 from tracker.live.settings import EventsFileSettings, MqttSettings, WebhookSettings
 from tracker.live.status import Event
 from tracker.redact import redact
-from tracker.sinks.base import Growing
 
 log = logging.getLogger("reacquire.live")
 AT_ONCE = 100

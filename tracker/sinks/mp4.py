@@ -17,8 +17,8 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from reid.files import write_all, writing
 from tracker.errors import ReacquireError
-from tracker.sinks.base import write_all, writing
 
 CLOCK = 90_000
 """Ticks a second of timestamps in the file."""

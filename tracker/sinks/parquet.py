@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reid.files import replacing, writing
 from tracker.arrow import ON_THIS_THREAD
-from tracker.sinks.base import Sink, replacing, writing
+from tracker.sinks.base import Sink
 from tracker.types import Detections, Frame, Tracks
 
 SCHEMA = pa.schema(

@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reid.files import writing
 from tracker.arrow import ON_THIS_THREAD
 from tracker.errors import DataError
-from tracker.sinks.base import Sink, writing
+from tracker.sinks.base import Sink
 from tracker.sinks.parquet import join_parts, parts_of, write_part
 from tracker.types import Detections, Frame, Tracks
 

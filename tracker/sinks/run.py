@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from reid.files import writing
 from tracker.errors import ReacquireError
-from tracker.sinks.base import partial_name, write_all, writing
 
 RECORD = "run.json"
 
@@ -84,16 +82,6 @@ def _claim(wanted: Path, *, overwrite: bool) -> tuple[Path, int | None]:
     raise AssertionError("unreachable: numbers do not end")
 
 
-def as_json(content: Any, encoding: str = "utf-8") -> str:
-    """JSON for people: readable characters, or escapes where the encoding lacks one, as for bytes of a file's name."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return json.dumps(content, indent=2)
-    return text
-
-
 def _lock(folder: Path) -> int | None:
     """Lock a folder until the descriptor is closed, or the process dies; None where there are no such locks.
 
@@ -126,39 +114,3 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file that is always whole: the old one or the new one.
-
-    Raises:
-        ReacquireError: it cannot be written; the old one stays.
-    """
-    with writing(path):
-        _write_partial(path, (as_json(content) + "\n").encode())
-        partial_name(path).replace(path)
-
-
-def reserve(path: Path, size: int) -> None:
-    """Keep place on the disk for the next `write_json` of a file, which so succeeds on a disk that is full by then.
-
-    Raises:
-        ReacquireError: there is no place.
-    """
-    with writing(path):
-        _write_partial(path, b" " * size)
-
-
-def _write_partial(path: Path, content: bytes) -> None:
-    """Write a file under its other name, in the place that may be kept there already."""
-    partial = partial_name(path)
-    try:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-        with open(descriptor, "r+b", buffering=0) as file:
-            write_all(file, content)
-            file.truncate()
-            os.fsync(file.fileno())
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink()
-        raise

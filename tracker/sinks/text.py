@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from reid.files import Growing
 from tracker.errors import ReacquireError
 from tracker.formats.registry import FORMATS
-from tracker.sinks.base import Growing, Sink
+from tracker.sinks.base import Sink
 from tracker.types import Detections, Frame, Tracks
 
 

@@ -402,7 +402,7 @@ def test_nobody_reads_a_copy_who_may_not_read_the_file(tmp_path, monkeypatch, mo
 
         return step
 
-    for name in ("open", "fdopen", "fchmod", "fchown", "replace", "fsync"):
+    for name in ("open", "close", "chmod", "chown", "replace", "fsync"):
         monkeypatch.setattr(os, name, watched(getattr(os, name)))
     before = os.umask(0)
     try:
@@ -433,18 +433,18 @@ def test_what_lies_in_the_way_is_not_followed(tmp_path):
     path, precious = tmp_path / "cameras.yaml", tmp_path / "precious"
     path.write_text(FILE, encoding="utf-8")
     precious.write_text("precious")
-    (tmp_path / ".cameras.yaml.partial").symlink_to(precious)
+    (tmp_path / "cameras.partial.yaml").symlink_to(precious)
     save_geometry(path, "gate", [ZONE], [])
     assert precious.read_text() == "precious"
     assert not path.is_symlink()
 
 
-@pytest.mark.parametrize("fails", ["replace", "fsync", "fchmod"])
+@pytest.mark.parametrize("fails", ["replace", "fsync", "chmod"])
 def test_a_failed_write_leaves_the_file(tmp_path, monkeypatch, fails):
     path = tmp_path / "cameras.yaml"
     path.write_text(FILE, encoding="utf-8")
 
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, fails, fail)

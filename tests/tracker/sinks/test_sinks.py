@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from reid.files import write_json
 from tracker import ConfigError, Detections, Frame, ReacquireError, Tracks
 from tracker.formats.registry import read_tables
 from tracker.formats.table import Notes
 from tracker.sinks import FORMATS, open_sink
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.parquet import SCHEMA
-from tracker.sinks.run import create_run_folder, run_folder, write_json
+from tracker.sinks.run import create_run_folder, run_folder
 from tracker.sinks.video import VideoSink
 from tracker.sinks.window import WindowSink
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tracker
+from reid.files import write_text
 from tracker.errors import DataError
 from tracker.evaluation import bootstrap
 from tracker.evaluation.benchmarks import rules_of
@@ -24,7 +25,6 @@ from tracker.evaluation.report import content
 from tracker.evaluation.report.page import page
 from tracker.evaluation.report.views import PICTURE, Pictures
 from tracker.formats.seqinfo import SequenceInfo, read_sequence_info
-from tracker.sinks.base import partial_name, writing
 
 MOST_PICTURES = 1200
 """In one page: some 5 kB each."""
@@ -80,10 +80,7 @@ def write_report(
         views = {name: [v for part in of_one for v in part.by_importance()] for name, of_one in parts.items()}
         cut.take(views, folders, progress)
     document = _document(truth, results, benchmark, scores, parts, infos, cut) | {"framed": sorted(folders)}
-    partial = partial_name(path)
-    with writing(path):
-        partial.write_text(page(document), encoding="utf-8")
-        partial.replace(path)
+    write_text(path, page(document))
     return scores
 
 
