@@ -31,7 +31,7 @@ mutations: $(DEPS)  ## give every reader of files hundreds of damaged ones
 
 $(LOWEST): $(DEPS)
 	rm -rf $(@D)
-	$(BIN)/python -m pip install --quiet --target $(@D) $$($(BIN)/python tools/lowest_versions.py live pydantic)
+	$(BIN)/python -m pip install --quiet --target $(@D) $$($(BIN)/python -m tools.lowest_versions live pydantic)
 	@touch $@
 
 lowest: $(LOWEST)  ## the page's tests with the lowest versions of its packages, laid over those that are installed
@@ -47,13 +47,13 @@ format: $(DEPS)  ## put the code in order
 	$(BIN)/ruff format .
 
 bench: $(DEPS)  ## speed beside the peers, on this machine
-	$(BIN)/python tools/bench_pipeline.py
-	$(BIN)/python tools/bench_association.py
-	$(BIN)/python tools/bench_camera.py
-	$(BIN)/python tools/bench_evaluation.py
-	$(BIN)/python tools/bench_mining.py
-	$(BIN)/python tools/bench_embedder.py
-	$(BIN)/python tools/bench_reid_evaluation.py
+	$(BIN)/python -m tools.benchmarks.bench_pipeline
+	$(BIN)/python -m tools.benchmarks.bench_association
+	$(BIN)/python -m tools.benchmarks.bench_camera
+	$(BIN)/python -m tools.benchmarks.bench_evaluation
+	$(BIN)/python -m tools.benchmarks.bench_mining
+	$(BIN)/python -m tools.benchmarks.bench_embedder
+	$(BIN)/python -m tools.benchmarks.bench_reid_evaluation
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

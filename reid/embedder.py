@@ -36,9 +36,9 @@ class Embedder:
     """Turns boxes of pictures into vectors.
 
     On a CPU the network runs in ONNX Runtime, which is faster there than torch and needs less memory
-    (`tools/bench_embedder.py` measures both); the file is exported at first use into the user's cache, and torch runs
-    where there is none to write. On a GPU it runs in torch, in half precision. Weights that are ONNX run in ONNX
-    Runtime.
+    (`tools/benchmarks/bench_embedder.py` measures both); the file is exported at first use into the user's cache, and
+    torch runs where there is none to write. On a GPU it runs in torch, in half precision. Weights that are ONNX run in
+    ONNX Runtime.
 
     Args:
         about: of the weights file.

@@ -1,6 +1,7 @@
 """Who may import whom, and what the front door costs."""
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -103,3 +104,17 @@ def test_no_large_file_is_carried(root):
         for path in (root / folder).rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert path.stat().st_size < 8_000_000, path
+
+
+def test_commands_of_tools_name_tools_that_there_are(root):
+    texts = [path for folder in ("docs", "configs", "tools", "videos") for path in (root / folder).rglob("*")]
+    texts += [root / name for name in ("README.md", "CONTRIBUTING.md", "Makefile", ".ci/run")]
+    named = {}
+    for path in texts:
+        if path.suffix in (".md", ".yaml", ".py", "") and path.is_file():
+            text = path.read_text(encoding="utf-8")
+            named |= dict.fromkeys(re.findall(r"-m (tools(?:\.\w+)+)", text), path)
+            named |= dict.fromkeys((m.replace("/", ".") for m in re.findall(r"(tools/[\w/]+)\.py", text)), path)
+    assert len(named) > 20
+    for name, path in named.items():
+        assert (root / name.replace(".", "/")).with_suffix(".py").is_file(), f"{path} names {name}"

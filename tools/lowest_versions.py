@@ -1,6 +1,6 @@
 """Print the lowest versions that `pyproject.toml` allows, one a line, fit for pip.
 
-`python tools/lowest_versions.py live pydantic` prints those of the extra `live`, and of the package `pydantic`.
+`python -m tools.lowest_versions live pydantic` prints those of the extra `live`, and of the package `pydantic`.
 """
 
 import argparse

@@ -32,7 +32,7 @@ def test_candidates_train_side_by_side_within_their_time(crops, root, tmp_path):
     started = time.monotonic()
     done = subprocess.run(
         [
-            *(sys.executable, root / "tools/train_candidates.py", tmp_path / "c.yaml", "--out", tmp_path / "out"),
+            *(sys.executable, "-m", "tools.training.train_candidates", tmp_path / "c.yaml", "--out", tmp_path / "out"),
             *("--minutes", "0.3", "--device", "cpu", "--only", "a", "b"),
         ],
         env={"PYTHONPATH": str(root), "REACQUIRE_DATA": str(crops), "PATH": ""},

@@ -13,7 +13,7 @@ SAFE = {
 
 
 def test_the_pages_lowest_versions_are_safe(tools):
-    from lowest_versions import lowest_versions
+    from tools.lowest_versions import lowest_versions
 
     found = dict(line.split("==") for line in lowest_versions(["live", "pydantic"]))
     assert {"fastapi", "starlette", "uvicorn", "h11", "pydantic"} <= set(found)
@@ -22,7 +22,7 @@ def test_the_pages_lowest_versions_are_safe(tools):
 
 
 def test_extras_and_packages_by_name(tools, tmp_path):
-    from lowest_versions import lowest_versions
+    from tools.lowest_versions import lowest_versions
 
     path = tmp_path / "pyproject.toml"
     path.write_text(

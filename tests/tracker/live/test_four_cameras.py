@@ -151,7 +151,7 @@ def story(service, start, killed, frozen, late, clip):
         end = memory(), threading.active_count()
     watcher.stop.set()
     # The networks take some for each size of batch that they see first. Pictures that were kept would be 300 MB and
-    # more; `tools/soak_live.py` looks for what is slower.
+    # more; `tools/benchmarks/soak_live.py` looks for what is slower.
     assert end[0] - middle[0] < 120
     assert end[1] <= middle[1] + 1
     print(f"memory in MB, and threads: {early}, {middle}, {end}")  # noqa: T201
