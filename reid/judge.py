@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reid.calibration.calibration import Calibration
+from reid.calibration.labelled import count_in_sets
+from reid.calibration.reliability import Reliability, reliability
 from reid.data.pair import that_are_looked_for, that_may_be_found
 from reid.data.sets import CropSet
 from reid.embedder import Embedder, read_image
@@ -40,6 +43,7 @@ class Judgement:
         ranking: CMC, mAP, mINP.
         reranked: the same after k-reciprocal re-ranking; None where it was not asked for.
         verification: over all pairs that count.
+        odds: how well the odds of a calibration hold for tracklets of the crops; empty where nothing is known.
         milliseconds: a crop, `CROPS_TIMED` at once, cutting included, on this machine and device.
     """
 
@@ -51,6 +55,7 @@ class Judgement:
     ranking: Ranking
     reranked: Ranking | None
     verification: Verification
+    odds: list[Reliability]
     milliseconds: float
 
     @property
@@ -78,6 +83,17 @@ class Judgement:
             "queries": self.ranking.queries,
             "gallery": len(self.gallery),
             "verification": points,
+            "odds": [
+                {
+                    "regime": r.regime,
+                    "embeddings": r.size,
+                    "pairs": [r.same, r.different],
+                    "ece": r.calibration_error,
+                    "cllr": r.cost,
+                    "least_cllr": r.least_cost,
+                }
+                for r in self.odds
+            ],
             "equal_error": dict(zip(("threshold", "rate"), self.verification.equal_errors, strict=True)),
             "milliseconds_per_crop": self.milliseconds,
             "bytes": self.bytes,
@@ -108,6 +124,7 @@ def judge(
     rerank: RerankSettings | None = None,
     single_shot: int = 0,
     milliseconds: float | None = None,
+    calibration: Calibration | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Judgement:
     """Embed query and gallery as the embedder does in use, and score them.
@@ -119,6 +136,7 @@ def judge(
         rerank: how to re-rank; None for not.
         single_shot: see `evaluate.rank`.
         milliseconds: a crop, where it was measured already (beside others).
+        calibration: whose odds are judged; none are when None.
         progress: told how many more crops are embedded.
 
     Raises:
@@ -142,6 +160,7 @@ def judge(
         ranking=rank(retrieval, distances, single_shot=single_shot),
         reranked=rank(retrieval, Reranker(q, g, rerank), single_shot=single_shot) if rerank else None,
         verification=verify(retrieval, distances),
+        odds=reliability(calibration, count_in_sets((query, gallery), (q, g))) if calibration is not None else [],
         milliseconds=milliseconds_per_crop([embedder], query.paths)[0] if milliseconds is None else milliseconds,
     )
 

@@ -86,7 +86,7 @@ def _regression(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
             entropy = -(prior * np.log(prior) + (1 - prior) * np.log(1 - prior))
             wrong = same @ np.logaddexp(0, -odds - shift), different @ np.logaddexp(0, odds + shift)
             total += (prior * wrong[0] + (1 - prior) * wrong[1]) / entropy
-            posterior = 1 / (1 + np.exp(-odds - shift))
+            posterior = np.exp(-np.logaddexp(0, -odds - shift))
             slope += ((1 - prior) * different * posterior - prior * same * (1 - posterior)) / entropy
         bends = np.diff(weight[1:])
         gradient = seen.T @ slope

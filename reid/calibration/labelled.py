@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.calibration.counts import SIZES, PairCounts
+from reid.data.cropset import CropSet
 from reid.tracklets import prototype
 
 STRANGERS = 50
@@ -60,6 +61,23 @@ def count_pairs(
             left, right = _different(drawn, across, STRANGERS * len(left), random)
             counts.add(_distance(drawn, left, right), np.zeros(len(left), bool), size=size, across=across)
     return counts
+
+
+def count_in_sets(sets: Sequence[CropSet], vectors: Sequence[NDArray[np.float32]]) -> PairCounts:
+    """Pairs of tracklets of all crops of several sets that show the same people, like a query and a gallery.
+
+    Args:
+        sets: a crop that is in several counts once; the names of files say their order in time.
+        vectors: ``(N, D)`` of each.
+    """
+    crops = [(path, s, row) for s, crops in enumerate(sets) for row, path in enumerate(crops.paths)]
+    once = {path: (s, row) for path, s, row in sorted(crops, key=lambda crop: (crop[0].name, crop[0]))}
+    places = list(once.values())
+    return count_pairs(
+        np.stack([vectors[s][row] for s, row in places]),
+        np.array([sets[s].identity[row] for s, row in places], np.int64),
+        np.array([sets[s].camera[row] for s, row in places], np.int64),
+    )
 
 
 class _Group(NamedTuple):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from reid.calibration.reliability import Reliability
 from reid.charts import Series, chart
 from reid.evaluate import Ranking
 from reid.files import write_text
@@ -117,6 +118,7 @@ def _curves(judgements: Mapping[str, Judgement]) -> str:
             y_range=(0, 1),
         ),
     ]
+    charts += [_reliability(f"Do the odds hold? {names[n]}", j.odds) for n, j in judgements.items() if j.odds]
     charts += [_histogram(f"Distances: {names[n]}", j) for n, j in judgements.items()]
     if len(judgements) == 1:
         charts.append(_precisions(next(iter(judgements.values()))))
@@ -143,6 +145,24 @@ def _histogram(title: str, judgement: Judgement) -> str:
     top = max(float(np.max(np.asarray(s.y))) for s in series)
     series.append(Series("threshold", [judgement.threshold] * 2, [0, top], None, "#6b46c1"))
     return chart(title, series, x_label="cosine distance", y_label="density of pairs")
+
+
+def _reliability(title: str, odds: Sequence[Reliability]) -> str:
+    """What was said of tracklets beside what was true; odds that hold lie on the diagonal."""
+    series = [Series("as said", [0, 1], [0, 1], None, "#999")]
+    for r in odds:
+        there = np.isfinite(r.said)
+        series.append(
+            Series(f"{r.regime}, {r.size} a side (ECE {r.calibration_error:.3f})", r.said[there], r.found[there])
+        )
+    return chart(
+        title,
+        series,
+        x_label="probability of one identity, as said",
+        y_label="share that was",
+        y_range=(0, 1),
+        height=270 + 16 * (len(series) // 2),
+    )
 
 
 def _precisions(judgement: Judgement) -> str:

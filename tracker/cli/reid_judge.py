@@ -96,6 +96,7 @@ class Request:
     size: str | None
     device: str
     backend: BackendName
+    calibration: Path | None = None
 
 
 def evaluate(
@@ -110,18 +111,23 @@ def evaluate(
     size: Size = None,
     device: Device = "auto",
     backend: Backend = "auto",
+    calibration: Annotated[
+        Path | None,
+        typer.Option("--calibration", metavar="FILE.json", help="Judge these odds, instead of those of the weights."),
+    ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge weights on a data set: ranks, mAP, mINP, and which threshold to use."""
     settings = _rerank_settings(rerank_by) if rerank else None
-    request = Request(query, gallery, data_format, settings, single_shot, size, device, backend)
+    request = Request(query, gallery, data_format, settings, single_shot, size, device, backend, calibration)
     judgements = _judged([weights], request, report, overwrite=overwrite)
     if as_json:
         print_json(judgements[weights].summary())
     else:
         print_judgements(judgements)
         print_thresholds(judgements[weights])
+        print_odds(judgements[weights])
 
 
 def compare(
@@ -161,6 +167,7 @@ def _rerank_settings(text: str) -> RerankSettings:
 
 def _judged(weights: Sequence[str], request: Request, report: Path | None, *, overwrite: bool) -> dict[str, Judgement]:
     """Each of the weights on the data; bad names are refused before anything runs."""
+    from reid.calibration import load_calibration
     from reid.data.pair import read_pair
     from reid.judge import judge, milliseconds_per_crop
 
@@ -182,6 +189,7 @@ def _judged(weights: Sequence[str], request: Request, report: Path | None, *, ov
                 rerank=request.rerank,
                 single_shot=request.single_shot,
                 milliseconds=milliseconds,
+                calibration=load_calibration(request.calibration or name),
                 progress=lambda count, shown=progress: shown.advance(count=count),  # type: ignore[misc]
             )
     if report is not None:
@@ -221,3 +229,20 @@ def print_thresholds(judgement: Judgement) -> None:
     )
     for line in judgement.verification.in_words():
         stdout.print(line, highlight=False)
+
+
+def print_odds(judgement: Judgement) -> None:
+    """How well the odds of tracklets hold; a sentence where there are none."""
+    if not judgement.odds:
+        stdout.print(
+            "No odds were judged: the weights carry none, or there are too few tracklets; reid calibrate makes them"
+        )
+        return
+    stdout.print("Odds of tracklets (Cllr: log-loss in bits, 0 knows all, 1 nothing):", highlight=False)
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("", "embeddings a side", "pairs of one", "of two", "ECE", "Cllr", "at best"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for r in judgement.odds:
+        numbers = (f"{r.calibration_error:.3f}", f"{r.cost:.3f}", f"{r.least_cost:.3f}")
+        table.add_row(r.regime, str(r.size), f"{r.same:,}", f"{r.different:,}", *numbers)
+    stdout.print(table, highlight=False)
