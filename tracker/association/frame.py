@@ -32,6 +32,7 @@ class Parts(NamedTuple):
     measure_occlusion: Any
     follow_camera: Any
     compensate: Any
+    scale_scores: Any
     boost: Any
     cost: Any
     margin: Any
@@ -64,6 +65,7 @@ def parts_of(recipe: Recipe) -> Parts:
         compensate=camera_shift.compensate_from_boxes
         if recipe.camera_motion == "boxes"
         else camera_shift.compensate_nothing,
+        scale_scores=lifecycle.scale_scores if recipe.sure_score is not None else lifecycle.keep_scores,
         boost=lifecycle.boost_scores if recipe.boost > 0 else lifecycle.no_boost,
         cost=costs.choose_cost(numbers),
         margin=costs.choose_margin(numbers),
@@ -189,6 +191,7 @@ def make_frame(parts: Parts) -> Any:
         if counters.now > counters.before:
             filtering.predict(buffers, parts)
             parts.compensate(buffers, grid)
+        parts.scale_scores(buffers)
         parts.boost(buffers, grid)
         stages.associate(buffers, embedding, grid, parts)
         parts.watch_gaps(buffers)

@@ -26,6 +26,22 @@ Index = NDArray[np.int64]
 
 
 @kernel
+def keep_scores(buffers: Buffers) -> None:
+    """For recipes that take scores on the scale of whatever detector gives them."""
+
+
+@kernel
+def scale_scores(buffers: Buffers) -> None:
+    """Raise the scores of a detector that is less sure to the scale that the recipe's numbers are of."""
+    counters, detections = buffers.counters[0], buffers.detections
+    elapsed = counters.now - counters.before
+    sure = buffers.rules[0].sure_score
+    factor = pr.score_factor(buffers.priors[0], detections, counters.detections, elapsed, sure)
+    for j in range(counters.detections):
+        detections[j].score = min(factor * detections[j].score, 1.0)
+
+
+@kernel
 def no_boost(buffers: Buffers, grid: Grid) -> None:
     """For recipes that take scores as they are."""
 

@@ -30,6 +30,8 @@ SCORES, YOUNG, GROWN_UP_SECONDS, FEWEST = 10, 9, 0.3, 3
 PRIORS = np.dtype(
     [
         ("noise_factor", np.float64, 4),  # of the process variance of each measured quantity
+        ("score_weights", np.float64),  # sums over detections of score^3 and of score^4, those of long ago fading
+        ("weighted_scores", np.float64),
         ("left", np.float64),  # pixels: from where to where anything was seen
         ("right", np.float64),
         ("gap_seconds", np.float64, (KINDS, BINS)),  # that gaps of this kind and age were watched
@@ -41,6 +43,8 @@ PRIORS = np.dtype(
     ]
 )
 
+SCORE_SECONDS, MOST_RAISED = 30.0, 2.0
+"""Time constant in which the scores of long ago fade; the largest factor that scores are raised by."""
 GAP_PRIOR, CLOSE_RATE, CLOSE_SECONDS, FIT = 0.5, 0.4, 0.1, 0.7
 """Closed gaps that the prior is worth; it closes gaps at CLOSE_RATE / (age + CLOSE_SECONDS) a second, fitting FIT."""
 BIRTH_PRIOR, EVEN_SCORE, SLOPE, MATCH_ODDS = 2.0, 0.5, 6.0, 3.0
@@ -70,6 +74,25 @@ def tune_filter(priors: Record, correlation: Four, rate: float) -> None:
     for i in range(4):
         factor = priors.noise_factor[i] * math.exp(min(max(rate * correlation[i], -0.5), 0.5))
         priors.noise_factor[i] = min(max(factor, 1e-4), 1e3)
+
+
+@kernel
+def score_factor(priors: Record, detections: Any, count: int, elapsed: float, sure: float) -> float:
+    """By what scores are raised, so that the sure detections of this stream have the score `sure`; at least 1.
+
+    How high the sure ones score is the mean of all scores, each weighted by its cube: of many weak detections and a
+    few sure ones it follows the sure. Counted are the first `count` detections of this frame too.
+    """
+    fade = math.exp(-elapsed / SCORE_SECONDS)
+    priors.score_weights *= fade
+    priors.weighted_scores *= fade
+    for j in range(count):
+        cube = detections[j].given_score ** 3
+        priors.score_weights += cube
+        priors.weighted_scores += cube * detections[j].given_score
+    if priors.weighted_scores <= 0:
+        return 1.0
+    return float(min(max(sure * priors.score_weights / priors.weighted_scores, 1.0), MOST_RAISED))
 
 
 @kernel

@@ -180,6 +180,11 @@ class Recipe(Part):
     reidentification: Reidentification | None = Field(
         None, description="null: whoever is lost for too long is a new person"
     )
+    sure_score: Annotated[float, Field(gt=0, le=1)] | None = null(
+        "scores of a detector that is less sure are raised, by the factor that brings the sure detections of this "
+        "stream to this score (ours): then what is said of scores here holds for it too; null: scores are as given",
+        0.0,
+    )
     boost: Fraction = Field(0.0, description="raise scores to this × overlap with a track's expected box (BoostTrack)")
     class_agnostic: bool = Field(False, description="objects of different classes may match")
     class_of_track: Literal["majority", "first", "last"] = beside(

@@ -194,3 +194,47 @@ def test_a_median_counts_as_far_as_it_is_sure():
     assert sure_median(np.full(5, 3.0), 5) == 3
     assert sure_median(np.array([-9.0, -5, 1, 6, 9]), 5) == 0
     assert 0 < sure_median(np.array([4.0, 5, 6, 7, 9]), 5) < 6
+
+
+def scored(*scores):
+    """Detections of a frame with these scores."""
+    buffers = make_buffers(8, 1, 0, *compile_recipe(load_recipe("reacquire"), embeddings=False)[::-1], 0)
+    buffers.detections["given_score"][: len(scores)] = scores
+    return buffers.detections, len(scores)
+
+
+def test_a_weak_detector_is_brought_to_the_scale_of_a_sure_one():
+    (stream,) = st.initial_priors()
+    assert st.score_factor(stream, *scored(0.6, 0.6), 0.0, 0.9) == pytest.approx(1.5)
+    (stream,) = st.initial_priors()
+    weak = [0.1, 0.1, 0.8]
+    mean = sum(s**4 for s in weak) / sum(s**3 for s in weak)  # by cubes: the sure one counts for nearly all
+    assert mean > 0.79
+    assert st.score_factor(stream, *scored(*weak), 0.0, 0.9) == pytest.approx(0.9 / mean)
+
+
+def test_a_sure_detector_keeps_its_scores_and_noise_is_not_raised_without_end():
+    (stream,) = st.initial_priors()
+    assert st.score_factor(stream, *scored(), 0.0, 0.9) == 1.0
+    assert st.score_factor(stream, *scored(0.95, 0.2), 0.0, 0.9) == 1.0
+    (stream,) = st.initial_priors()
+    assert st.score_factor(stream, *scored(0.1), 0.0, 0.9) == st.MOST_RAISED
+
+
+def test_scores_of_long_ago_fade():
+    (stream,) = st.initial_priors()
+    st.score_factor(stream, *scored(0.9), 0.0, 0.9)
+    for _ in range(100):
+        factor = st.score_factor(stream, *scored(0.6), 3.0, 0.9)
+    assert factor == pytest.approx(1.5, rel=1e-3)
+
+
+def test_whom_a_weak_detector_sees_has_an_id_and_the_score_that_was_given():
+    """All scores below `birth.score`: without the stream's scale nobody would ever begin."""
+    engine = load_tracker("reacquire")
+    assert engine.recipe.birth.score > 0.55
+    for frame in range(20):
+        boxes = [[100 + 2 * frame, 100, 140 + 2 * frame, 200], [400, 100, 440, 200]]
+        tracks = engine.update(Detections(boxes, [0.55, 0.5]), timestamp=frame / 10)
+    assert tracks.id.tolist() == [1, 2]
+    assert tracks.score == pytest.approx([0.55, 0.5])

@@ -85,10 +85,10 @@ def test_more_must_be_alike_the_less_was_seen():
 
 
 def test_poor_looks_are_no_evidence_and_the_wait_has_an_end():
-    film = Film()
+    film = Film("appearance.score=0.6")
     film.show(see((10, look(0))))
     film.show(see(), 5)
-    poor = see((900, look(0, 0.65)), score=0.55)
+    poor = see((900, look(0, 0.65)), score=0.62)
     assert len(film.show(poor, 1.9)) == 0
     assert film.show(poor, 0.3).id.tolist() == [2]
 
