@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from reid.load import read_network
 from reid.runtime import export_onnx
-from reid.weights_file import EmbedderFile, Preprocessing, facts, read_network
+from reid.weights_file import EmbedderFile, Preprocessing, facts
 
 
 class CropNetwork(nn.Module):

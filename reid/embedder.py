@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import DataError, ExportError, WeightsError, WriteError
+from reid.load import read_about
 from reid.runtime import cache_folder, cached, choose_device
-from reid.weights_file import EmbedderFile, read_about
+from reid.weights_file import EmbedderFile
 
 BUNDLED = {"default": "default.safetensors"}
 CROPS_AT_ONCE = 256

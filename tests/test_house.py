@@ -61,7 +61,7 @@ def test_reid_never_imports_tracker(root):
 def test_pipeline_knows_protocols_only(root):
     tree = ast.parse((root / "tracker/pipeline.py").read_text(encoding="utf-8"))
     at_top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert ours(at_top) == {"tracker.types", "tracker.prefetch"}
+    assert ours(at_top) == {"tracker.types", "tracker.prefetch", "tracker.protocols"}
 
 
 def test_only_the_command_line_prints(root):
@@ -118,3 +118,78 @@ def test_commands_of_tools_name_tools_that_there_are(root):
     assert len(named) > 20
     for name, path in named.items():
         assert (root / name.replace(".", "/")).with_suffix(".py").is_file(), f"{path} names {name}"
+
+
+def imported_modules(path, known):
+    """Modules of ours that a module imports, anywhere in it, as they are called; `known` are all of them."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield from (name for name in [inner if inner in known else node.module] if name in known)
+
+
+def imports_by_room(root, packages):
+    """For every folder, which of the things in it (files, and folders as one) imports which other, and where.
+
+    Deferred imports and those for types alone count too: they are made for speed, and the reader follows them.
+    """
+    files = {path: path.relative_to(root).with_suffix("").parts for p in packages for path in modules(root, p)}
+    known = {".".join(parts).removesuffix(".__init__"): parts for parts in files.values()}
+    rooms = {}
+    for path, parts in files.items():
+        for name in imported_modules(path, known):
+            other = known[name]
+            depth = next((i for i, (a, b) in enumerate(zip(parts, other, strict=False)) if a != b), None)
+            if depth is not None:
+                room = rooms.setdefault("/".join(parts[:depth]), {})
+                room.setdefault(parts[depth], {})[other[depth]] = f"{'/'.join(parts)}.py imports {name}"
+    return rooms
+
+
+def circle_in(edges):
+    """Names that import each other in a circle, in its order; None where there is none."""
+    done, way = set(), []
+
+    def walk(name):
+        if name in way:
+            return way[way.index(name) :]
+        if name in done:
+            return None
+        way.append(name)
+        found = next(filter(None, map(walk, edges.get(name, ()))), None)
+        way.pop()
+        done.add(name)
+        return found
+
+    return next(filter(None, map(walk, list(edges))), None)
+
+
+def test_no_circle_of_files_or_folders(root):
+    """Among the files and folders that lie in one folder, whoever is imported imports nothing back, at any depth."""
+    for room, edges in imports_by_room(root, ["tracker", "reid"]).items():
+        circle = circle_in(edges)
+        why = [] if circle is None else [edges[a][b] for a, b in zip(circle, circle[1:] + circle[:1], strict=True)]
+        assert circle is None, f"{room or 'the packages'}: {'; '.join(why)}"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"a.py": "import p.b", "b.py": "import p.c", "c.py": ""}, None),
+        ({"a.py": "import p.b", "b.py": "def f():\n    from p import a"}, "p"),
+        ({"x/a.py": "from p.y.b import f", "y/b.py": "", "y/c.py": "from p.x import a"}, "p"),
+        ({"x/a.py": "from p.x.b import f", "x/b.py": "from p.x.c import f", "x/c.py": "import p.x.a"}, "p/x"),
+        ({"x/a.py": "from p.types import f", "types.py": "", "top.py": "from p.x.a import f"}, None),
+    ],
+)
+def test_circles_are_found(tmp_path, files, expected):
+    for name, text in files.items():
+        path = tmp_path / "p" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / "__init__.py").touch()
+        path.write_text(text)
+    found = [room for room, edges in imports_by_room(tmp_path, ["p"]).items() if circle_in(edges)]
+    assert found == ([expected] if expected else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,13 +14,11 @@ from tracker.config import DEFAULT_TRACKER, PipelineSettings, load_pipeline_sett
 from tracker.errors import DataError
 
 if TYPE_CHECKING:
-    from reid.embedder import Embedder
     from tracker.association.engine import Engine
     from tracker.association.python_costs import PythonCost
     from tracker.association.recipe import Recipe
-    from tracker.detection.base import Detector
     from tracker.motion.camera import CameraMotion
-    from tracker.pipeline import Pipeline
+    from tracker.protocols import Detector, Embedder
 
 GPU_BATCH, CPU_BATCH = 16, 8
 WEAK_SCORE = 0.1
@@ -57,19 +56,12 @@ def load_tracker(
     return Engine(found, build_camera(found), record=record, costs=costs)
 
 
-def suit(settings: PipelineSettings) -> Recipe:
-    """The recipe with the threshold of the embedder that the settings name, where it compares embeddings by it."""
-    if not settings.embeds:
-        return settings.tracker
-    return with_embedder_threshold(settings.tracker, settings.embedder.weights)
-
-
 def with_embedder_threshold(recipe: Recipe, embedder: str | Path) -> Recipe:
     """The recipe with the threshold that an embedder's file brings, where it re-identifies by it."""
     if recipe.reidentification is None or embedder == "none":
         return recipe
     from reid.embedder import weights_path
-    from reid.weights_file import read_about
+    from reid.load import read_about
 
     threshold = read_about(weights_path(embedder)).threshold
     if threshold is None:
@@ -148,22 +140,28 @@ def batch_size(batch: int | Literal["auto"], device: str) -> int:
     return CPU_BATCH if choose_device(device) == "cpu" else GPU_BATCH
 
 
-def build_pipeline(
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pipeline is put together from; `batch` frames go through the networks at a time."""
+
+    detector: Detector
+    engine: Engine
+    embedder: Embedder | None
+    batch: int
+
+
+def build_parts(
     settings: PipelineSettings | str | Path | Mapping[str, Any] = "default",
     overrides: Iterable[str] = (),
     *,
-    include_lost: bool = False,
     record: bool = False,
-) -> Pipeline:
-    """A pipeline with all its parts, from settings, their file or their shipped name."""
-    from tracker.pipeline import Pipeline
-
+) -> Parts:
+    """The parts that settings, their file or their shipped name ask for; see `Pipeline.from_config`."""
     if not isinstance(settings, PipelineSettings):
         settings = load_pipeline_settings(settings, overrides)
-    return Pipeline(
+    return Parts(
         build_detector(settings),
-        load_tracker(suit(settings), record=record),
+        load_tracker(settings.tracker, embedder=settings.embedder.weights, record=record),
         build_embedder(settings),
-        batch=batch_size(settings.batch, settings.device),
-        include_lost=include_lost,
+        batch_size(settings.batch, settings.device),
     )

@@ -13,70 +13,19 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tracker.prefetch import prefetch
+from tracker.protocols import Associator, Detector, Embedder, Source
 from tracker.types import Detections, Frame, Tracks
+
+if TYPE_CHECKING:
+    from tracker.config import PipelineSettings
 
 BATCHES_AHEAD = 2
 """Finished batches that may wait between the networks and the association."""
-
-
-class Source(Protocol):
-    """Where frames come from; `tracker.sources.open_source` makes one."""
-
-    @property
-    def live(self) -> bool: ...
-
-    def __iter__(self) -> Iterator[Frame]: ...
-
-
-class Detector(Protocol):
-    """Finds objects; `tracker.detection.load_detector` makes one."""
-
-    @property
-    def class_names(self) -> Mapping[int, str]: ...
-
-    def describe(self) -> dict[str, Any]: ...
-
-    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """One `Detections` a frame."""
-
-
-class Embedder(Protocol):
-    """Turns crops into vectors; `reid.load_embedder` makes one."""
-
-    def describe(self) -> dict[str, Any]: ...
-
-    def embed_batch(
-        self, images: Sequence[NDArray[np.uint8]], boxes: Sequence[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
-        """``(N_i, D)`` unit vectors for the ``(N_i, 4)`` boxes of every image."""
-
-
-class Associator(Protocol):
-    """Gives detections their ids; `tracker.load_tracker` makes one."""
-
-    @property
-    def needs_image(self) -> bool: ...
-
-    @property
-    def uses_embedding(self) -> bool: ...
-
-    @property
-    def embedding_score(self) -> float: ...
-
-    def update(
-        self,
-        detections: Detections,
-        *,
-        timestamp: float | None = None,
-        image: NDArray[np.uint8] | None = None,
-        include_lost: bool = False,
-    ) -> Tracks: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +85,30 @@ class Pipeline:
         self.include_lost = include_lost
         self.timings = Timings()
 
-    @staticmethod
-    def from_config(source: str | Path = "default", overrides: Iterable[str] = ()) -> Pipeline:
-        """A pipeline from shipped settings or a YAML file, with `key.path=value` overrides."""
-        from tracker.factory import build_pipeline
+    @classmethod
+    def from_config(
+        cls,
+        settings: str | Path | Mapping[str, Any] | PipelineSettings = "default",
+        overrides: Iterable[str] = (),
+        *,
+        include_lost: bool = False,
+        record: bool = False,
+    ) -> Self:
+        """A pipeline with all its parts.
 
-        return build_pipeline(source, overrides)
+        Args:
+            settings: themselves, a mapping of them, their file, or the name of shipped ones.
+            overrides: `key.path=value` settings laid over them.
+            include_lost: see `Pipeline`.
+            record: keep what was thought of every pair, for `Engine.take_record`.
+
+        Raises:
+            ReacquireError: wrong settings, or weights that cannot be loaded.
+        """
+        from tracker.factory import build_parts
+
+        parts = build_parts(settings, overrides, record=record)
+        return cls(parts.detector, parts.engine, parts.embedder, batch=parts.batch, include_lost=include_lost)
 
     def stream(self, source: str | Path | int | Source) -> Iterator[tuple[Frame, Tracks]]:
         """Frames of a source, each with its tracks, as they are found."""

@@ -25,8 +25,7 @@ from tracker.types import Tracks
 if TYPE_CHECKING:
     from tracker.config import PipelineSettings
     from tracker.pipeline import Pipeline, Step
-    from tracker.sinks import Sink
-    from tracker.sources import Source
+    from tracker.protocols import Sink, Source
 
 Status = Literal["done", "interrupted", "damaged"]
 
@@ -188,7 +187,7 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
     Raises:
         ReacquireError: wrong source, settings or weights; a file that cannot be written.
     """
-    from tracker.factory import build_pipeline
+    from tracker.pipeline import Pipeline
     from tracker.sinks import check_formats
     from tracker.sources import open_source
 
@@ -205,7 +204,7 @@ def run(job: Job, listener: Listener | None = None) -> Outcome:
             from tracker.sinks.window import WindowSink
 
             shown.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
-        pipeline = build_pipeline(job.settings, record=job.explain)
+        pipeline = Pipeline.from_config(job.settings, record=job.explain)
         folder = stack.enter_context(run_folder(job.out or _default_folder(source), overwrite=job.overwrite))
         stopped = stack.enter_context(interruptible(source.stop, listener.asked_twice))
         record = _Record(folder / RECORD, job, source, pipeline)
@@ -235,7 +234,7 @@ def _run_into(
     """Track, write and refine; `outcome` says how far it came."""
     from tracker.sinks.looks import LooksSink
 
-    warnings: list[str] = getattr(pipeline.detector, "warnings", [])  # of detectors that read files
+    warnings = pipeline.detector.warnings
     for line in warnings:
         listener.say(line)
     told = len(warnings)
@@ -300,7 +299,7 @@ def _track(
                 listener.stepped(step)
                 if stopped():
                     break
-                if any(getattr(sink, "closed", False) for sink in sinks):  # the window was closed
+                if any(sink.closed for sink in sinks):
                     outcome.status = "interrupted"
                     break
     finally:

@@ -26,7 +26,7 @@ def initialise(network: EmbeddingNetwork, settings: TrainSettings) -> None:
         load_pretrained(network.backbone, settings.backbone)
         return
     from reid.embedder import weights_path
-    from reid.weights_file import read_about, read_network
+    from reid.load import read_about, read_network
 
     about = read_about(weights_path(settings.init))
     backbone_alone = about.kind == "checkpoint"  # another project's; its head is not ours

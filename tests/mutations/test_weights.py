@@ -217,7 +217,7 @@ def test_embedders_in_onnx(crops_onnx, tmp_path):
 
 def test_exports_of_ours_in_onnx(embedder_file, tmp_path):
     from reid.crop_network import write_onnx
-    from reid.weights_file import read_about as about_of
+    from reid.load import read_about as about_of
 
     for inputs in ("crops", "boxes"):
         write_onnx(about_of(embedder_file), tmp_path / "whole", inputs=inputs)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from reid import WeightsError, load_embedder
 from reid.checkpoint import checkpoint_network, load_tensors, read_checkpoint
-from reid.weights_file import read_about
+from reid.load import read_about
 
 
 def named(**parts):

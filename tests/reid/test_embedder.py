@@ -5,8 +5,9 @@ from safetensors.torch import load_file, save_file
 
 from reid import DataError, WeightsError, load_embedder
 from reid.embedder import Embedder
+from reid.load import read_about
 from reid.models import create_model
-from reid.weights_file import Preprocessing, read_about, read_metadata, save_weights, with_threshold
+from reid.weights_file import Preprocessing, read_metadata, save_weights, with_threshold
 
 
 @pytest.fixture(scope="module")

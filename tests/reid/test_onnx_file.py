@@ -8,9 +8,10 @@ from torchvision.ops import roi_align
 from reid import WeightsError, load_embedder
 from reid.crop_network import write_onnx
 from reid.embedder import weights_path
+from reid.load import read_about
 from reid.onnx_file import cutter, read_onnx, rgb
 from reid.runtime import onnx_session
-from reid.weights_file import Preprocessing, read_about
+from reid.weights_file import Preprocessing
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def test_the_same_twice_is_the_same(clip, tmp_path):
 
 
 def test_a_wrong_source_costs_no_model_and_no_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("tracker.factory.build_pipeline", lambda *_: pytest.fail("loaded a model"))
+    monkeypatch.setattr("tracker.factory.build_parts", lambda *_: pytest.fail("loaded a model"))
     with pytest.raises(SourceError, match="no such file"):
         run(job_of(tmp_path / "none.mp4", tmp_path / "run"))
     with pytest.raises(ConfigError, match="unknown format"):

@@ -27,11 +27,11 @@ SCORE = 0.1
 def run_ours(video: str, frames: int, tracker: str, device: str) -> dict[str, Any]:
     """Our pipeline; milliseconds of each stage."""
     from tracker.config import load_pipeline_settings
-    from tracker.factory import build_pipeline
+    from tracker.pipeline import Pipeline
     from tracker.sources import open_source
 
     settings = load_pipeline_settings("default", [f"device={device}", f"detector.score={SCORE}"], tracker=tracker)
-    pipeline = build_pipeline(settings)
+    pipeline = Pipeline.from_config(settings)
     with open_source(video, max_frames=frames) as source:
         started = time.perf_counter()
         count = sum(1 for _ in pipeline.steps(source))

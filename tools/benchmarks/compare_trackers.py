@@ -35,7 +35,7 @@ from tools.benchmarks.motion_scenes import (
     tracked_groups,
 )
 from tracker.association.matching.assignment import assign
-from tracker.association.matching.overlap import iou
+from tracker.association.overlap import iou
 from tracker.config import config_names
 from tracker.evaluation.benchmarks import prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence

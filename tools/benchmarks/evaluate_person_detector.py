@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from tracker import Detections, Frame, open_source
 from tracker.adapters import to_supervision
 from tracker.association.matching.assignment import assign
-from tracker.association.matching.overlap import iou
+from tracker.association.overlap import iou
 from tracker.detection import Detector, load_detector
 
 ROOT = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ import numpy as np
 from tools.benchmarks.evaluate_person_detector import DATA, ROOT, Boxes, Image, validation
 from tracker import Frame, open_source
 from tracker.association.matching.assignment import assign
-from tracker.association.matching.overlap import iou
+from tracker.association.overlap import iou
 from tracker.detection import Detector, load_detector
 
 SIDE = 330

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association.buffers import Buffers
-from tracker.association.matching.grid import Grid, box_at, touching
+from tracker.association.grid import Grid, box_at, touching
 from tracker.compiled import kernel
 
 Float32 = NDArray[np.float32]

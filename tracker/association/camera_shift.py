@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.association import overlap as ov
 from tracker.association import records as rc
 from tracker.association.arrays import numbers
 from tracker.association.buffers import Buffers
-from tracker.association.matching import overlap as ov
-from tracker.association.matching.grid import Grid, box_at, touching
+from tracker.association.grid import Grid, box_at, touching
 from tracker.association.sorting import median
 from tracker.compiled import Record, compiled, kernel
 from tracker.motion import kalman

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tracker.association import priors as pr
 from tracker.association import records as rc
 from tracker.association.buffers import Buffers
-from tracker.association.matching.grid import box_at
-from tracker.association.matching.overlap import Box
+from tracker.association.grid import box_at
+from tracker.association.overlap import Box
 from tracker.compiled import Record, kernel
 from tracker.motion import kalman
 

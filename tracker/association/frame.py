@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tracker.association import appearance, camera_shift, filtering, lifecycle, reidentification
 from tracker.association import records as rc
 from tracker.association.buffers import Buffers
+from tracker.association.grid import Grid, box_at, make_grid
 from tracker.association.matching import candidates, costs, stages
-from tracker.association.matching.grid import Grid, box_at, make_grid
 from tracker.association.recipe import Recipe
 from tracker.compiled import Record, compiled, kernel
 from tracker.motion import kalman

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.association import overlap as ov
 from tracker.association import priors as pr
 from tracker.association import records as rc
 from tracker.association.arrays import numbers
 from tracker.association.buffers import Buffers
 from tracker.association.filtering import update_filter
-from tracker.association.matching import overlap as ov
+from tracker.association.grid import Grid, box_at, make_grid, touching
 from tracker.association.matching.candidates import past_match
-from tracker.association.matching.grid import Grid, box_at, make_grid, touching
 from tracker.association.reidentification import is_known
 from tracker.association.sorting import sort_rows
 from tracker.compiled import Record, compiled, kernel

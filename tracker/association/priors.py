@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.association.matching.overlap import Box
+from tracker.association.overlap import Box
 from tracker.compiled import Record, kernel
 from tracker.motion.kalman import Four
 

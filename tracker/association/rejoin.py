@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tracker.association.buffers import Buffers
-from tracker.association.matching.overlap import iou
+from tracker.association.overlap import iou
 from tracker.types import Detections
 
 MOMENT = 0.3

@@ -9,7 +9,7 @@ import numpy as np
 from tracker.benchmark.dataset import SequenceFolder
 from tracker.errors import DataError
 from tracker.formats.mot import read_detections
-from tracker.sources.base import Source
+from tracker.protocols import Source
 from tracker.sources.images import ImageFolder
 from tracker.types import Frame
 

@@ -19,9 +19,8 @@ from tracker.formats.mot import read_detections
 from tracker.types import Frame
 
 if TYPE_CHECKING:
-    from reid.embedder import Embedder
-    from tracker.detection.base import Detector
     from tracker.motion.camera import Method
+    from tracker.protocols import Detector, Embedder
 
 FLUSH_FRAMES = 128
 """Frames whose rows are written together."""

@@ -26,7 +26,7 @@ from tracker.config import PipelineSettings
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES, rules_of
 from tracker.evaluation.evaluate import COMBINED, Scores, combine, evaluate_files
-from tracker.factory import suit
+from tracker.factory import with_embedder_threshold
 from tracker.formats.mot import read_mot
 from tracker.formats.seqinfo import SequenceInfo, sequence_info_text
 from tracker.interrupt import interruptible
@@ -198,10 +198,11 @@ class Track:
         return Tracked(len(seen), boxes, predicted, ids, seconds, scores)
 
     def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int, int]:
+        recipe = with_embedder_threshold(self.look.settings.tracker, self.look.settings.embedder.weights)
         nothing, no_picture = Detections.empty(), np.zeros((1, 1, 3), np.uint8)
         boxes, predicted, ids = 0, 0, set[int]()
         with replacing(path) as partial, LineSink(partial, "mot") as sink:
-            for index, tracks in enumerate(associate(suit(self.look.settings), seen, sequence)):
+            for index, tracks in enumerate(associate(recipe, seen, sequence)):
                 sink.write(Frame(no_picture, index, 0.0), nothing, tracks)
                 out_of_sight = int(tracks.predicted.sum())
                 boxes, predicted = boxes + len(tracks) - out_of_sight, predicted + out_of_sight

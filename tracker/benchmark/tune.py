@@ -31,7 +31,7 @@ from tracker.evaluation.benchmarks import Rules, prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, read_counted_truth, score_sequence
 from tracker.evaluation.sequence import Boxes, match_up
 from tracker.extras import needed
-from tracker.factory import suit
+from tracker.factory import with_embedder_threshold
 from tracker.interrupt import interruptible
 
 if TYPE_CHECKING:
@@ -144,7 +144,8 @@ class Search:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         names = (*study.tuned_on, *study.held_out)
-        recipe = suit(self.look.settings)
+        settings = self.look.settings
+        recipe = with_embedder_threshold(settings.tracker, settings.embedder.weights)
         # A digest: Python's own hash of a text is another one in every process.
         seed = SEED + int(hashlib.sha256(study.name.encode()).hexdigest()[:6], 16)
         search = optuna.create_study(

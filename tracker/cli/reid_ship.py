@@ -112,7 +112,7 @@ def export(
     """Write weights as ONNX, with their preprocessing, distance and threshold inside."""
     from reid.crop_network import write_onnx
     from reid.embedder import weights_path
-    from reid.weights_file import read_about
+    from reid.load import read_about
 
     writable(out, overwrite=overwrite, endings=(".onnx",))
     about = read_about(weights_path(weights), size=parsed(size))

@@ -16,9 +16,9 @@ from tracker.cli.progress import FrameProgress
 if TYPE_CHECKING:
     from tracker.config import PipelineSettings
     from tracker.pipeline import Step
+    from tracker.protocols import Source
     from tracker.refine import Refinement
     from tracker.session import Outcome
-    from tracker.sources import Source
 
 EXIT = {"done": 0, "damaged": 1, "interrupted": 130}
 LONGEST = 5

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reid.file_kind import kind_of
-from tracker.detection.base import Detector, class_ids
+from tracker.detection.base import class_ids
+from tracker.protocols import Detector
 
 __all__ = ["BUNDLED", "Detector", "load_detector"]
 

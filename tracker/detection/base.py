@@ -1,27 +1,11 @@
-"""What every detector is."""
+"""What detectors share."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
 
 from tracker.errors import ConfigError
-from tracker.types import Detections, Frame
-
-
-class Detector(Protocol):
-    """Finds objects in frames. Bring your own by writing a class with these three."""
-
-    @property
-    def class_names(self) -> Mapping[int, str]:
-        """Names of the class ids."""
-
-    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """One `Detections` a frame, in the frame's pixels."""
-
-    def describe(self) -> dict[str, Any]:
-        """What it is, for a run's record: weights, hash, size, backend, thresholds."""
 
 
 def class_ids(wanted: Sequence[str] | None, names: Mapping[int, str], weights: str) -> list[int] | None:

@@ -14,6 +14,7 @@ from reid.runtime import cache_folder, cached, choose_device, onnx_errors, onnx_
 from tracker.detection.base import class_ids
 from tracker.detection.weights_file import DetectorFile, read_about
 from tracker.errors import WeightsError, WriteError
+from tracker.protocols import Detector
 from tracker.types import Detections, Frame
 
 STRIDES = (8, 16, 32)
@@ -55,7 +56,7 @@ class OnnxBackend:
         return sides, classes
 
 
-class BundledDetector:
+class BundledDetector(Detector):
     """Runs weights of our own format.
 
     On a CPU through ONNX Runtime, which is faster there than torch and needs less memory; the ONNX file is

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reid.runtime import sha256
 from tracker.errors import DataError
 from tracker.formats.mot import read_detections
+from tracker.protocols import Detector
 from tracker.types import Detections, Frame
 
 UNKNOWN = -1
@@ -22,7 +23,7 @@ SLACK = 1.1
 """Boxes may reach this far beyond the picture, in pictures."""
 
 
-class PublicDetections:
+class PublicDetections(Detector):
     """Looks detections up by the frame's index; frames are 1-based in the file, 0-based in memory.
 
     Rows are ``frame, id, left, top, width, height, score, …``; a missing score is 1, and so is one that is -1, or 0, in
@@ -43,7 +44,7 @@ class PublicDetections:
         read, faults = read_detections(path)
         useless = np.logical_or.reduce(list(faults.values()))
         self.dropped = int(useless.sum())
-        self.warnings = [
+        self.warnings: list[str] = [
             f"{path}: {int(bad.sum())} rows dropped, the first in line {read.line(int(bad.argmax()))}: {reason}"
             for reason, bad in faults.items()
             if bad.any()

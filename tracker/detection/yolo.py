@@ -17,13 +17,14 @@ from tracker.adapters import from_ultralytics
 from tracker.detection.base import class_ids
 from tracker.detection.ultralytics_settings import prepare
 from tracker.errors import ConfigError, ReacquireError, WeightsError
+from tracker.protocols import Detector
 from tracker.types import Detections, Frame
 
 DEFAULT_SCORE = 0.1
 """Low, because trackers make use of doubtful boxes."""
 
 
-class UltralyticsDetector:
+class UltralyticsDetector(Detector):
     """A YOLO of Ultralytics (AGPL-3.0). Masks and keypoints ride along in `Detections.data`.
 
     Args: see `tracker.detection.load_detector`.

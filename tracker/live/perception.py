@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.live.geometry import feet, inside
-from tracker.pipeline import Detector, Embedder, embed
+from tracker.pipeline import embed
+from tracker.protocols import Detector, Embedder
 from tracker.types import Detections, Frame
 
 

@@ -16,7 +16,7 @@ from reid.runtime import choose_device
 from tracker.config import PipelineSettings, Settings, load_settings
 from tracker.detection.base import class_ids
 from tracker.errors import ConfigError, ReacquireError
-from tracker.factory import batch_size, build_detector, build_embedder, load_tracker, suit
+from tracker.factory import batch_size, build_detector, build_embedder, load_tracker
 from tracker.live.camera import Camera, Tracked, go_on_at
 from tracker.live.cameras_file import ZONES_FILE, save_geometry
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
@@ -30,7 +30,7 @@ from tracker.live.scheduler import Scheduler
 from tracker.live.settings import CameraSettings, Line, LiveSettings, Zone, one_more_camera
 from tracker.live.status import Event, ServiceStatus
 from tracker.live.store import TrackStore
-from tracker.pipeline import Detector, Embedder
+from tracker.protocols import Detector, Embedder
 from tracker.redact import redact
 from tracker.types import Detections, Frame
 
@@ -258,7 +258,7 @@ class LiveService:
             recording = recorder.status
         return Camera(
             settings,
-            load_tracker(suit(PipelineSettings(embedder=self.settings.embedder, tracker=settings.tracker))),
+            load_tracker(settings.tracker, embedder=self.settings.embedder.weights),
             names,
             self.events,
             origin=self._origin,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tracker.errors import ConfigError
 from tracker.formats import registry
-from tracker.sinks.base import Sink
+from tracker.protocols import Sink
 
 __all__ = ["FORMATS", "Sink", "open_sink"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.sinks.base import Sink
+from tracker.protocols import Sink
 from tracker.types import Detections, Frame, Tracks
 
 LEAST_SCORE = 0.5

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from reid.files import replacing, writing
 from tracker.arrow import ON_THIS_THREAD
-from tracker.sinks.base import Sink
+from tracker.protocols import Sink
 from tracker.types import Detections, Frame, Tracks
 
 SCHEMA = pa.schema(

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from reid.files import writing
 from tracker.arrow import ON_THIS_THREAD
 from tracker.errors import DataError
-from tracker.sinks.base import Sink
+from tracker.protocols import Sink
 from tracker.sinks.parquet import join_parts, parts_of, write_part
 from tracker.types import Detections, Frame, Tracks
 

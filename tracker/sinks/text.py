@@ -8,7 +8,7 @@ from pathlib import Path
 from reid.files import Growing
 from tracker.errors import ReacquireError
 from tracker.formats.registry import FORMATS
-from tracker.sinks.base import Sink
+from tracker.protocols import Sink
 from tracker.types import Detections, Frame, Tracks
 
 

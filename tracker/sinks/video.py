@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.files import replacing
+from tracker.protocols import Sink
 from tracker.sinks.annotate import Annotator
-from tracker.sinks.base import Sink
 from tracker.sinks.mp4 import Mp4Writer, choose_encoder
 from tracker.types import Detections, Frame, Tracks
 

@@ -8,8 +8,8 @@ import sys
 import cv2
 
 from tracker.errors import ReacquireError
+from tracker.protocols import Sink
 from tracker.sinks.annotate import Annotator
-from tracker.sinks.base import Sink
 from tracker.types import Detections, Frame, Tracks
 
 

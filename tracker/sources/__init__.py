@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import SourceError
+from tracker.protocols import Source
 from tracker.redact import redact
-from tracker.sources.base import Source
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -11,7 +11,8 @@ from pathlib import Path
 from tracker.errors import SourceError
 from tracker.formats.seqinfo import read_sequence_info
 from tracker.prefetch import prefetch
-from tracker.sources.base import Damages, Source, first_frames
+from tracker.protocols import Source
+from tracker.sources.base import Damages, first_frames
 from tracker.sources.pictures import MOST_PIXELS, OneSize, read_image
 from tracker.types import Frame
 

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.protocols import Source
 from tracker.redact import redact
-from tracker.sources.base import SMALLEST_STEP, Source
+from tracker.sources.base import SMALLEST_STEP
 from tracker.sources.pictures import OneSize
 from tracker.types import Frame
 

@@ -16,7 +16,8 @@ from av.video.frame import VideoFrame
 
 from tracker.errors import SourceError
 from tracker.prefetch import prefetch
-from tracker.sources.base import Damages, Source, first_frames
+from tracker.protocols import Source
+from tracker.sources.base import Damages, first_frames
 from tracker.sources.clock import FileClock
 from tracker.sources.container import NO_LENGTH, Length, open_container, video_stream, video_streams
 from tracker.sources.decoding import NOTHING, Decoded, Decoder, in_order, upright

@@ -156,7 +156,7 @@ def test_weights_carry_it_inside_or_beside(tmp_path, root):
 
 def test_weights_work_as_before_with_it(tmp_path, root):
     from reid.embedder import weights_path
-    from reid.weights_file import read_about
+    from reid.load import read_about
 
     path = tmp_path / "mine.safetensors"
     path.write_bytes(weights_path("default").read_bytes())

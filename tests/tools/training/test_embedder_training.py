@@ -11,8 +11,9 @@ import yaml
 
 from reid import load_embedder
 from reid.errors import TrainingError
+from reid.load import read_about, read_network
 from reid.models import create_model
-from reid.weights_file import Preprocessing, read_about, read_network, save_weights
+from reid.weights_file import Preprocessing, save_weights
 
 STILL = dict.fromkeys(
     ("shift", "scale", "loose", "colour", "tint", "gamma", "mixed", "hue", "grey", "far", "blur", "packed", "noise"),

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from tracker.association.appearance import _add_to_gallery, is_set, learn_embedding, measure_occlusion, similarity
 from tracker.association.buffers import make_buffers
 from tracker.association.compile import compile_recipe
-from tracker.association.matching.grid import make_grid
+from tracker.association.grid import make_grid
 from tracker.association.recipe import Recipe
 
 D = 6

@@ -10,7 +10,7 @@ from tracker.association import priors as st
 from tracker.association.buffers import make_buffers
 from tracker.association.camera_shift import common_shift, sure_median
 from tracker.association.compile import compile_recipe
-from tracker.association.matching.grid import make_grid
+from tracker.association.grid import make_grid
 from tracker.config import load_recipe
 from tracker.motion import kalman
 

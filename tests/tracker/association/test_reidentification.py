@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from reid.embedder import weights_path
-from reid.weights_file import read_about
+from reid.load import read_about
 from tracker import ConfigError, Detections, load_tracker
 from tracker.association.explain import why
 from tracker.association.matching.candidates import Edges
 from tracker.association.reidentification import clear_pairs
 from tracker.config import load_pipeline_settings, load_recipe
-from tracker.factory import suit
 
 D, RATE = 64, 10
 
@@ -230,10 +229,14 @@ def test_the_recipes_threshold_is_that_of_the_bundled_embedder():
 
 def test_a_pipeline_takes_the_threshold_of_its_own_embedder():
     settings = load_pipeline_settings("default", ["tracker.reidentification.threshold=0.3"])
-    assert suit(settings).reidentification.threshold == read_about(weights_path("default")).threshold
+
+    def fitted(settings):
+        return load_tracker(settings.tracker, embedder=settings.embedder.weights).recipe
+
+    assert fitted(settings).reidentification.threshold == read_about(weights_path("default")).threshold
     without = load_pipeline_settings("default", ["tracker.reidentification.threshold=0.3", "embedder.weights=none"])
-    assert suit(without).reidentification.threshold == 0.3
-    assert suit(load_pipeline_settings("default", tracker="sort")).reidentification is None
+    assert fitted(without).reidentification.threshold == 0.3
+    assert fitted(load_pipeline_settings("default", tracker="sort")).reidentification is None
 
 
 def test_reidentification_needs_stages_that_look():

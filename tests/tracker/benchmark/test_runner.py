@@ -16,7 +16,6 @@ from tracker.benchmark.perceive import Perceiver
 from tracker.benchmark.runner import DataSetJob, cache_all, track_all
 from tracker.config import load_pipeline_settings, load_recipe
 from tracker.evaluation.evaluate import evaluate
-from tracker.factory import build_pipeline
 from tracker.sinks.text import LineSink
 from tracker.sources import open_source
 
@@ -53,7 +52,7 @@ def test_the_same_bytes_as_the_pipeline_over_the_frames(campus, tmp_path, tracke
     assert results(tracked.folder) == results(replayed.folder)
 
     settings = settings_for(tracker, f"detector.weights=public:{campus}/det/det.txt")
-    pipeline: Pipeline = build_pipeline(settings)
+    pipeline: Pipeline = Pipeline.from_config(settings)
     with open_source(campus) as source, LineSink(tmp_path / "direct.txt", "mot") as sink:
         for step in pipeline.steps(source):
             sink.write(step.frame, step.detections, step.tracks)

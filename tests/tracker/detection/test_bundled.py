@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from tracker import ConfigError, Detections, Frame, WeightsError, open_source
 from tracker.association.matching.assignment import assign
-from tracker.association.matching.overlap import iou
+from tracker.association.overlap import iou
 from tracker.config import load_pipeline_settings
 from tracker.detection import load_detector
 from tracker.detection.bundled import BundledDetector, anchors, merge

@@ -80,7 +80,7 @@ def people(frames):
 
 def alike(found, people):
     """As many boxes as the bundled detector's, and each on one of them."""
-    from tracker.association.matching.overlap import iou
+    from tracker.association.overlap import iou
 
     for some, expected in zip(found, people, strict=True):
         some.validate()

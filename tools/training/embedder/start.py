@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reid.load import read_about, read_network
 from reid.models import EmbeddingNetwork
 from reid.train.embedding import normalised
-from reid.weights_file import read_about, read_network
 from tools.training.embedder.objective import centred
 from tools.training.embedder.shards import Views
 

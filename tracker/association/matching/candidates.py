@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.association import overlap as ov
 from tracker.association import records as rc
 from tracker.association.appearance import is_set, similarity
 from tracker.association.arrays import grown, integers, longer, numbers
 from tracker.association.buffers import Buffers
-from tracker.association.matching import overlap as ov
-from tracker.association.matching.grid import Grid, box_at, touching
+from tracker.association.grid import Grid, box_at, touching
 from tracker.compiled import Record, compiled, kernel
 from tracker.motion import kalman
 

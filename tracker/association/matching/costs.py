@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
-from tracker.association.matching import overlap as ov
+from tracker.association import overlap as ov
 from tracker.association.stage import Fraction, Stage, beside
 from tracker.compiled import Record, kernel
 
@@ -28,7 +28,7 @@ Margin = Callable[[Record, ov.Box, float, float], float]
 class OverlapStage(Stage):
     """Settings of the costs that go by how boxes overlap."""
 
-    overlap: OverlapName = Field("iou", description="which overlap: see `tracker.association.matching.overlap`")
+    overlap: OverlapName = Field("iou", description="which overlap: see `tracker.association.overlap`")
     buffer: float = beside("overlap=biou", 0.3, "growth of boxes in `biou`, share of a side", ge=0, le=5)
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tracker.association import records as rc
 from tracker.association.arrays import integers, numbers
 from tracker.association.buffers import Buffers
+from tracker.association.grid import Grid
 from tracker.association.matching.assignment import solve
 from tracker.association.matching.candidates import Edges, collect
-from tracker.association.matching.grid import Grid
 from tracker.association.sorting import sort_rows
 from tracker.compiled import Record, compiled, kernel
 from tracker.motion import kalman

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tracker import Detections, load_tracker
+from tracker.association import overlap as ov
 from tracker.association import records as rc
 from tracker.association.buffers import make_buffers
 from tracker.association.compile import compile_rules, compile_stage
+from tracker.association.grid import make_grid
 from tracker.association.matching import candidates, costs
-from tracker.association.matching import overlap as ov
 from tracker.association.matching import stages as matching
 from tracker.association.matching.candidates import Edges
-from tracker.association.matching.grid import make_grid
 from tracker.association.recipe import Recipe
 from tracker.compiled import compiled, kernel
 from tracker.config import config_names, load_recipe

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tracker.association.matching.grid import make_grid, touching
+from tracker.association.grid import make_grid, touching
 
 MANY = 10_000
 

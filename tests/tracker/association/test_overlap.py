@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.association.matching import overlap as costs
+from tracker.association import overlap as costs
 
 boxes = st.lists(
     st.tuples(st.floats(0, 90), st.floats(0, 90), st.floats(0, 50), st.floats(0, 50)).map(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association.arrays import grown, integers
-from tracker.association.matching.overlap import Box
+from tracker.association.overlap import Box
 from tracker.compiled import compiled, kernel
 
 Float64 = NDArray[np.float64]
