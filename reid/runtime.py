@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import sys
 import threading
 import warnings
@@ -179,8 +180,27 @@ def onnx_errors(what: str) -> Iterator[None]:
         raise WeightsError(f"{what}: damaged, or not a network that ONNX Runtime can run ({reason})") from error
 
 
-def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
-    """An ONNX file, or its content, ready to run on the CPU."""
+def onnx_device(device: str) -> str:
+    """`auto` as what this ONNX Runtime has; a device that it lacks is refused.
+
+    Raises:
+        WeightsError: anything but the CPU, or a CUDA GPU where the runtime is built for one.
+    """
+    import onnxruntime
+
+    cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    if device == "auto":
+        return "cuda:0" if cuda and _may_have_gpu() else "cpu"
+    if device != "cpu" and not (cuda and re.fullmatch(r"cuda(:[0-9]{1,3})?", device)):
+        raise WeightsError(
+            f"device {device}: the ONNX Runtime here runs on {'cpu and cuda' if cuda else 'the CPU alone'}; take cpu, "
+            "or install onnxruntime-gpu in place of onnxruntime"
+        )
+    return device
+
+
+def onnx_session(model: Path | bytes, device: str = "cpu") -> onnxruntime.InferenceSession:
+    """An ONNX file, or its content, ready to run on a device that `onnx_device` gave."""
     import onnxruntime
 
     options: Any = onnxruntime.SessionOptions()
@@ -191,5 +211,8 @@ def onnx_session(model: Path | bytes) -> onnxruntime.InferenceSession:
     source: str | bytes | Path = model
     if isinstance(model, Path):  # the runtime takes no name that is not Unicode
         source = str(model) if str(model).isprintable() else model.read_bytes()
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device != "cpu":
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": int(device.partition(":")[2] or 0)}))
     # Without a second try on the same processor, which would be told on stdout, where results go.
-    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    return onnxruntime.InferenceSession(source, options, providers=providers, enable_fallback=0)

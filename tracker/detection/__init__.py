@@ -31,9 +31,9 @@ def load_detector(
     """A detector by its weights.
 
     Args:
-        weights: "person" (bundled); a file of ours (safetensors); anything Ultralytics loads (a checkpoint, ONNX, a
-            TensorRT engine, an OpenVINO folder, …); or "public:DET.txt", detections in MOTChallenge's format. What a
-            file is, its content decides.
+        weights: "person" (bundled); a file of ours (safetensors); ONNX of any family; anything else that Ultralytics
+            loads (a checkpoint, a TensorRT engine, an OpenVINO folder, …); or "public:DET.txt", detections in
+            MOTChallenge's format. What a file is, its content decides.
         classes: names to keep; all when None.
         score: lowest score in 0–1; the weights' own when None. To feed a tracker ask for 0.1, as the pipeline does:
             trackers use weak boxes too.
@@ -69,9 +69,25 @@ def load_detector(
         from tracker.detection.bundled import BundledDetector
 
         return BundledDetector(path, **settings)
+    if _is_plain_onnx(path):
+        from tracker.detection.onnx.detector import OnnxDetector
+
+        return OnnxDetector(path, **settings)
     from tracker.detection.yolo import UltralyticsDetector
 
     return UltralyticsDetector(text, trust=trust, **settings)
+
+
+def _is_plain_onnx(path: Path) -> bool:
+    """Whether it finds plain boxes, for all it says; masks, keypoints and angles are Ultralytics' to read."""
+    try:
+        if not path.is_file() or kind_of(path) != "onnx":
+            return False
+    except (OSError, ValueError):
+        return False
+    from reid.onnx_check import metadata, read_model
+
+    return metadata(read_model(path)).get("task", "detect") not in ("segment", "pose", "obb")
 
 
 def _is_ours(path: Path) -> bool:

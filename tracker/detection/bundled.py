@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from reid.runtime import cache_folder, cached, choose_device, onnx_errors, onnx_session
 from tracker.detection.base import class_ids
+from tracker.detection.merging import MOST_CANDIDATES, merge
 from tracker.detection.weights_file import DetectorFile, read_about
 from tracker.errors import WeightsError, WriteError
 from tracker.protocols import Detector
@@ -20,10 +21,6 @@ from tracker.types import Detections, Frame
 STRIDES = (8, 16, 32)
 GREY = 114
 """Of the border around a picture whose sides are no multiples of the largest stride."""
-MOST_DETECTIONS = 300
-"""Of a frame."""
-MOST_CANDIDATES = 3000
-"""Of a frame, before boxes of one object are merged."""
 
 
 EXPORT = 1
@@ -189,13 +186,3 @@ def anchors(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.fl
         centres.append(np.stack([x.ravel() + 0.5, y.ravel() + 0.5], axis=1) * stride)
         strides.append(np.full(x.size, stride, np.float32))
     return np.concatenate(centres), np.concatenate(strides)
-
-
-def merge(
-    boxes: NDArray[np.float32], score: NDArray[np.float32], class_id: NDArray[np.int64], iou: float
-) -> NDArray[np.intp]:
-    """Rows that stay when boxes of one class that overlap more than `iou` are one, best first."""
-    corner_and_size = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = cv2.dnn.NMSBoxesBatched(corner_and_size.tolist(), score.tolist(), class_id.tolist(), 0.0, iou)
-    rows = np.asarray(kept, np.intp).ravel()
-    return rows[np.argsort(-score[rows], kind="stable")][:MOST_DETECTIONS]

@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from reid.onnx_check import inputs, metadata, read_model, shape
-from reid.runtime import onnx_errors, onnx_session
 from tracker.errors import ConfigError, WeightsError
 from tracker.yaml_file import read_yaml
 
@@ -56,29 +53,26 @@ def read_export(path: Path) -> Export:
         WeightsError: damaged; it finds no boxes; what it says does not fit its inputs and outputs.
     """
     model = read_model(path)
-    facts = _facts(path, metadata(model))
+    facts = facts_of(path, metadata(model))
     given = inputs(model)
     sides = shape(given[0]) if given else []
     if len(given) != 1 or len(sides) != 4 or not (sides[1] in (3, None) or isinstance(sides[1], str)):
         words = ", ".join(f"{value.name} {shape(value)}" for value in given) or "none"
         raise WeightsError(f"{path}: expected one input of pictures (N, 3, H, W), got {words}: no detector")
     outputs = [shape(value) for value in model.graph.output]
-    task = facts.task or _guessed_task(path, outputs)
+    task = facts.task
     if task not in TASKS:
         raise WeightsError(f"{path}: a network for the task {task!r}, which finds no boxes; take one of {_list(TASKS)}")
     height, width = sides[2:]
     fixed = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     batch = sides[0] if isinstance(sides[0], int) and sides[0] > 0 else None
-    _check_size(path, fixed, batch)
-    names = facts.names
-    if facts.task is None:
-        names = _guessed_names(path, outputs[0], fixed, batch)
-    elif names is not None and not facts.merged:
-        _check_channels(path, facts, task, outputs)
+    check_size(path, fixed, batch)
+    if facts.names is not None and not facts.merged:
+        check_channels(path, facts, task, outputs)
     beside = {
         entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
     }
-    return Export(task, names, fixed, facts.usual, batch, tuple(sorted(beside)))
+    return Export(task, facts.names, fixed, facts.usual, batch, tuple(sorted(beside)))
 
 
 def read_folder(path: Path) -> Export:
@@ -91,7 +85,7 @@ def read_folder(path: Path) -> Export:
     if not about.is_file():
         raise WeightsError(f"{path}: there is no metadata.yaml in it, as exports of Ultralytics have")
     try:
-        facts = _facts(about, read_yaml(about))
+        facts = facts_of(about, read_yaml(about))
     except ConfigError as error:
         raise WeightsError(f"{error}; damaged") from error
     if facts.task not in TASKS:
@@ -101,7 +95,7 @@ def read_folder(path: Path) -> Export:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class Facts:
     """What stands in an export's metadata; None where nothing does."""
 
     task: str | None
@@ -113,7 +107,7 @@ class _Facts:
     merged: bool
 
 
-def _facts(path: Path, words: Mapping[str, Any]) -> _Facts:
+def facts_of(path: Path, words: Mapping[str, Any]) -> Facts:
     name = ""
     try:
         values: dict[str, Any] = {}
@@ -141,7 +135,7 @@ def _facts(path: Path, words: Mapping[str, Any]) -> _Facts:
     if task is not None and not isinstance(task, str):
         raise WeightsError(f"{path}: what it says of 'task' is not understood: {str(task)[:80]!r}")
     merged = bool(values["end2end"] or arguments.get("nms"))
-    return _Facts(task, names, usual, batch, keypoints, bool(arguments.get("dynamic")), merged)
+    return Facts(task, names, usual, batch, keypoints, bool(arguments.get("dynamic")), merged)
 
 
 def _value(word: Any) -> Any:
@@ -182,49 +176,14 @@ def _pair(value: Any) -> tuple[int, int] | None:
     return _whole(height, *SIDES), _whole(width, *SIDES)
 
 
-def _check_size(path: Path, size: tuple[int, int] | None, batch: int | None) -> None:
+def check_size(path: Path, size: tuple[int, int] | None, batch: int | None) -> None:
     if size is not None and not all(SIDES[0] <= side <= SIDES[1] for side in size):
         raise WeightsError(f"{path}: takes pictures of {size[1]}x{size[0]}; expected sides of {SIDES[0]} to {SIDES[1]}")
     if batch is not None and batch > MOST_PICTURES:
         raise WeightsError(f"{path}: takes {batch:,} pictures at once; expected {MOST_PICTURES} at most")
 
 
-def _guessed_task(path: Path, outputs: list[list[Any]]) -> str:
-    """Of a file that does not say its task: one table of boxes is a detector's."""
-    if len(outputs) == 1 and len(outputs[0]) == 3:
-        return "detect"
-    words = ", ".join(map(str, outputs))
-    raise WeightsError(
-        f"{path}: does not say its task (there is no metadata of Ultralytics in it), and its outputs {words} are not "
-        "the one (N, 4 + classes, boxes) of a detector; export it with Ultralytics"
-    )
-
-
-def _guessed_names(
-    path: Path, output: list[Any], size: tuple[int, int] | None, batch: int | None
-) -> dict[int, str] | None:
-    """Classes by number, of a detector without metadata, if what follows each box are scores.
-
-    Keypoints, masks and angles stand at the same place in networks of other tasks.
-    """
-    session = onnx_session(path)
-    given = session.get_inputs()[0]
-    picture = np.random.default_rng(0).random((batch or 1, 3, *(size or (640, 640))), np.float32)
-    with onnx_errors(str(path)):
-        kind = np.float16 if given.type == "tensor(float16)" else np.float32
-        found = np.asarray(session.run(None, {given.name: picture.astype(kind)})[0], np.float32)
-    if found.ndim == 3 and found.shape[2] == 6:  # merged already: corners, score, class
-        return None
-    scores = found[:, 4:]
-    if found.ndim != 3 or not scores.size or not ((scores >= 0) & (scores <= 1)).all():
-        raise WeightsError(
-            f"{path}: does not say its task (there is no metadata of Ultralytics in it), and what its output "
-            f"{output} holds after each box are no scores: no detector; export it with Ultralytics"
-        )
-    return {number: f"class{number}" for number in range(scores.shape[1])}
-
-
-def _check_channels(path: Path, facts: _Facts, task: str, outputs: list[list[Any]]) -> None:
+def check_channels(path: Path, facts: Facts, task: str, outputs: list[list[Any]]) -> None:
     """Each box has as many numbers as the file's own task and classes ask for."""
     table = next((sides for sides in outputs if len(sides) == 3), None)
     masks = next((sides[1] for sides in outputs if len(sides) == 4), 0)

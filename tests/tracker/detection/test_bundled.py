@@ -10,7 +10,8 @@ from tracker.association.matching.assignment import assign
 from tracker.association.overlap import iou
 from tracker.config import load_pipeline_settings
 from tracker.detection import load_detector
-from tracker.detection.bundled import BundledDetector, anchors, merge
+from tracker.detection.bundled import BundledDetector, anchors
+from tracker.detection.merging import merge
 from tracker.detection.network import build
 from tracker.detection.weights_file import FORMAT, read_about
 from tracker.factory import build_detector
