@@ -21,13 +21,14 @@ from tracker.detection.onnx.pictures import GREY, Placement, draw, place
 from tracker.detection.onnx.recognition import SIZES_INPUT, classes_in, fits, recognised
 from tracker.detection.ultralytics_export import Facts, check_channels, check_size, facts_of
 from tracker.errors import ConfigError, WeightsError
+from tracker.protocols import Detector
 from tracker.types import Detections, Frame
 
 DEFAULT_SCORE = 0.1
 """Low, because trackers make use of doubtful boxes."""
 DEFAULT_SIZE = 640
 """Long side of pictures, where a network takes any and does not say at which it was trained."""
-DTYPES = {
+DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
     "tensor(uint8)": np.dtype(np.uint8),
@@ -76,14 +77,14 @@ class Network:
         """All outputs by name, of ``(B, 3, H, W)``, as many as it takes at once."""
         feed = {self._input: pictures}
         if self.others:
-            feed[SIZES_INPUT] = np.tile(np.int64(pictures.shape[:1:-1]), (len(pictures), 1))
+            feed[SIZES_INPUT] = np.tile(np.array(pictures.shape[:1:-1]), (len(pictures), 1))
         with onnx_errors(str(self.path)):
             tables = self._session.run(None, feed)
         names = (output.name for output in self._session.get_outputs())
         return {name: np.asarray(table, np.float32) for name, table in zip(names, tables, strict=True)}
 
 
-class OnnxDetector:
+class OnnxDetector(Detector):
     """Finds objects with a detector in an ONNX file, by ONNX Runtime alone.
 
     The family is told by the names and shapes of its outputs, or said in a file beside it (`description_of`).

@@ -133,13 +133,13 @@ def decode_end_to_end(outputs: Outputs, size: tuple[int, int]) -> list[Candidate
 
 def decode_shares(outputs: Outputs, size: tuple[int, int]) -> list[Candidates]:
     """``(B, N, 4 + C)``: centre and size as shares of the picture's sides, then scores."""
-    sides = np.tile(np.float32(size), 2)
+    sides = np.tile(np.array(size, np.float32), 2)
     return [best_classes(corners(rows[:, :4]) * sides, rows[:, 4:]) for rows in only(outputs)]
 
 
 def decode_queries(outputs: Outputs, size: tuple[int, int]) -> list[Candidates]:
     """``(B, Q, 4)`` centre and size as shares of the picture's sides, and ``(B, Q, C)`` logits of classes."""
-    sides = np.tile(np.float32(size), 2)
+    sides = np.tile(np.array(size, np.float32), 2)
     boxes, logits = queries(outputs)
     return [
         best_classes(corners(rows) * sides, 1 / (1 + np.exp(-said))) for rows, said in zip(boxes, logits, strict=True)

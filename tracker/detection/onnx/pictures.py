@@ -42,8 +42,8 @@ class Pictures:
         planes = images.transpose(0, 3, 1, 2)
         if dtype == np.uint8:
             return np.ascontiguousarray(planes)
-        factor = (self.scale / np.float64(self.std)).astype(np.float32)
-        shift = (np.float64(self.mean) / self.std).astype(np.float32)
+        factor = (self.scale / np.array(self.std)).astype(np.float32)
+        shift = (np.array(self.mean) / np.array(self.std)).astype(np.float32)
         numbers = planes.astype(np.float32, order="C")
         numbers *= factor[:, None, None]
         if shift.any():
@@ -71,7 +71,7 @@ class Placement:
         """Corners in the picture, ``(N, 4)``, as corners in the frame, cut at its sides."""
         scale = np.divide(self.frame, self.inner, dtype=np.float64)
         moved = (boxes - np.tile(self.offset, 2)) * np.tile(scale, 2)
-        return np.clip(moved, 0, np.tile(self.frame, 2)).astype(np.float32)
+        return np.asarray(np.clip(moved, 0, np.tile(self.frame, 2)), np.float32)
 
 
 def place(

@@ -20,7 +20,7 @@ from tracker.detection.onnx.layouts import (
 )
 
 SIZES_INPUT = "orig_target_sizes"
-"""Second input of RT-DETR's own exports: height and width that boxes are told in."""
+"""Second input of RT-DETR's own exports: width and height that boxes are told in."""
 GRIDS = (STRIDES, FOUR_STRIDES, (4, *STRIDES))
 """Strides of the usual networks, of those for large pictures, and of those for small objects."""
 
@@ -78,12 +78,12 @@ def _one_a_place(table: Float32, size: tuple[int, int]) -> str:
 def classes_in(layout: Layout, outputs: Outputs) -> int | None:
     """How many classes a network tells apart, by the shape of its outputs; None where that does not say."""
     if layout.name in ("rtdetr-transformers", "rfdetr"):
-        return queries(outputs)[1].shape[2]
+        return int(queries(outputs)[1].shape[2])
     if layout.name in ("end-to-end", "rtdetr", "plain"):
         return None
     table = only(outputs)
     before = {"yolov8": 4, "rtdetr-ultralytics": 4, "nanodet": 4 * NANODET_BINS}.get(layout.name, 5)
-    return table.shape[1 if layout.name == "yolov8" else 2] - before
+    return int(table.shape[1 if layout.name == "yolov8" else 2]) - before
 
 
 def fits(layout: Layout, outputs: Outputs, size: tuple[int, int]) -> bool:
