@@ -29,9 +29,9 @@ from tracker.evaluation.evaluate import COMBINED, Scores, combine, evaluate_file
 from tracker.factory import with_embedder_threshold
 from tracker.formats.mot import read_mot
 from tracker.formats.seqinfo import SequenceInfo, sequence_info_text
-from tracker.interrupt import interruptible
-from tracker.session import versions
-from tracker.sinks.run import run_folder
+from tracker.run.folder import run_folder
+from tracker.run.interruption import interruptible
+from tracker.run.record import versions
 from tracker.sinks.text import LineSink
 from tracker.types import Detections, Frame
 

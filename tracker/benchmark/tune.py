@@ -32,7 +32,7 @@ from tracker.evaluation.evaluate import Scores, combine, read_counted_truth, sco
 from tracker.evaluation.sequence import Boxes, match_up
 from tracker.extras import needed
 from tracker.factory import with_embedder_threshold
-from tracker.interrupt import interruptible
+from tracker.run.interruption import interruptible
 
 if TYPE_CHECKING:
     import optuna

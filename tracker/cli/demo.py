@@ -25,7 +25,7 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Track the bundled clip of a plaza with the bundled weights: no network, no set-up."""
-    from tracker.session import Job
+    from tracker.run.job import Job
 
     outcome = run_with_progress(
         Job(source=str(clip()), settings=pipeline_settings("default", []), out=out, max_frames=max_frames)

@@ -68,8 +68,8 @@ def live(
         raise typer.BadParameter("which cameras? Give a file of cameras, or one camera's number or address.")
     settings, path = _settings(cameras, host, port, out)
     from tracker.extras import needed
-    from tracker.interrupt import interruptible
     from tracker.live.service import LiveService
+    from tracker.run.interruption import interruptible
 
     if page:
         with needed("the page", "live"):  # before networks are loaded

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tracker.config import PipelineSettings
     from tracker.pipeline import Step
     from tracker.protocols import Source
-    from tracker.refine import Refinement
-    from tracker.session import Outcome
+    from tracker.run.refinement import Refinement
+    from tracker.run.result import RunResult
 
 EXIT = {"done": 0, "damaged": 1, "interrupted": 130}
 LONGEST = 5
@@ -93,7 +93,7 @@ def track(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Track a video, a camera or a folder of images; write ids, boxes and an annotated video."""
-    from tracker.session import Job
+    from tracker.run.job import Job
 
     settings = pipeline_settings(
         config,
@@ -158,12 +158,13 @@ def _names(text: str, option: str) -> tuple[str, ...]:
     return names
 
 
-def run_with_progress(job: Any) -> Outcome:
+def run_with_progress(job: Any) -> RunResult:
     """Run a job, showing how far it is."""
-    from tracker.interrupt import interruptible
-    from tracker.session import Listener, run
+    from tracker.run.interruption import interruptible
+    from tracker.run.job import ProgressListener
+    from tracker.run.track import run
 
-    class Show(Listener):
+    class Show(ProgressListener):
         progress: FrameProgress | None = None
 
         def asked_twice(self) -> None:
@@ -190,22 +191,22 @@ def run_with_progress(job: Any) -> Outcome:
             listener.progress.__exit__(None, None, None)
 
 
-def print_summary(outcome: Outcome) -> None:
+def print_summary(result: RunResult) -> None:
     """What was done, how fast, who was seen longest, and where the files are."""
-    census = outcome.census
+    counts = result.counts
     heading = {"done": ("done", "green"), "interrupted": ("stopped", "yellow"), "damaged": ("ended early", "red")}
     table = Table(title=None, show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_row("result", Text(*heading[outcome.status]))
-    if outcome.problem:
-        table.add_row("problem", Text(outcome.problem, "red"))
-    table.add_row("frames", f"{census.frames} in {outcome.seconds:.1f} s, {outcome.fps:.1f} a second")
-    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in outcome.milliseconds.items())
+    table.add_row("result", Text(*heading[result.status]))
+    if result.problem:
+        table.add_row("problem", Text(result.problem, "red"))
+    table.add_row("frames", f"{counts.frames} in {result.seconds:.1f} s, {result.fps:.1f} a second")
+    stages = ", ".join(f"{stage} {ms:.1f}" for stage, ms in result.milliseconds.items())
     table.add_row("ms a frame", stages or "none")
-    beside = f" and {census.predicted} predicted" if census.predicted else ""
-    table.add_row("identities", f"{len(census.lives)} ({census.boxes} boxes{beside})")
-    for row, (track_id, life) in enumerate(census.longest(LONGEST)):
+    beside = f" and {counts.predicted} predicted" if counts.predicted else ""
+    table.add_row("identities", f"{len(counts.lives)} ({counts.boxes} boxes{beside})")
+    for row, (track_id, life) in enumerate(counts.longest(LONGEST)):
         seen = f"#{track_id}: {life.frames} frames, {life.first:.1f}–{life.last:.1f} s"
         table.add_row("longest tracks" if row == 0 else "", seen)
-    for row, path in enumerate(outcome.files):
+    for row, path in enumerate(result.files):
         table.add_row("files" if row == 0 else "", str(path))
     stdout.print(table, highlight=False, soft_wrap=True)

@@ -98,7 +98,7 @@ def place(tmp_path, monkeypatch):
         raise WorkError
 
     for name in (
-        "tracker.session.run",
+        "tracker.run.track.run",
         "tracker.doctor.examine",
         "tracker.live.service.LiveService.__init__",
         "tracker.benchmark.runner.track_all",

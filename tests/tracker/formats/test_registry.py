@@ -41,7 +41,7 @@ sys.modules[module.__name__] = module
 import numpy as np
 from tracker.cli.app import app
 from tracker.evaluation.evaluate import evaluate
-from tracker.refine import refine_run
+from tracker.run.refinement import refine_run
 from tracker.sinks import open_sink
 from tracker.types import Detections, Frame, Tracks
 from typer.testing import CliRunner

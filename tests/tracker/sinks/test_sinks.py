@@ -16,10 +16,10 @@ from reid.files import write_json
 from tracker import ConfigError, Detections, Frame, ReacquireError, Tracks
 from tracker.formats.registry import read_tables
 from tracker.formats.table import Notes
+from tracker.run.folder import create_run_folder, run_folder
 from tracker.sinks import FORMATS, open_sink
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.parquet import SCHEMA
-from tracker.sinks.run import create_run_folder, run_folder
 from tracker.sinks.video import VideoSink
 from tracker.sinks.window import WindowSink
 
@@ -304,14 +304,14 @@ def test_a_run_that_goes_on_is_not_overwritten(tmp_path):
 
 
 def test_without_locks_a_folder_is_still_given_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("tracker.sinks.run._lock", lambda folder: None)
+    monkeypatch.setattr("tracker.run.folder._lock", lambda folder: None)
     assert [create_run_folder(tmp_path / "run").name for _ in range(3)] == ["run", "run-2", "run-3"]
 
 
 RACE = """
 import sys
 from pathlib import Path
-from tracker.sinks.run import create_run_folder
+from tracker.run.folder import create_run_folder
 print("ready", flush=True)
 for line in sys.stdin:
     print(create_run_folder(Path(line.strip())).name, flush=True)

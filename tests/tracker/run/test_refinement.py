@@ -11,7 +11,7 @@ from tracker import ConfigError, DataError, Detections, Frame, Tracks
 from tracker.formats import parquet
 from tracker.formats.registry import read_tables
 from tracker.formats.table import Notes
-from tracker.refine import check_refinement, refine_run
+from tracker.run.refinement import check_refinement, refine_run
 from tracker.sinks import open_sink
 from tracker.sinks.looks import LooksSink
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tracker.interrupt import interruptible
+from tracker.run.interruption import interruptible
 
 needs_threads_signals = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads here")
 
@@ -78,7 +78,7 @@ def test_outside_the_main_thread_it_never_says_yes():
 DEAF = """
 import sys, threading
 from tracker.cli.console import leave_at_once
-from tracker.interrupt import interruptible
+from tracker.run.interruption import interruptible
 lock = threading.Lock()
 lock.acquire()
 with interruptible(again=leave_at_once):

@@ -7,12 +7,16 @@ import time
 from pathlib import Path
 
 import av
+import cv2
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from tracker import ConfigError, ReacquireError, SourceError
 from tracker.config import load_pipeline_settings
-from tracker.session import Census, Job, Listener, run
+from tracker.run.job import Job, ProgressListener
+from tracker.run.result import Counts
+from tracker.run.track import run
 from tracker.types import Tracks
 
 
@@ -28,7 +32,7 @@ def test_a_run_leaves_its_files_and_a_record(clip, tmp_path):
     record = json.loads((tmp_path / "run/run.json").read_text())
     assert record["status"] == "done"
     assert record["frames"] == 15
-    assert record["identities"] == len(outcome.census.lives) > 0
+    assert record["identities"] == len(outcome.counts.lives) > 0
     assert record["settings"]["tracker"]["name"] == "reacquire"
     assert len(record["detector"]["sha256"]) == len(record["embedder"]["sha256"]) == 64
     assert record["versions"]["numpy"]
@@ -71,14 +75,14 @@ def test_a_truncated_video_is_tracked_up_to_the_damage(clip, tmp_path):
     outcome = run(job_of(path, tmp_path / "run", max_frames=None, save=("mot",)))
     assert outcome.status == "damaged"
     assert "cut.mp4" in outcome.problem
-    assert outcome.census.frames > 20
+    assert outcome.counts.frames > 20
     record = json.loads((tmp_path / "run/run.json").read_text())
     assert record["status"] == "damaged"
     assert record["problem"] == outcome.problem
 
 
 def test_an_error_finishes_the_files_and_is_recorded(clip, tmp_path):
-    class Fails(Listener):
+    class Fails(ProgressListener):
         def stepped(self, step):
             if step.frame.index == 9:
                 raise RuntimeError("the roof fell in")
@@ -116,6 +120,19 @@ def test_a_disk_that_fills_up_ends_the_run_and_says_so(clip, small_disk):
     assert problems == {"tracks.partial.mp4", "run.json"}
 
 
+def test_pictures_that_are_lost_or_scaled_are_in_the_record(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, size in enumerate([(96, 128), (96, 128), (192, 256), (96, 128)]):
+        cv2.imwrite(str(folder / f"{number}.jpg"), np.full((*size, 3), 90, np.uint8))
+    (folder / "1.jpg").write_bytes((folder / "1.jpg").read_bytes()[:40])
+    (tmp_path / "det.txt").write_text("1,-1,10,10,40,60,0.9\n")
+    settings = load_pipeline_settings("default", [f"detector.weights=public:{tmp_path}/det.txt"], tracker="sort")
+    result = run(job_of(folder, tmp_path / "run", settings=settings, save=("mot",)))
+    source = json.loads((tmp_path / "run/run.json").read_text())["source"]
+    assert (result.counts.frames, source["lost"], source["rescaled"]) == (3, 1, 1)
+
+
 @pytest.mark.parametrize("moment", ["open", "write", "close"])
 def test_the_first_error_is_told_and_all_else_is_finished(moment, clip, tmp_path, monkeypatch):
     from tracker.sinks.parquet import ParquetSink
@@ -138,7 +155,7 @@ def test_a_refinement_that_fails_is_recorded(clip, tmp_path, monkeypatch):
     def fails(*_):
         raise ReacquireError("tracks.refined.txt: cannot be written: the disk is full")
 
-    monkeypatch.setattr("tracker.session.refine_run", fails)
+    monkeypatch.setattr("tracker.run.track.refine_run", fails)
     with pytest.raises(ReacquireError, match=r"tracks\.refined"):
         run(job_of(clip, tmp_path / "run", refine="both", max_frames=4))
     record = json.loads((tmp_path / "run/run.json").read_text())
@@ -148,14 +165,14 @@ def test_a_refinement_that_fails_is_recorded(clip, tmp_path, monkeypatch):
 def test_mot_sequence_with_public_detections(campus, tmp_path):
     settings = load_pipeline_settings("default", [f"detector.weights=public:{campus}/det/det.txt"], tracker="bytetrack")
     outcome = run(job_of(campus, tmp_path / "run", settings=settings, max_frames=None))
-    assert outcome.census.frames == 71
-    assert 5 <= len(outcome.census.lives) <= 15
+    assert outcome.counts.frames == 71
+    assert 5 <= len(outcome.counts.lives) <= 15
 
 
 def test_rows_that_were_dropped_are_told_and_recorded(clip, tmp_path):
     (tmp_path / "det.txt").write_text("1,-1,100,100,40,90,0.9\n1,-1,100,100,-4,90,0.9\n2,-1,5000,100,40,90,0.9\n")
 
-    class Notes(Listener):
+    class Notes(ProgressListener):
         said: list[str] = []  # noqa: RUF012
 
         def say(self, line):
@@ -170,7 +187,7 @@ def test_rows_that_were_dropped_are_told_and_recorded(clip, tmp_path):
 
 def test_a_video_from_above(data, tmp_path):
     outcome = run(job_of(data / "video/crowd-from-above.mp4", tmp_path / "run", max_frames=8, save=("mot",)))
-    assert outcome.census.frames == 8
+    assert outcome.counts.frames == 8
 
 
 def start(arguments, cwd):
@@ -259,11 +276,11 @@ def test_kill_leaves_readable_files(clip, tmp_path):
     assert json.loads((tmp_path / "run/run.json").read_text())["status"] == "running"
 
 
-def test_census_counts_what_was_seen_not_what_was_predicted():
-    census = Census()
+def test_counts_counts_what_was_seen_not_what_was_predicted():
+    counts = Counts()
     tracks = Tracks([1, 2], [[0, 0, 1, 1]] * 2, [1, 1], [0, 0], [0, -1], [1, 2])
-    census.count(3, tracks, 0.5)
-    census.count(3, tracks, 1.5)
-    assert (census.boxes, census.predicted) == (2, 2)
-    assert list(census.lives) == [1]
-    assert census.longest(5)[0][1].last == 1.5
+    counts.count(3, tracks, 0.5)
+    counts.count(3, tracks, 1.5)
+    assert (counts.boxes, counts.predicted) == (2, 2)
+    assert list(counts.lives) == [1]
+    assert counts.longest(5)[0][1].last == 1.5
