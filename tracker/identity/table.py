@@ -1,0 +1,150 @@
+"""The tracklets that are remembered, as one table of arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.tracklets import prototype
+from tracker.errors import DataError
+from tracker.identity.tracklet import Key, Tracklet
+
+ROW = np.dtype(
+    [
+        ("camera", np.int64),
+        ("class_id", np.int64),
+        ("begin", np.float64),
+        ("end", np.float64),
+        ("count", np.int64),  # embeddings
+        ("identity", np.int64),  # 0 for none
+        ("first", np.float64, 4),  # boxes, fractions of the picture, NaN for none
+        ("last", np.float64, 4),
+        ("velocity", np.float64, 2),
+    ]
+)
+NONE = 0
+"""The identity of tracklets that have none."""
+
+
+class Cameras:
+    """Names of cameras and their numbers, which count from 0 in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._number: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def number_of(self, name: str) -> int:
+        """Of a camera, new ones too."""
+        number = self._number.get(name)
+        if number is None:
+            number = self._number[name] = len(self.names)
+            self.names.append(name)
+        return number
+
+
+class Table:
+    """Rows of tracklets: facts, prototypes, and the tracklets themselves.
+
+    Args:
+        cameras: which rows have the numbers of; several tables may share them.
+    """
+
+    def __init__(self, cameras: Cameras | None = None) -> None:
+        self.cameras = Cameras() if cameras is None else cameras
+        self._rows, self._vectors = np.zeros(0, ROW), np.zeros((0, 0), np.float32)
+        self._tracklets: list[Tracklet] = []
+        self._row_of: dict[Key, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._tracklets)
+
+    @property
+    def rows(self) -> NDArray[np.void]:
+        """``(N,)`` of `ROW`; a view, which may be written."""
+        return self._rows[: len(self)]
+
+    @property
+    def prototypes(self) -> NDArray[np.float32]:
+        """``(N, D)`` of unit length, zeros where there are no embeddings; a view."""
+        return self._vectors[: len(self)]
+
+    @property
+    def dimension(self) -> int:
+        """D of embeddings; 0 while there are none."""
+        return self._vectors.shape[1]
+
+    def tracklet(self, row: int) -> Tracklet:
+        """What a row is of."""
+        return self._tracklets[row]
+
+    def find(self, key: Key) -> int | None:
+        """The row of a camera's track."""
+        return self._row_of.get(key)
+
+    def put(self, tracklet: Tracklet, identity: int | None = None) -> int:
+        """Add a tracklet, or replace the one of the same key; its row.
+
+        Args:
+            tracklet: of a camera and track.
+            identity: of it; None for the one that it has, or none if it is new.
+
+        Raises:
+            DataError: embeddings of another dimension than those that are here.
+        """
+        self._fit(tracklet)
+        row = self._row_of.get(tracklet.key)
+        if row is None:
+            row = len(self)
+            if row == len(self._rows):
+                self._rows = _grown(self._rows)
+                self._vectors = _grown(self._vectors)
+            self._rows[row] = np.zeros((), ROW)
+            self._row_of[tracklet.key] = row
+            self._tracklets.append(tracklet)
+        self._tracklets[row] = tracklet
+        self._write(row, tracklet)
+        if identity is not None:
+            self._rows["identity"][row] = identity
+        return row
+
+    def _fit(self, tracklet: Tracklet) -> None:
+        """Have columns for its embeddings."""
+        count, size = tracklet.embeddings.shape
+        if count and not self.dimension:
+            self._vectors = np.zeros((len(self._rows), size), np.float32)
+        elif count and size != self.dimension:
+            raise DataError(
+                f"tracklet {tracklet.track} of camera {tracklet.camera!r}: embeddings of {size} numbers, but those "
+                f"that are remembered have {self.dimension}; vectors of two networks cannot be compared"
+            )
+
+    def _write(self, row: int, tracklet: Tracklet) -> None:
+        facts = self._rows[row]
+        facts["camera"] = self.cameras.number_of(tracklet.camera)
+        facts["class_id"], facts["count"] = tracklet.class_id, len(tracklet.embeddings)
+        facts["begin"], facts["end"] = tracklet.begin, tracklet.end
+        for name, box in (("first", tracklet.first_xyxy), ("last", tracklet.last_xyxy)):
+            facts[name] = np.nan if box is None else box
+        moved = facts["last"] - facts["first"]
+        facts["velocity"] = np.nan_to_num(moved[:2] + moved[2:]) / 2 / max(tracklet.end - tracklet.begin, 0.5)
+        if self.dimension:
+            vectors = tracklet.embeddings if len(tracklet.embeddings) else np.zeros((0, self.dimension), np.float16)
+            self._vectors[row] = prototype(vectors, tracklet.quality)
+
+    def keep(self, mask: NDArray[np.bool_]) -> None:
+        """Let the other rows go; those that stay keep their order."""
+        kept = np.flatnonzero(mask)
+        self._rows, self._vectors = self.rows[kept].copy(), self.prototypes[kept].copy()
+        self._tracklets = [self._tracklets[row] for row in kept]
+        self._row_of = {tracklet.key: row for row, tracklet in enumerate(self._tracklets)}
+
+
+def _grown(values: NDArray[Any]) -> NDArray[Any]:
+    longer = np.zeros((max(64, 2 * len(values)), *values.shape[1:]), values.dtype)
+    longer[: len(values)] = values
+    return longer
