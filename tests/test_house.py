@@ -61,7 +61,7 @@ def test_reid_never_imports_tracker(root):
 def test_pipeline_knows_protocols_only(root):
     tree = ast.parse((root / "tracker/pipeline.py").read_text(encoding="utf-8"))
     at_top = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
-    assert ours(at_top) == {"tracker.types", "tracker.prefetch", "tracker.protocols"}
+    assert ours(at_top) == {"tracker.types", "tracker.prefetch", "tracker.protocols", "tracker.compile_clock"}
 
 
 def test_only_the_command_line_prints(root):

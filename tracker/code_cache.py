@@ -24,7 +24,15 @@ from numba.core.caching import NullCache
 from reid.runtime import cache_folder
 
 log = logging.getLogger("reacquire.compiled")
-SOURCES = ("compiled.py", "code_cache.py", "association/**/*.py", "motion/*.py", "offline/*.py", "evaluation/*.py")
+SOURCES = (
+    "compiled.py",
+    "compiled_arrays.py",
+    "code_cache.py",
+    "association/**/*.py",
+    "motion/*.py",
+    "offline/*.py",
+    "evaluation/*.py",
+)
 """Files of the package that compiled code comes from."""
 
 

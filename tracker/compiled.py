@@ -11,12 +11,12 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
-from numba.core import codegen, compiler, typed_passes, types
+from numba import typeof
+from numba.core import codegen, compiler, event, typed_passes, types
 from numba.core.bytecode import FunctionIdentity
 from numba.core.compiler_machinery import register_pass
 from numba.core.imputils import lower_constant
@@ -24,6 +24,7 @@ from numba.core.registry import CPUDispatcher
 from numba.extending import models, register_model
 
 from tracker.code_cache import CodeCache
+from tracker.compile_clock import clock
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,20 +39,17 @@ FunctionIdentity._unique_ids = itertools.count(int.from_bytes(os.urandom(6), "bi
 # compiled, in a third one function could be taken for the other.
 
 
-class Clock:
-    """How long this process has spent on compiling, so that measurements of speed can leave it out.
+class _Watch(event.Listener):
+    """Tells the clock when a whole function is compiled: numba calls it for those that no cache had."""
 
-    Attributes:
-        seconds: of wall time, so far.
-        functions: that were compiled as a whole, none of which the cache had.
-    """
+    def on_start(self, event: Any) -> None:
+        if isinstance(event.data["dispatcher"], _Whole):
+            clock.begin()
 
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.functions = 0
-
-
-clock = Clock()
+    def on_end(self, event: Any) -> None:
+        if isinstance(event.data["dispatcher"], _Whole):
+            name = event.data["dispatcher"].py_func.__qualname__
+            log.info("compiled %s in %.1f s", name, clock.end())
 
 
 class _Part(codegen.JITCodeLibrary):
@@ -131,25 +129,25 @@ class Compiled(CPUDispatcher):
         whole._cache = CodeCache(self.py_func)
         return whole
 
+    def code_for(self, *arguments: Any) -> Callable[..., Any]:
+        """The machine code for arguments of these kinds; compiled here, where it is not there yet.
+
+        numba looks at the kind of every argument in every call, which costs 4 µs for the engine's arrays. Who always
+        has arguments of the same kinds asks for their code once. Nobody looks at them after that, but for the number
+        of dimensions and the size of an element: other kinds are misread.
+        """
+        code: Callable[..., Any] = self.whole.compile(tuple(map(typeof, arguments)))
+        return code
+
     def __call__(self, *arguments: Any) -> Any:
         return self.whole(*arguments)
 
 
 class _Whole(CPUDispatcher):
-    """A function for Python; how long it takes to compile is noted."""
+    """A function for Python."""
 
-    _cache_hits: Any
 
-    def compile(self, signature: Any) -> Any:
-        known, begin = sum(self._cache_hits.values()), time.perf_counter()
-        before = len(self.overloads)
-        try:
-            return super().compile(signature)
-        finally:
-            if len(self.overloads) > before and sum(self._cache_hits.values()) == known:
-                clock.seconds += time.perf_counter() - begin
-                clock.functions += 1
-                log.info("compiled %s in %.1f s", self.py_func.__qualname__, time.perf_counter() - begin)
+event.register("numba:compile", _Watch())
 
 
 def compiled(function: Function) -> Function:

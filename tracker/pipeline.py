@@ -7,7 +7,6 @@ of frames apart, so that memory does not grow with the length of the video.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tracker.compile_clock import clock
 from tracker.prefetch import prefetch
 from tracker.protocols import Associator, Detector, Embedder, Source
 from tracker.types import Detections, Frame, Tracks
@@ -39,7 +39,10 @@ class Step:
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds that each stage took, and for how many frames; `read` is the wait for decoded frames."""
+    """Seconds that each stage took, and for how many frames; `read` is the wait for decoded frames.
+
+    Compiling, at the first frame on a new machine, is no part of them.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
@@ -47,9 +50,9 @@ class Timings:
     @contextmanager
     def measure(self, stage: str, frames: int = 1) -> Generator[None]:
         """Add the time that the block takes to `stage`."""
-        start = time.perf_counter()
+        start = clock.now()
         yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + clock.now() - start
         self.frames[stage] = self.frames.get(stage, 0) + frames
 
     def milliseconds(self) -> dict[str, float]:

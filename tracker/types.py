@@ -18,6 +18,9 @@ from tracker.errors import DataError
 
 Float32: TypeAlias = NDArray[np.float32]
 Int64: TypeAlias = NDArray[np.int64]
+FARTHEST = 2.0**24
+"""Pixels that a coordinate may be from 0: up to there float32 has all whole pixels."""
+FLOAT32, INT64 = np.dtype(np.float32), np.dtype(np.int64)
 Rows: TypeAlias = slice | NDArray[np.bool_] | NDArray[np.integer[Any]] | list[int]
 
 
@@ -184,10 +187,21 @@ class Detections:
         Raises:
             DataError: a field was replaced by something that does not fit the others.
         """
-        xyxy, score, class_id, embedding = self.xyxy, self.score, self.class_id, self.embedding
-        fine = _is(xyxy, np.float32, 2) and _is(score, np.float32, 1) and _is(class_id, np.int64, 1)
-        fine = fine and xyxy.shape == (score.shape[0], 4) and class_id.shape == score.shape
-        if fine and (embedding is None or (_is(embedding, np.float32, 2) and len(embedding) == len(xyxy))):
+        xyxy: Any = self.xyxy
+        score: Any = self.score
+        class_id: Any = self.class_id
+        embedding: Any = self.embedding
+        if (  # without a function for each: it is paid every frame
+            type(xyxy) is type(score) is type(class_id) is np.ndarray
+            and xyxy.dtype is score.dtype is FLOAT32
+            and class_id.dtype is INT64
+            and xyxy.shape == (score.size, 4)
+            and score.shape == class_id.shape == (score.size,)
+            and xyxy.flags.carray
+            and score.flags.carray
+            and class_id.flags.carray
+            and (embedding is None or _has_rows(embedding, len(xyxy)))
+        ):
             return xyxy, score, class_id, embedding
         made = Detections(xyxy, score, class_id, embedding)
         fields = made.xyxy, made.score, made.class_id, made.embedding
@@ -196,11 +210,10 @@ class Detections:
     def faults(self) -> dict[int, str]:
         """Rows that no tracker can use, each with the reason."""
         xyxy, score = self.xyxy, self.score
-        with np.errstate(invalid="ignore", over="ignore"):
-            size = xyxy[:, 2:] - xyxy[:, :2]
         checks: dict[str, Any] = {
-            "a coordinate is NaN or infinite": ~(np.isfinite(xyxy).all(axis=1) & np.isfinite(size).all(axis=1)),
-            "x2 < x1 or y2 < y1": (size < 0).any(axis=1),
+            "a coordinate is NaN or infinite": ~np.isfinite(xyxy).all(axis=1),
+            f"a coordinate is beyond {FARTHEST:.0f} pixels": (np.abs(xyxy) > FARTHEST).any(axis=1),
+            "x2 < x1 or y2 < y1": (xyxy[:, 2:] < xyxy[:, :2]).any(axis=1),
             "score outside 0–1": ~((score >= 0) & (score <= 1)),
         }
         if self.embedding is not None:
@@ -212,15 +225,14 @@ class Detections:
         return found
 
     def validate(self) -> None:
-        """Refuse rows with NaN, negative size or a score outside 0–1.
+        """Refuse rows with NaN, a coordinate beyond 2^24 pixels, negative size or a score outside 0–1.
 
         Raises:
             DataError: names the first bad row, its values and the reason.
         """
         xyxy, score = self.xyxy, self.score
-        with np.errstate(invalid="ignore", over="ignore"):  # infinity - infinity: found by the comparison
-            size = xyxy[:, 2:] - xyxy[:, :2]
-        fine = np.isfinite(size).all() and (size >= 0).all() and (score >= 0).all() and (score <= 1).all()
+        fine = (np.abs(xyxy) <= FARTHEST).all() and (xyxy[:, :2] <= xyxy[:, 2:]).all()
+        fine = fine and (score >= 0).all() and (score <= 1).all()
         if fine and (self.embedding is None or np.isfinite(self.embedding).all()):
             return
         faults = self.faults()
@@ -231,9 +243,10 @@ class Detections:
         )
 
 
-def _is(array: Any, dtype: type, ndim: int) -> bool:
-    """Whether it is a plain array of this type, in one piece."""
-    return type(array) is np.ndarray and array.dtype == dtype and array.ndim == ndim and array.flags.carray
+def _has_rows(embedding: Any, rows: int) -> bool:
+    """Whether embeddings are a plain array in one piece, a row for each detection."""
+    plain = type(embedding) is np.ndarray and embedding.dtype is FLOAT32 and embedding.ndim == 2
+    return plain and len(embedding) == rows and bool(embedding.flags.carray)
 
 
 OUTPUT = np.dtype(

@@ -12,8 +12,12 @@ from tracker.warm import warm_up
 CODE = """
 import logging, sys
 logging.basicConfig(level=logging.WARNING, format="%(message)s")
-from tracker.compiled import clock, kernel, compiled
+from tracker.compiled import kernel, compiled
+from tracker.compile_clock import clock
 import numpy as np
+
+told = []
+clock.tell(lambda: told.append(clock.running))
 
 @kernel
 def total(array):
@@ -35,7 +39,7 @@ def make(factor):
         return factor * total(array)
     return times
 
-print(twice(np.arange(4.0)), make(2)(np.arange(4.0)), make(3)(np.arange(4.0)), clock.functions)
+print(twice(np.arange(4.0)), make(2)(np.arange(4.0)), make(3)(np.arange(4.0)), clock.functions, *told)
 """
 
 
@@ -59,7 +63,7 @@ def files(folder):
 
 
 def test_a_second_process_compiles_nothing(run, tmp_path):
-    assert run() == (["12.0", "12.0", "18.0", "3"], "")
+    assert run() == (["12.0", "12.0", "18.0", "3", "True"], "")
     assert len(files(tmp_path)) == 3  # functions of one name that were made of other numbers are apart
     assert run() == (["12.0", "12.0", "18.0", "0"], "")
 
@@ -85,7 +89,7 @@ def test_what_is_damaged_is_compiled_anew(run, tmp_path):
     for path in files(tmp_path):
         path.write_bytes(path.read_bytes()[:100])
     printed, said = run()
-    assert printed == ["12.0", "12.0", "18.0", "3"]
+    assert printed == ["12.0", "12.0", "18.0", "3", "True"]
     assert said.count("is damaged (") == 3
     assert run() == (["12.0", "12.0", "18.0", "0"], "")
 
@@ -100,9 +104,35 @@ def test_processes_that_compile_at_once_do_not_disturb_each_other(run, tmp_path)
 def test_where_nothing_can_be_kept_that_is_said_once(run, tmp_path):
     (tmp_path / "file").write_text("")
     printed, said = run(tmp_path / "file")
-    assert printed == ["12.0", "12.0", "18.0", "3"]
+    assert printed == ["12.0", "12.0", "18.0", "3", "True"]
     assert said.count("compiled code cannot be kept") == 1
 
 
 def test_warming_up_takes_a_frame_of_each_recipe():
     assert [name for name, _ in warm_up(["sort"])] == ["sort"]
+
+
+EVALUATION = """
+import sys
+from pathlib import Path
+from numba.core import event
+from tracker.compile_clock import clock
+from tracker.evaluation.evaluate import evaluate
+
+boxes = Path(sys.argv[1])
+boxes.write_text("".join(f"{f},{i},{9 * i},50,40,90,1,1,1\\n" for f in range(1, 9) for i in (1, 2, 3)))
+with event.install_recorder("numba:compile") as recorder:
+    scores = evaluate(boxes, boxes, benchmark="none")
+print(clock.functions, sum(of.is_start for _, of in recorder.buffer))
+"""
+
+
+def test_evaluation_compiles_little(tmp_path):
+    """Four functions for Python, of few parts: numpy's ways to make and copy arrays would be more than all of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", EVALUATION, str(tmp_path / "gt.txt")], capture_output=True, text=True, check=True,
+        env=os.environ | {"REACQUIRE_CACHE": str(tmp_path / "cache")},
+    )  # fmt: skip
+    functions, parts = map(int, done.stdout.split())
+    assert functions == 4
+    assert parts < 40

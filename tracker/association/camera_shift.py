@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from tracker.association import overlap as ov
 from tracker.association import records as rc
-from tracker.association.arrays import numbers
 from tracker.association.buffers import Buffers
 from tracker.association.grid import Grid, box_at, touching
 from tracker.association.sorting import median
 from tracker.compiled import Record, compiled, kernel
+from tracker.compiled_arrays import numbers
 from tracker.motion import kalman
 
 Float64 = NDArray[np.float64]

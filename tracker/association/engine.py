@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from tracker.association.compile import compile_recipe
 from tracker.association.python_costs import PythonCost, ask, functions_of
 from tracker.association.recipe import Recipe
 from tracker.association.rejoin import length_of_pause, show_embeddings
-from tracker.association.state import LARGEST, check_state, read_state, save_state, without_embeddings
+from tracker.association.state import LARGEST_ID, LATEST, check_state, read_state, save_state, without_embeddings
 from tracker.errors import DataError
 from tracker.motion.kalman import STILL
 from tracker.types import Detections, Tracks
@@ -84,15 +85,23 @@ class Engine:
         self.reset()
 
     def _prepare(self) -> None:
-        """What is no part of a copy: the compiled function, and the guard."""
+        """What is no part of a copy: the functions that are compiled, and the guard."""
         self._guard = threading.Lock()
-        parts = fr.parts_of(self.recipe)
-        self._frame, self._forecast = fr.make_frame(parts).whole, fr.make_forecast(parts)
+        self._parts = fr.parts_of(self.recipe)
+
+    @cached_property
+    def _frame(self) -> Callable[..., tuple[int, int]]:
+        """The compiled function that runs a frame, for arrays as those of `Detections.checked` and of `Buffers`."""
+        none = Detections.empty().checked()[:3]
+        code: Callable[..., tuple[int, int]] = fr.make_frame(self._parts).code_for(
+            self._arrays, *none, NO_EMBEDDINGS, NEXT
+        )
+        return code
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Refuse a second caller while one is at work."""
-        if not self._guard.acquire(blocking=False):
+        if not self._guard.acquire(False):
             raise DataError(BUSY)
         try:
             yield
@@ -134,7 +143,7 @@ class Engine:
                 a score outside 0–1; a frame out of order; no embeddings for a recipe that compares them, or of another
                 length than those before; an image that is none; another thread is using the engine.
         """
-        if not self._guard.acquire(blocking=False):
+        if not self._guard.acquire(False):
             raise DataError(BUSY)
         try:
             return self._update(detections, NEXT if timestamp is None else _seconds(timestamp), image, include_lost)
@@ -197,7 +206,7 @@ class Engine:
         detections.validate()
         self._check_order(now)
         forecast = self._snapshot()
-        self._forecast(forecast, now)
+        fr.make_forecast(self._parts)(forecast, now)
         self._use(self._buffers._replace(given=ask(self._functions, forecast, detections)))
 
     def take_record(self) -> pa.Table:
@@ -224,6 +233,10 @@ class Engine:
         """
         seconds = _seconds(seconds)
         with self._alone():
+            if abs(self.seconds + seconds) > LATEST:
+                raise DataError(
+                    f"{self.seconds} s cannot be shifted by {seconds} s: times are at most {LATEST:g} s from 0"
+                )
             counters, tracks = self._buffers.counters, self._buffers.tracks[: self._count]
             for name in ("first", "before"):
                 counters[name] += seconds
@@ -279,8 +292,8 @@ class Engine:
         """
         with self._alone():
             above = int(self._buffers.tracks["id"][: self._count].max(initial=0))
-            if not above < following <= LARGEST:
-                raise DataError(f"the next id cannot be {following}: expected {above + 1} to 2^53")
+            if not above < following <= LARGEST_ID:
+                raise DataError(f"the next id cannot be {following}: expected {above + 1} to 2^52")
             self._buffers.counters["next_id"] = following
 
     def forget_tracks(self) -> None:
@@ -414,9 +427,7 @@ class Engine:
             DataError: another thread is using the engine.
         """
         with self._alone():
-            kept = {
-                name: value for name, value in self.__dict__.items() if name not in ("_guard", "_frame", "_forecast")
-            }
+            kept = {name: value for name, value in self.__dict__.items() if name not in ("_guard", "_parts", "_frame")}
             kept["_buffers"] = self._buffers._replace(**{n: a.copy() for n, a in self._buffers._asdict().items()})
             for name in ("_arrays", "_arrays_with", "_output"):
                 del kept[name]
@@ -452,18 +463,21 @@ def _seconds(timestamp: float) -> float:
         now = float(timestamp)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"frame with timestamp {timestamp!r:.80}: expected seconds") from error
-    if not math.isfinite(now):
-        raise DataError(f"frame with timestamp {timestamp}: expected finite seconds")
+    if not abs(now) <= LATEST:
+        hint = ", as nanoseconds or milliseconds may be" if math.isfinite(now) else ""
+        raise DataError(f"frame with timestamp {timestamp}: expected finite seconds, at most {LATEST:g} from 0{hint}")
     return now
 
 
 def _unit(embedding: Float32) -> Float32:
     """Embeddings of unit length, those of no length as they are: it is the same look however long its vector is."""
-    with np.errstate(over="ignore", invalid="ignore"):  # what is infinite is refused later, by its row
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what is infinite is refused later, by its row
         squared = np.einsum("ij,ij->i", embedding, embedding)
-        off = (np.abs(squared - 1) > 0.01) & (squared > 0)
-        if not off.any():
+        if not embedding[np.abs(squared - 1) > 0.01].any():
             return embedding
+        wide = embedding.astype(np.float64)  # squares of the largest and least of float32 are no numbers of float32
+        squared = np.einsum("ij,ij->i", wide, wide)
+        off = (np.abs(squared - 1) > 0.01) & (squared > 0)
         length = np.sqrt(np.where(off, squared, 1)).astype(np.float32)
         unit: Float32 = embedding / length[:, None]
     return unit

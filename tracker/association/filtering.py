@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tracker.association import priors as pr
 from tracker.association import records as rc
 from tracker.association.buffers import Buffers
@@ -15,8 +12,6 @@ from tracker.association.grid import box_at
 from tracker.association.overlap import Box
 from tracker.compiled import Record, kernel
 from tracker.motion import kalman
-
-Float64 = NDArray[np.float64]
 
 
 @kernel
@@ -79,8 +74,8 @@ def reupdate(buffers: Buffers, track: Record, box: Box) -> None:
 
 
 @kernel
-def update_filter(buffers: Buffers, row: int, j: int, correlation: Float64, parts: Any) -> None:
-    """Update the filter of track `row` by detection `j`; add to `correlation` its innovation × the last one."""
+def update_filter(buffers: Buffers, row: int, j: int, parts: Any) -> None:
+    """Update the filter of track `row` by detection `j`; add to the frame's `correlation` its innovation × the last."""
     track, motion, box = buffers.tracks[row], buffers.rules[0].motion, box_at(buffers.xyxy, j)
     kind, r, scale = motion.state, motion.measurement_noise, 1.0
     parts.reupdate(buffers, track, box)
@@ -88,10 +83,11 @@ def update_filter(buffers: Buffers, row: int, j: int, correlation: Float64, part
         scale = math.sqrt(max(1.0 - buffers.detections[j].score, motion.noise_by_score))
     z = kalman.measure(kind, box)
     if motion.adapt > 0:
+        counters = buffers.counters[0]
         for i in range(4):
             innovation = min(max(kalman.innovation(kind, track.state, z, scale, r, i), -3.0), 3.0)
-            if track.seen >= buffers.counters[0].before and track.hits >= 2:
-                correlation[i] += innovation * track.innovation[i]
+            if track.seen >= counters.before and track.hits >= 2:
+                counters.correlation[i] += innovation * track.innovation[i]
             track.innovation[i] = innovation
     kalman.update(kind, track.state, z, scale, r)
     kalman.copy_state(track.state, track.state_seen)

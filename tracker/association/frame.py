@@ -17,6 +17,7 @@ from tracker.association.matching import candidates, costs, stages
 from tracker.association.recipe import Recipe
 from tracker.compiled import Record, compiled, kernel
 from tracker.motion import kalman
+from tracker.types import FARTHEST
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -93,10 +94,10 @@ def parts_of(recipe: Recipe) -> Parts:
 def fault_of(buffers: Buffers, xyxy: Float32, score: Float32, embedding: Float32, now: float) -> int:
     """Why a frame cannot be taken; `DONE` when it can."""
     for j in range(len(xyxy)):
-        width, height = xyxy[j, 2] - xyxy[j, 0], xyxy[j, 3] - xyxy[j, 1]
-        if not (width >= 0 and height >= 0 and 0 <= score[j] <= 1):
-            return BAD_ROW
-        if not (math.isfinite(width) and math.isfinite(height)):
+        ordered = (
+            -FARTHEST <= xyxy[j, 0] <= xyxy[j, 2] <= FARTHEST and -FARTHEST <= xyxy[j, 1] <= xyxy[j, 3] <= FARTHEST
+        )
+        if not (ordered and 0 <= score[j] <= 1):
             return BAD_ROW
     for j in range(len(embedding)):
         bad = False

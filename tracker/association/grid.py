@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.association.arrays import grown, integers
 from tracker.association.overlap import Box
 from tracker.compiled import compiled, kernel
+from tracker.compiled_arrays import grown, integers
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]

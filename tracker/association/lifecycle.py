@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from tracker.association import overlap as ov
 from tracker.association import priors as pr
 from tracker.association import records as rc
-from tracker.association.arrays import numbers
 from tracker.association.buffers import Buffers
 from tracker.association.filtering import update_filter
 from tracker.association.grid import Grid, box_at, make_grid, touching
@@ -162,11 +161,12 @@ def vote(track: Record, class_id: int, which: int) -> None:
             track.class_id, track.class_votes = class_id, 1
 
 
-@compiled
+@kernel
 def update_tracks(buffers: Buffers, embedding: Float32, parts: Any) -> None:
     """Update matched tracks, and the status of all."""
     rules, priors, counters = buffers.rules[0], buffers.priors[0], buffers.counters[0]
-    correlation = numbers(4, 0.0)
+    correlation = counters.correlation
+    correlation[0] = correlation[1] = correlation[2] = correlation[3] = 0.0
     for row in range(counters.tracks):
         track = buffers.tracks[row]
         if track.detection < 0:
@@ -179,7 +179,7 @@ def update_tracks(buffers: Buffers, embedding: Float32, parts: Any) -> None:
             continue
         j, proved = track.detection, pr.has_proved(track.hits, track.seen - track.born)
         detection = buffers.detections[j]
-        update_filter(buffers, row, j, correlation, parts)
+        update_filter(buffers, row, j, parts)
         remember(buffers, track, box_at(buffers.xyxy, j), parts)
         track.hits += 1
         track.streak += 1
@@ -212,7 +212,7 @@ def confirm(buffers: Buffers) -> None:
                 counters.next_id += 1
 
 
-@compiled
+@kernel
 def end_tracks(buffers: Buffers, parts: Any) -> None:
     """Mark as dead: tentative tracks that missed, tracks too long out of sight, and lost duplicates of seen ones.
 

@@ -75,6 +75,7 @@ COUNTERS = np.dtype(
         ("next_id", np.int64),
         ("moved", np.bool_),  # whether the camera moved towards this frame
         ("camera", np.float64, (2, 3)),  # how, as an affine
+        ("correlation", np.float64, 4),  # sum over the frame's matches of this innovation × the last, in deviations
         ("detections", np.int64),  # of the frame
         ("pairs", np.int64),  # written down for explanations; more than there is room for means: again, with more room
         ("include_lost", np.bool_),

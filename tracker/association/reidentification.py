@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from tracker.association import records as rc
 from tracker.association.appearance import similarity
-from tracker.association.arrays import grown, integers, longer, numbers
 from tracker.association.buffers import Buffers
 from tracker.association.matching.assignment import solve
 from tracker.association.matching.candidates import Edges, forget_terms
 from tracker.compiled import Record, compiled, kernel
+from tracker.compiled_arrays import grown, integers, longer, numbers
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]

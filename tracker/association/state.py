@@ -18,10 +18,17 @@ from tracker.association.buffers import Buffers, make_counters
 from tracker.association.recipe import Recipe
 from tracker.errors import DataError
 from tracker.motion.kalman import KINDS, STATE
+from tracker.types import FARTHEST
 
 VERSION = 2
 LARGEST = 2**53
 """Counts beyond this are none."""
+LARGEST_ID = 2**52
+"""The next id is at most this: what float64 tells apart lasts for as many again."""
+LATEST = 1e11
+"""Seconds from 0 that a time may be, some 3,000 years: there float64 still has fractions of a millisecond."""
+FAR = 1e30
+"""What a filter can come to in as many frames; its variances, the square."""
 NAMES = ("version", "clock", "next_id", "born", "motion", "tracks", "gallery", "quality", "priors")
 Array = NDArray[Any]
 
@@ -153,10 +160,10 @@ def _check_tracks(state: Mapping[str, Array]) -> None:
     """Every number of every track that compiled code uses."""
     tracks, (first, before) = state["tracks"], state["clock"]
     next_id, born = int(state["next_id"][0]), int(state["born"][0])
-    timed = np.isfinite([first, before]).all() and first <= before
+    timed = -2 * LATEST <= first <= before <= 2 * LATEST  # it may have gone on by itself since the last time given
     if not (timed or (np.isnan([first, before]).all() and not len(tracks))):
         raise DataError(f"the saved state is damaged: its clock is {first} to {before}")
-    if not (1 <= next_id <= LARGEST and len(tracks) <= born <= LARGEST):
+    if not (1 <= next_id <= LARGEST_ID and len(tracks) <= born <= LARGEST):
         raise DataError(f"the saved state is damaged: its next id is {next_id}, {born} tracks were born")
     t, ids, serials = tracks, tracks["id"], tracks["serial"]
     _refuse("its id is not below the next", _out(ids, 0, next_id - 1))
@@ -168,6 +175,7 @@ def _check_tracks(state: Mapping[str, Array]) -> None:
         "gap_kind": (0, pr.KINDS - 1),
     }  # fmt: skip
     parts = {"score": (0, 1), "score_before": (0, 1), "survival": (0, 1), "evidence": (0, LARGEST), "heading": (-2, 2)}
+    parts["innovation"] = (-3, 3)
     for name, (low, high) in (whole | parts).items():
         _refuse(f"{name} is not within {low} and {high}", _out(t[name], low, high))
     _refuse("its sum of scores is more than its matches allow", _out(t["score_sum"] - t["hits"], -LARGEST, 1e-6 * 1))
@@ -176,16 +184,17 @@ def _check_tracks(state: Mapping[str, Array]) -> None:
         "it was born after it was seen, or seen later than now", ~((t["born"] <= t["seen"]) & (t["seen"] <= before))
     )
     _refuse("a time is not finite", _not_finite(t["born"]))
-    for name in ("box", "innovation"):
-        _refuse(f"{name} is not finite", _not_finite(t[name]))
+    _refuse("its box is beyond what a picture can be", _out(t["box"], -FARTHEST, FARTHEST))
     _refuse("its box has a negative size", (t["box"][:, 2:] < t["box"][:, :2]).any(1))
     for state_of in ("state", "state_seen"):
         for name in STATE.names or ():
-            _refuse(f"{state_of}.{name} is not finite", _not_finite(t[state_of][name]))
+            limit = FAR * FAR if name.endswith("variance") else FAR
+            _refuse(f"{state_of}.{name} is beyond what a filter can come to", _out(t[state_of][name], -limit, limit))
     known = ~np.isnan(t["history_time"])
     _refuse("its history has gaps", (known[:, 1:] & ~known[:, :-1]).any(1))
     _refuse("its history is later than now", (t["history_time"] > before).any(1))
-    _refuse("its history has a box that is not finite", (known & ~np.isfinite(t["history_box"]).all(2)).any(1))
+    inside = (np.abs(t["history_box"]) <= FARTHEST).all(2)
+    _refuse("its history has a box beyond what a picture can be", (known & ~inside).any(1))
     _refuse("its embeddings are not finite", _not_finite(state["gallery"]))
     counts, quality = state["quality"][:, 0], state["quality"][:, 1:]
     _refuse("its count of embeddings is none", _out(counts, 0, LARGEST) | (counts != np.floor(counts)))

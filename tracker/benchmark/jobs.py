@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from reid.runtime import THREADS
+from tracker.compile_clock import COMPILING, clock
 from tracker.errors import ReacquireError
 from tracker.processes import end_with_parent
 
@@ -140,7 +141,7 @@ def _elsewhere(
             except queue.Empty:
                 return
             if stage is None:
-                audience.say(f"{name}: {what}")
+                audience.say(f"{name}: {what}" if name else what)
             else:
                 audience.progress(name, stage, what)
 
@@ -206,6 +207,7 @@ def _begin(work: Any, told: Any, stop: Any) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker.update(work=work, told=told, stop=stop)
+    clock.tell(lambda: told.put(("", None, COMPILING)))
 
 
 class _There:

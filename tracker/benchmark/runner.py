@@ -22,6 +22,7 @@ from tracker.benchmark.cache import Cache, CacheError, Seen
 from tracker.benchmark.dataset import SequenceFolder, guess_benchmark
 from tracker.benchmark.jobs import Audience, Outcome, Reporter, do_all
 from tracker.benchmark.perceive import Perceiver
+from tracker.compile_clock import clock
 from tracker.config import PipelineSettings
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES, rules_of
@@ -114,7 +115,7 @@ class DataSetOutcome:
 
     @property
     def rate(self) -> float:
-        """Frames a second of association and writing alone, in one process."""
+        """Frames a second of association and writing alone, in one process; compiling is left out."""
         return self.frames / max(sum(o.result.seconds for o in self.sequences.values() if o.result), 1e-9)
 
     def summary(self) -> dict[str, Any]:
@@ -187,10 +188,10 @@ class Track:
 
     def __call__(self, sequence: SequenceFolder, report: Reporter) -> Tracked:
         seen = self.look(sequence, report)
-        started = time.perf_counter()
+        started = clock.now()
         path = self.folder / f"{sequence.name}.txt"
         boxes, predicted, ids = self._write(path, sequence, seen, report)
-        seconds = time.perf_counter() - started
+        seconds = clock.now() - started
         scores = None
         if sequence.truth is not None:
             truth = part_of_truth(sequence, self.folder / TRUTH)

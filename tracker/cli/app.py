@@ -10,6 +10,7 @@ import typer
 from tracker import __version__
 from tracker.cli import convert, demo, doctor, explain, live, mot, reid, track
 from tracker.cli import eval as evaluation
+from tracker.cli.console import tell_of_compiling
 from tracker.errors import SourceError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ def _top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
+    tell_of_compiling()
     try:
         os.getcwd()
     except OSError as error:

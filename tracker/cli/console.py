@@ -10,13 +10,14 @@ from rich.console import Console
 from rich.text import Text
 
 from reid.files import as_json
+from tracker.compile_clock import COMPILING, clock
 
 # Where there is no terminal, lines are as long as they need to be. Brackets stand for themselves, since names of files
 # hold them; what is styled is styled as a whole.
 stdout = Console(width=None if sys.stdout.isatty() else 200, markup=False)
 stderr = Console(stderr=True, markup=False)
 
-LOADING = "loading … (the first run on a machine compiles the tracker, for some ten seconds)"
+LOADING = "loading …"
 """What there is to say before anything is seen."""
 
 
@@ -25,6 +26,11 @@ def say_error(problem: str) -> None:
     from tracker.redact import redact
 
     stderr.print(Text("error: ", "bold red").append(redact(problem), "not bold default"), soft_wrap=True)
+
+
+def tell_of_compiling() -> None:
+    """Have it said when this process begins to compile; where all is in the cache, nothing is."""
+    clock.tell(lambda: stderr.print(COMPILING, highlight=False))
 
 
 def print_json(value: Any) -> None:

@@ -175,11 +175,10 @@ def _scored(gt: Path, pred: list[Path], benchmark: str, referee: bool) -> dict[s
 
 
 def _telling(status: Status) -> Callable[[str], None]:
-    """Shows which sequence is being scored, and beside the first that it may take longer once."""
-    hint = iter([" [dim](on a new machine this compiles first, for some ten seconds)[/]"])
+    """Shows which sequence is being scored."""
 
     def begin(name: str) -> None:
-        status.update(f"scoring {escape(name)}{next(hint, '')}")
+        status.update(f"scoring {escape(name)}")
 
     return begin
 

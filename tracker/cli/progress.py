@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from tracker.benchmark.jobs import Audience, Outcome
 from tracker.cli.console import stderr
+from tracker.compile_clock import clock
 
 PLAIN_SECONDS = 10.0
 """Between two lines where there is no terminal."""
@@ -27,7 +28,7 @@ class FrameProgress:
 
     def __init__(self, title: str, total: int | None, *, unit: str = "frames") -> None:
         self.title, self.total, self.unit, self.done = title, total, unit, 0
-        self.started = self._printed = time.monotonic()
+        self.started, self._printed = clock.now(), time.monotonic()
         self._task: TaskID | None = None
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -58,7 +59,7 @@ class FrameProgress:
     @property
     def rate(self) -> float:
         """Frames a second so far."""
-        return self.done / max(time.monotonic() - self.started, 1e-9)
+        return self.done / max(clock.now() - self.started, 1e-9)
 
     def advance(self, note: str = "", count: int = 1) -> None:
         """So many more; `note` is shown behind it."""

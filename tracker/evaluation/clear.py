@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.compiled import compiled
+from tracker.compiled_arrays import flags, integers, numbers
 from tracker.evaluation.matching import EPSILON, match_frame
 from tracker.evaluation.sequence import Float64, Int64, Sequence
 
@@ -171,10 +172,10 @@ def _follow(
 ) -> tuple[Int64, NDArray[np.bool_], NDArray[np.bool_]]:
     """The pair of every true box, -1 for none; whether it is a switch; whether it is taken up again."""
     boxes = len(truth_id)
-    chosen, switch, resumed = np.full(boxes, -1, np.int64), np.zeros(boxes, np.bool_), np.zeros(boxes, np.bool_)
-    track = np.full(truths, -1, np.int64)  # of each identity's last match
-    when = np.full(truths, -2, np.int64)  # that was, counted in frames that could match
-    score = np.zeros(len(similarity))
+    chosen, switch, resumed = integers(boxes, -1), flags(boxes), flags(boxes)
+    track = integers(truths, -1)  # of each identity's last match
+    when = integers(truths, -2)  # that was, counted in frames that could match
+    score = numbers(len(similarity), 0.0)
     now = -1
     for frame in range(len(truth_first) - 1):
         t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]

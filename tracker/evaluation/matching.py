@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.compiled import compiled
+from tracker.compiled_arrays import integers, numbers
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -30,7 +31,7 @@ def match(truth_first: Int64, result_first: Int64, pair_first: Int64, pair_resul
     Returns:
         ``(G,)`` the pair of each true box, -1 for none.
     """
-    chosen = np.full(truth_first[-1], -1, np.int64)
+    chosen = integers(truth_first[-1], -1)
     for frame in range(len(truth_first) - 1):
         t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
         match_frame(t0, t1, r0, r1, pair_first, pair_result, score, chosen)
@@ -42,7 +43,7 @@ def match_frame(
     t0: int, t1: int, r0: int, r1: int, pair_first: Int64, pair_result: Int64, score: Float64, chosen: Int64
 ) -> None:
     """Write to `chosen` the pairs of one frame: true boxes `t0` up to but without `t1`, results `r0` to `r1`."""
-    partners = np.zeros(r1 - r0, np.int64)
+    partners = integers(r1 - r0, 0)
     contested = False
     for truth in range(t0, t1):
         mine = 0
@@ -54,7 +55,7 @@ def match_frame(
                 contested |= mine > 1 or partners[pair_result[pair] - r0] > 1
     if not contested:  # nobody has a choice
         return
-    cost = np.zeros((t1 - t0, r1 - r0))
+    cost = numbers((t1 - t0) * (r1 - r0), 0.0).reshape(t1 - t0, r1 - r0)
     for truth in range(t0, t1):
         for pair in range(pair_first[truth], pair_first[truth + 1]):
             cost[truth - t0, pair_result[pair] - r0] = -score[pair]
@@ -76,8 +77,11 @@ def assignment(cost: Float64) -> Int64:
     n, m = cost.shape
     if n <= m:
         return _shortest_augmenting_paths(cost)
-    column_of = np.full(n, -1, np.int64)
-    rows = _shortest_augmenting_paths(np.ascontiguousarray(cost.T))
+    turned = numbers(n * m, 0.0).reshape(m, n)
+    for row in range(n):
+        for column in range(m):
+            turned[column, row] = cost[row, column]
+    column_of, rows = integers(n, -1), _shortest_augmenting_paths(turned)
     for column in range(m):
         column_of[rows[column]] = column
     return column_of
@@ -91,10 +95,10 @@ def _shortest_augmenting_paths(cost: Float64) -> Int64:
     first; that is SciPy's order, and decides ties.
     """
     n, m = cost.shape
-    row_price, column_price = np.zeros(n), np.zeros(m)
-    column_of, row_of = np.full(n, -1, np.int64), np.full(m, -1, np.int64)
-    distance, before = np.empty(m), np.empty(m, np.int64)
-    candidates, passed = np.empty(m, np.int64), np.empty(m, np.int64)
+    row_price, column_price = numbers(n, 0.0), numbers(m, 0.0)
+    column_of, row_of = integers(n, -1), integers(m, -1)
+    distance, before = numbers(m, 0.0), integers(m, 0)
+    candidates, passed = integers(m, 0), integers(m, 0)
     for start in range(n):
         sink, least = _cheapest(cost[start], column_price, row_of)
         if row_of[sink] < 0:  # as for most: no need to look further

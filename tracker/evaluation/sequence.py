@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tracker.compiled import compiled
+from tracker.compiled_arrays import grown, integers, longer, numbers
 from tracker.errors import DataError
 
 Int64 = NDArray[np.int64]
@@ -223,35 +224,43 @@ def match_up(truth: Boxes, result: Boxes, length: int) -> Sequence:
     truths, truth_id = _numbered([truth.id])
     results, result_id = _numbered([result.id])
     truth_first, result_first = truth.first(length), result.first(length)
-    pair_first, pair_result, similarity = _overlaps(truth.xyxy, result.xyxy, truth_first, result_first)
+    sides = np.ascontiguousarray(result.xyxy.T)
+    pair_first, partner, overlap, count = _overlaps(truth.xyxy, sides, truth_first, result_first)
+    pair_result, similarity = partner[:count].copy(), overlap[:count].copy()
     return Sequence(
         truth_id, result_id, truth_first, result_first, pair_first, pair_result, similarity, truths, results
     )
 
 
 @compiled
-def _overlaps(truth: Float64, result: Float64, truth_first: Int64, result_first: Int64) -> tuple[Int64, Int64, Float64]:
-    """First pair of each true box; the pairs' boxes of the result, and their overlap, where there is any."""
-    first = np.zeros(len(truth) + 1, np.int64)
-    partner, similarity = np.empty(2 * len(truth) + 16, np.int64), np.empty(2 * len(truth) + 16)
-    x1, y1, x2, y2 = result[:, 0].copy(), result[:, 1].copy(), result[:, 2].copy(), result[:, 3].copy()
-    both = np.empty(len(result))
-    count = 0
+def _overlaps(
+    truth: Float64, sides: Float64, truth_first: Int64, result_first: Int64
+) -> tuple[Int64, Int64, Float64, int]:
+    """First pair of each true box; the pairs' boxes of the result, and their overlap, where there is any; how many.
+
+    Args:
+        truth: ``(G, 4)`` boxes.
+        sides: ``(4, R)``, the result's boxes, a row for each of x1, y1, x2, y2.
+        truth_first, result_first: ``(F + 1,)`` where the boxes of each frame begin.
+    """
+    x1, y1, x2, y2 = sides[0], sides[1], sides[2], sides[3]
+    room, count, first, both = 2 * len(truth) + 16, 0, integers(len(truth) + 1, 0), numbers(len(x1), 0.0)
+    partner, similarity = integers(room, 0), numbers(room, 0.0)
     for frame in range(len(truth_first) - 1):
         r0, r1 = result_first[frame], result_first[frame + 1]
         for t in range(truth_first[frame], truth_first[frame + 1]):
             _intersections(truth[t], x1[r0:r1], y1[r0:r1], x2[r0:r1], y2[r0:r1], both)
             area = (truth[t, 2] - truth[t, 0]) * (truth[t, 3] - truth[t, 1])
-            if count + r1 - r0 > len(partner):
-                grown = 2 * len(partner) + r1 - r0
-                partner, similarity = _grown(partner, grown), _grown(similarity, grown)
+            if count + r1 - r0 > room:
+                room = 2 * room + r1 - r0
+                partner, similarity = grown(partner, room), longer(similarity, room)
             for r in range(r0, r1):
                 if both[r - r0] > 0.0:
                     partner[count] = r
                     similarity[count] = both[r - r0] / (area + (x2[r] - x1[r]) * (y2[r] - y1[r]) - both[r - r0])
                     count += 1
             first[t + 1] = count
-    return first, partner[:count].copy(), similarity[:count].copy()
+    return first, partner, similarity, count
 
 
 @compiled
@@ -263,10 +272,3 @@ def _intersections(box: Float64, x1: Float64, y1: Float64, x2: Float64, y2: Floa
         width = (x2[i] if x2[i] < right else right) - (x1[i] if x1[i] > left else left)
         height = (y2[i] if y2[i] < bottom else bottom) - (y1[i] if y1[i] > top else top)
         area[i] = (width if width > 0.0 else 0.0) * (height if height > 0.0 else 0.0)
-
-
-@compiled
-def _grown(values: Any, size: int) -> Any:
-    longer = np.empty(size, values.dtype)
-    longer[: len(values)] = values
-    return longer

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.compiled import compiled
+from tracker.compiled_arrays import integers, numbers
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -31,16 +32,17 @@ def sums(
         pair_result: ``(P,)`` the result's box of each pair, ascending for each true box.
         value: ``(P,)``.
     """
-    of_truth, of_result = np.zeros(truth_first[-1]), np.zeros(result_first[-1])
+    of_truth, of_result = numbers(truth_first[-1], 0.0), numbers(result_first[-1], 0.0)
     for frame in range(len(truth_first) - 1):
         t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
         for t in range(t0, t1):
             of_truth[t] = pairwise(pair_result, value, pair_first[t], pair_first[t + 1], r0, r1 - r0)
         begin, end = pair_first[t0], pair_first[t1]
         if r1 - r0 == 1:  # a single column lies in memory like a row, and is summed like one
-            row = np.empty(end - begin, np.int64)
+            row = integers(end - begin, 0)
             for t in range(t0, t1):
-                row[pair_first[t] - begin : pair_first[t + 1] - begin] = t
+                for pair in range(pair_first[t], pair_first[t + 1]):
+                    row[pair - begin] = t
             of_result[r0] = pairwise(row, value[begin:end], 0, end - begin, t0, t1 - t0)
         else:
             for pair in range(begin, end):
@@ -60,13 +62,16 @@ def pairwise(place: Int64, value: Float64, begin: int, end: int, low: int, size:
         size: entries of the row.
     """
     if end - begin <= 2:  # there is no other order
-        return float(value[begin:end].sum())
+        few = 0.0
+        for pair in range(begin, end):
+            few += value[pair]
+        return float(few)
     # Rows longer than a block are halved until they are not, and the halves added up in turn. A stack, and no
     # recursion: numba's cache does not bring recursive functions back whole.
-    lane = np.empty(LANES)
+    lane = numbers(LANES, 0.0)
     if size <= BLOCK:
         return _block(place, value, begin, end, low, size, lane)[0]
-    sizes, totals = np.empty(DEEPEST, np.int64), np.empty(DEEPEST)
+    sizes, totals = integers(DEEPEST, 0), numbers(DEEPEST, 0.0)
     sizes[0], waiting, done = size, 1, 0
     while waiting:
         waiting -= 1
@@ -92,7 +97,8 @@ def _block(place: Int64, value: Float64, begin: int, end: int, low: int, size: i
     total = 0.0
     if size >= LANES:
         whole = size - size % LANES
-        lane[:] = 0.0
+        for i in range(LANES):
+            lane[i] = 0.0
         while begin < end and place[begin] - low < whole:
             lane[(place[begin] - low) % LANES] += value[begin]
             begin += 1

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracker.association.engine import Engine
+from tracker.compile_clock import COMPILING, clock
 from tracker.errors import ReacquireError
 from tracker.live.events import EventLog
 from tracker.live.geometry import DIRECTIONS, Geometry, Happening
@@ -26,7 +27,7 @@ from tracker.sources.places import local_path
 from tracker.types import Detections, Frame, Tracks
 
 log = logging.getLogger("reacquire.live")
-GETTING_READY = "Getting ready: at the first start the tracker is compiled, for some ten seconds"
+GETTING_READY = "Getting ready"
 CLOCK_SET = 1.0
 """Seconds by which the machine's clock must have been set before anybody cares."""
 
@@ -302,7 +303,7 @@ class Camera:
             name=self.name,
             state=connection.state,
             since=connection.since,
-            reason=connection.reason if self.source.started else GETTING_READY,
+            reason=connection.reason if self.source.started else COMPILING if clock.running else GETTING_READY,
             size=None if shot is None else (shot.frame.shape[1], shot.frame.shape[0]),
             fps_in=self._rate_in.per_second(),
             fps_out=self._rate_out.per_second(),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tracker.errors import DataError
 from tracker.motion.kalman import STILL
+from tracker.types import FARTHEST
 
 Image = NDArray[np.uint8]
 Affine = NDArray[np.float64]
@@ -173,8 +174,11 @@ class RecordedCamera:
 
     def __init__(self, motions: Affine | Sequence[Affine]) -> None:
         self._motions = np.asarray(motions, np.float64)
-        if self._motions.ndim != 3 or self._motions.shape[1:] != (2, 3) or not np.isfinite(self._motions).all():
-            raise DataError(f"camera motions: expected finite (F, 2, 3), got {self._motions.shape}")
+        if self._motions.ndim != 3 or self._motions.shape[1:] != (2, 3):
+            raise DataError(f"camera motions: expected (F, 2, 3), got {self._motions.shape}")
+        bad = np.flatnonzero(~(np.abs(self._motions) <= FARTHEST).all(axis=(1, 2)))
+        if len(bad):
+            raise DataError(f"camera motion {bad[0]}: a number is none, or beyond {FARTHEST:.0f}")
         self._next = 0
 
     def reset(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.compile_clock import clock
 from tracker.errors import ReacquireError
 from tracker.run.folder import RECORD, run_folder
 from tracker.run.interruption import interruptible
@@ -111,7 +112,7 @@ class _Run:
 
     def _track(self, sinks: Sequence[Sink]) -> None:
         pipeline, result = self.pipeline, self.result
-        started = time.perf_counter()
+        started, compiled = time.perf_counter(), clock.seconds
         try:
             with closing(pipeline.steps(self.source)) as steps:
                 for step in steps:
@@ -126,7 +127,7 @@ class _Run:
                         result.status = "interrupted"
                         break
         finally:
-            result.seconds = time.perf_counter() - started
+            result.seconds, result.compile_seconds = time.perf_counter() - started, clock.seconds - compiled
             result.milliseconds = pipeline.timings.milliseconds()
         if self.stopped():
             result.status = "interrupted"

@@ -53,9 +53,49 @@ def test_numbers_that_are_none_are_refused_by_row(engine, field, value):
         refused(engine, found, "detection row 3", timestamp=5.0)
 
 
-@pytest.mark.parametrize("time", [np.nan, np.inf, -np.inf, 0.0, "soon", None.__class__, 10**400, [1, 2]])
+@pytest.mark.parametrize("place", [2.0**24 + 2, -1e30, 3e38])
+def test_boxes_beyond_any_picture_are_refused_by_row(engine, place):
+    found = people(20)
+    found.xyxy[3] = place
+    refused(engine, found, "detection row 3: a coordinate is beyond 16777216 pixels", timestamp=5.0)
+    found.xyxy[3] = [2.0**24 - 40, 0, 2.0**24, 100]
+    engine.update(found, timestamp=5.0)
+
+
+@pytest.mark.parametrize("length", [1e-30, 1e-22, 0.5, 1e19, 1e37])
+def test_embeddings_of_any_length_are_the_same_embedding(length):
+    engine, twin = load_tracker("deepocsort"), load_tracker("deepocsort")
+    for t in range(8):
+        found = people(t)
+        plain = engine.update(found, timestamp=t / 10)
+        scaled = twin.update(found.with_embedding(found.embedding * np.float32(length)), timestamp=t / 10)
+        assert plain.id.tolist() == scaled.id.tolist()
+    gallery, other = (e.state_dict()["gallery"] for e in (engine, twin))
+    np.testing.assert_allclose(gallery, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "time", [np.nan, np.inf, -np.inf, 0.0, "soon", None.__class__, 10**400, [1, 2], 1e308, -1e308, 1.8e12, 2**62]
+)
 def test_times_that_are_none_are_refused(engine, time):
     refused(engine, people(20), r"timestamp|out of order", timestamp=time)
+
+
+@pytest.mark.parametrize("seconds", [np.nan, np.inf, 1e308, -1e308, 1.1e11, 1e11])
+def test_shifts_of_the_clock_that_are_none_are_refused(engine, seconds):
+    before = bytes_of(engine)
+    with pytest.raises(DataError, match="at most 1e\\+11"):
+        engine.skip(seconds)
+    assert bytes_of(engine) == before
+
+
+@pytest.mark.parametrize("following", [-1, 0, 2**52 + 1, 2**53, 2**62])
+def test_ids_that_are_none_are_refused(engine, following):
+    with pytest.raises(DataError, match="the next id cannot be"):
+        engine.continue_ids_at(following)
+    engine.continue_ids_at(2**52)
+    assert engine.next_id == 2**52
+    engine.load_state_dict(engine.state_dict())
 
 
 REPLACED = {
@@ -149,16 +189,19 @@ NUMBERS = [
     for name, values in {
         "id": (-1, 2**40), "serial": (-1, 2**40), "status": (-1, 4, 2**40), "hits": (-1, -(2**62)), "streak": (-5,),
         "gap_kind": (-1, 4, 10**9), "born": (np.nan, np.inf, 1e9), "seen": (np.nan, np.inf, 1e9),
-        "score": (np.nan, 7.0), "score_before": (-1.0,), "score_sum": (np.nan, -1.0, 1e9), "box": (np.nan, np.inf),
-        "state.position": (np.nan, np.inf), "state_seen.covariance": (np.nan,), "innovation": (np.inf,),
-        "heading": (np.nan, 1e9), "history_box": (np.nan,), "history_time": (1e9, np.inf), "survival": (np.nan, 2.0),
+        "score": (np.nan, 7.0), "score_before": (-1.0,), "score_sum": (np.nan, -1.0, 1e9),
+        "box": (np.nan, np.inf, 1e30), "state.position": (np.nan, np.inf, 1e300),
+        "state_seen.covariance": (np.nan, -1e308), "innovation": (np.inf, 9.0), "heading": (np.nan, 1e9),
+        "history_box": (np.nan, -1e30), "history_time": (1e9, np.inf), "survival": (np.nan, 2.0),
         "evidence": (np.nan, -1.0), "class_votes": (-1,),
     }.items()
     for value in values
 ] + [
     ("priors", "noise_factor", np.nan), ("priors", "noise_factor", 0.0), ("priors", "gaps_closed", -1.0),
     ("priors", "gap_seconds", np.nan), ("priors", "real_starts", np.inf), ("priors", "left", np.nan),
-    ("clock", "", np.nan), ("clock", "", np.inf), ("next_id", "", 0), ("next_id", "", -(2**60)), ("born", "", 0),
+    ("clock", "", np.nan), ("clock", "", np.inf), ("clock", "", 1e308), ("clock", "", -1e12),
+    ("next_id", "", 2**53), ("next_id", "", 2**52 + 1), ("born", "", 2**62),
+    ("next_id", "", 0), ("next_id", "", -(2**60)), ("born", "", 0),
     ("quality", "", np.nan), ("quality", "", -7.0), ("quality", "", 0.5), ("motion", "", 9), ("version", "", 1),
 ]  # fmt: skip
 

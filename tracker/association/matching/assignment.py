@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.association.arrays import grown, integers, numbers
 from tracker.compiled import compiled, kernel
+from tracker.compiled_arrays import grown, integers, numbers
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tracker.association import overlap as ov
 from tracker.association import records as rc
 from tracker.association.appearance import is_set, similarity
-from tracker.association.arrays import grown, integers, longer, numbers
 from tracker.association.buffers import Buffers
 from tracker.association.grid import Grid, box_at, touching
 from tracker.compiled import Record, compiled, kernel
+from tracker.compiled_arrays import grown, integers, longer, numbers
 from tracker.motion import kalman
 
 Float32 = NDArray[np.float32]
@@ -175,11 +175,11 @@ def candidate_margin(stage: Record, box: ov.Box, grid: Grid, unseen: float, part
 @compiled
 def collect(buffers: Buffers, stage: Record, rows: Index, embedding: Float32, grid: Grid, parts: Any) -> Edges:
     """All pairs of the tracks `rows` and of free detections within their gates."""
-    first = integers(len(rows) + 1, 0)
-    room, count = 4 * len(rows) + 16, 0
-    detection, cost, distance = integers(room, 0), numbers(room, 0.0), numbers(room, 0.0)
+    n, room, count = len(rows), 4 * len(rows) + 16, 0
+    whole, real = integers(n + 1 + room, 0), numbers(2 * room, 0.0)  # to make an array costs as much as to fill it
+    first, detection, cost, distance = whole[: n + 1], whole[n + 1 :], real[:room], real[room:]
     pair, now, found = buffers.pairs[0], buffers.counters[0].now, buffers.found
-    for i in range(len(rows)):
+    for i in range(n):
         row, first[i] = rows[i], count
         track = buffers.tracks[row]
         box = box_of(track) if stage.track_box == 1 else box_at(buffers.expected, row)
@@ -196,7 +196,7 @@ def collect(buffers: Buffers, stage: Record, rows: Index, embedding: Float32, gr
                 detection[count], cost[count], distance[count] = j, pair.cost, pair.embedding
                 count += 1
             write_down(buffers, stage, row, j, verdict)
-    first[len(rows)] = count
+    first[n] = count
     return Edges(first, detection[:count], cost[:count], distance[:count])
 
 

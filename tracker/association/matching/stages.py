@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import records as rc
-from tracker.association.arrays import integers, numbers
 from tracker.association.buffers import Buffers
 from tracker.association.grid import Grid
 from tracker.association.matching.assignment import solve
 from tracker.association.matching.candidates import Edges, collect
 from tracker.association.sorting import sort_rows
 from tracker.compiled import Record, compiled, kernel
+from tracker.compiled_arrays import integers, numbers
 from tracker.motion import kalman
 
 Float32 = NDArray[np.float32]
@@ -26,21 +26,17 @@ Index = NDArray[np.int64]
 def associate(buffers: Buffers, embedding: Float32, grid: Grid, parts: Any) -> None:
     """Find the detection of every track, `tracks.detection`, -1 for none."""
     tracks, detections, counters, rows = buffers.tracks, buffers.detections, buffers.counters[0], buffers.rows
-    n, count = counters.tracks, counters.detections
+    n = counters.tracks
     for row in range(n):
         tracks[row].detection = -1
-    if n == 0 or count == 0:
+    if n == 0 or counters.detections == 0:
         return
     expect(buffers, buffers.rules[0].motion.state, n)
     for s in range(len(buffers.stages)):
         stage = buffers.stages[s]
+        if not choose_detections(buffers, stage):
+            continue
         chosen = choose_tracks(buffers, stage)
-        for j in range(count):
-            score = detections[j].score
-            in_band = stage.detections.score[0] <= score and (
-                score < stage.detections.score[1] or stage.detections.score[1] >= 1
-            )
-            detections[j].free = in_band and not detections[j].taken
         start = 0
         while start < chosen:
             end = chosen
@@ -62,6 +58,18 @@ def expect(buffers: Buffers, kind: int, count: int) -> None:
         box = kalman.corners(kind, buffers.tracks[row].state)
         for i in range(4):
             buffers.expected[row, i] = box[i]
+
+
+@kernel
+def choose_detections(buffers: Buffers, stage: Record) -> bool:
+    """Mark as free the detections that a stage is for and that no earlier one took; whether there are any."""
+    low, high, any_free = stage.detections.score[0], stage.detections.score[1], False
+    for j in range(buffers.counters[0].detections):
+        detection = buffers.detections[j]
+        in_band = low <= detection.score and (detection.score < high or high >= 1)
+        detection.free = in_band and not detection.taken
+        any_free |= detection.free
+    return any_free
 
 
 @kernel

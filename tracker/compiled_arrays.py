@@ -30,6 +30,15 @@ def numbers(count: int, value: float) -> Float64:
 
 
 @compiled
+def flags(count: int) -> NDArray[np.bool_]:
+    """None of them is set."""
+    array = np.empty(count, np.bool_)
+    for i in range(count):
+        array[i] = False
+    return array
+
+
+@compiled
 def grown(array: Index, size: int) -> Index:
     """The array of whole numbers with room for more."""
     larger = integers(size, 0)
