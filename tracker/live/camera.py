@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from tracker.analytics.geometry import DIRECTIONS, Geometry, Happening
+from tracker.analytics.zones import Line, Zone
 from tracker.association.engine import Engine
 from tracker.compile_clock import COMPILING, clock
 from tracker.errors import ReacquireError
 from tracker.live.events import EventLog
-from tracker.live.geometry import DIRECTIONS, Geometry, Happening
 from tracker.live.meters import Latency, Rate
 from tracker.live.perception import Wish
 from tracker.live.presence import Presence
-from tracker.live.settings import CameraSettings, Line, Zone
+from tracker.live.settings import CameraSettings
 from tracker.live.status import CameraStatus, EventKind, Shot, Sighting
 from tracker.sources.live import LiveSource, Taken
 from tracker.sources.places import local_path

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.live.geometry import feet, inside
+from tracker.analytics.geometry import feet, inside
 from tracker.pipeline import embed
 from tracker.protocols import Detector, Embedder
 from tracker.types import Detections, Frame

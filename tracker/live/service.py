@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from reid.runtime import choose_device
+from tracker.analytics.zones import Line, Zone
 from tracker.config import PipelineSettings, Settings, load_settings
 from tracker.detection.base import class_ids
 from tracker.errors import ConfigError, ReacquireError
@@ -27,7 +28,7 @@ from tracker.live.outputs import EventsFile, Mqtt, Webhook
 from tracker.live.perception import Perception
 from tracker.live.recording import Recorder
 from tracker.live.scheduler import Scheduler
-from tracker.live.settings import CameraSettings, Line, LiveSettings, Zone, one_more_camera
+from tracker.live.settings import CameraSettings, LiveSettings, one_more_camera
 from tracker.live.status import Event, ServiceStatus
 from tracker.live.store import TrackStore
 from tracker.protocols import Detector, Embedder

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr, field_validator, model_validator
 
+from tracker.analytics.zones import Line, Name, Polygon, Zone, as_text
 from tracker.association.recipe import Recipe
 from tracker.config import (
     DEFAULT_TRACKER,
@@ -29,21 +30,6 @@ from tracker.live.web.settings import WebSettings
 from tracker.sources.places import local_path, network_address
 from tracker.yaml_file import kind_of, read_yaml
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Point = tuple[Fraction, Fraction]
-Polygon = Annotated[tuple[Point, ...], Field(min_length=3, max_length=200)]
-
-
-def _as_text(value: Any) -> Any:
-    """A number that stands where a text should: `name: 12`, `source: 0`."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _is_a_name(value: str) -> str:
-    if re.fullmatch(r"\w[\w .-]*", value) is None:
-        raise ValueError("a name has letters, digits, spaces, dots and hyphens, and begins with a letter or digit")
-    return value
-
 
 def _at_home(path: Path) -> Path:
     """The path with `~` written out."""
@@ -58,27 +44,9 @@ def _list(value: Any) -> Any:
     return () if value is None else value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=64), BeforeValidator(_as_text), AfterValidator(_is_a_name)]
-Secret = Annotated[SecretStr, BeforeValidator(_as_text)]
+Secret = Annotated[SecretStr, BeforeValidator(as_text)]
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 NETWORK = ("rtsp://", "rtsps://", "http://", "https://", "rtmp://", "udp://", "tcp://", "srt://")
-
-
-class Zone(Settings):
-    """A polygon that is watched; who stands in it is judged at the bottom centre of the box."""
-
-    name: Name
-    polygon: Polygon = Field(description="x, y in fractions of the picture")
-    dwell: Annotated[float, Field(gt=0)] | None = Field(None, description="seconds in it that are an event")
-    classes: ClassNames = Field(None, description="names that count; all when absent")
-
-
-class Line(Settings):
-    """A line that is watched. Seen along it, "a_to_b" goes from its left to its right."""
-
-    name: Name
-    points: Annotated[tuple[Point, ...], Field(min_length=2, max_length=200)] = Field(description="x, y in fractions")
-    classes: ClassNames = Field(None, description="names that count; all when absent")
 
 
 class RecordSettings(Settings):
@@ -166,7 +134,7 @@ class MqttSettings(Settings):
 
     host: str = Field(min_length=1)
     port: int = Field(1883, ge=1, le=65535)
-    username: Annotated[str, BeforeValidator(_as_text)] | None = None
+    username: Annotated[str, BeforeValidator(as_text)] | None = None
     password: Secret | None = None
     tls: bool = False
     topic: str = Field("reacquire", pattern=r"^[^#+\s]+$")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.live.settings import Line, Zone
+from tracker.analytics.zones import Line, Zone
 from tracker.types import Tracks
 
 Float = NDArray[np.float64]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.live.geometry import Geometry, crossings, distance, inside
-from tracker.live.settings import Line, Zone
+from tracker.analytics.geometry import Geometry, crossings, distance, inside
+from tracker.analytics.zones import Line, Zone
 from tracker.types import Tracks
 
 SIZE = (1000, 500)

@@ -1,0 +1,1 @@
+"""What tracks tell: zones, lines, counts, visits, heat maps; the same for files and for live cameras."""
