@@ -9,7 +9,8 @@ from mutate import byte_mutations, check, text_mutations
 
 from tracker.benchmark.dataset import find_dataset
 from tracker.detection.public import PublicDetections
-from tracker.evaluation.mot import read_result, read_truth
+from tracker.evaluation.benchmarks import rules_of
+from tracker.evaluation.read import read_gt, read_predictions
 from tracker.formats.seqinfo import read_sequence_info
 from tracker.types import Frame
 
@@ -40,13 +41,13 @@ def is_right(boxes, content):
     assert len(rows) == len(boxes)
     if len(rows):
         order = np.argsort(rows[:, 0], kind="stable")
-        np.testing.assert_array_equal(boxes.frame, rows[order, 0])
+        np.testing.assert_array_equal(boxes.frame + 1, rows[order, 0])
         np.testing.assert_array_equal(boxes.id, rows[order, 1])
         np.testing.assert_array_equal(boxes.xyxy[:, :2], rows[order, 2:4])
         np.testing.assert_array_equal(boxes.xyxy[:, 2:], rows[order, 2:4] + rows[order, 4:6])
     assert np.isfinite(boxes.xyxy).all()
     assert (boxes.xyxy[:, 2:] > boxes.xyxy[:, :2]).all()
-    assert (boxes.frame >= 1).all()
+    assert (boxes.frame >= 0).all()
     assert (boxes.id >= 0).all()
     assert len(set(zip(boxes.frame.tolist(), boxes.id.tolist(), strict=True))) == len(boxes)
 
@@ -54,12 +55,12 @@ def is_right(boxes, content):
 @pytest.mark.parametrize(
     ("text", "read"),
     [
-        (RESULT, read_result),
-        (RESULT.replace(",", " "), read_result),
-        (RESULT.replace(",", "\t"), partial(read_result, length=5)),
-        (TRUTH, read_truth),
-        (TRUTH, partial(read_truth, classes=True, length=5)),
-        (TRUTH, partial(read_truth, world_coordinates=True)),
+        (RESULT, read_predictions),
+        (RESULT.replace(",", " "), read_predictions),
+        (RESULT.replace(",", "\t"), partial(read_predictions, length=5)),
+        (TRUTH, read_gt),
+        (TRUTH, partial(read_gt, rules=rules_of("mot17"), length=5)),
+        (TRUTH, partial(read_gt, rules=rules_of("mot15"))),
     ],
     ids=["result", "spaces", "tabs", "truth", "classes", "world"],
 )

@@ -34,7 +34,8 @@ from trackeval.metrics import CLEAR, HOTA
 from trackeval.metrics import Identity as OfficialIdentity
 
 from tracker.evaluation.evaluate import evaluate, score_sequence
-from tracker.evaluation.sequence import Boxes, Matchup, Sequence, match_up
+from tracker.evaluation.sequence import FrameSimilarity, Sequence, compute_similarity
+from tracker.formats.table import Table, make_table
 
 QUIET = {"PRINT_CONFIG": False}
 Shown = dict[str, float]
@@ -43,7 +44,7 @@ SPLIT = {"02": (600, 18581), "04": (1050, 47557), "05": (837, 6917), "09": (525,
          "10": (654, 12839), "11": (900, 9436), "13": (750, 11642)}  # fmt: skip
 
 
-def made(frames: int, objects: int, side: float) -> tuple[Boxes, Boxes]:
+def made(frames: int, objects: int, side: float) -> tuple[Table, Table]:
     """People who walk in a square place; a tracker that misses, jitters and switches."""
     random = np.random.default_rng(0)
     place, speed = random.uniform(0, side, (objects, 2)), random.normal(0, 2, (objects, 2))
@@ -52,53 +53,52 @@ def made(frames: int, objects: int, side: float) -> tuple[Boxes, Boxes]:
     for t in range(frames):
         corner = (place + t * speed) % side
         box = np.concatenate([corner, corner + np.array([40, 100])], axis=1)
-        rows += [(t + 1, i + 1, *box[i]) for i in range(objects)]
+        rows += [(t, i + 1, *box[i]) for i in range(objects)]
         seen = np.flatnonzero(random.random(objects) > 0.1)
         jitter = random.normal(0, 4, (objects, 4))
-        found += [(t + 1, i + 1 + objects * ((t // 100 + offset[i]) % 5), *(box[i] + jitter[i])) for i in seen]
+        found += [(t, i + 1 + objects * ((t // 100 + offset[i]) % 5), *(box[i] + jitter[i])) for i in seen]
     return _boxes(np.array(rows)), _boxes(np.array(found))
 
 
-def _boxes(rows: np.ndarray) -> Boxes:
-    n = len(rows)
-    return Boxes(rows[:, 0].astype(int), rows[:, 1].astype(int), rows[:, 2:], np.ones(n, int), np.ones(n, bool))
+def _boxes(rows: np.ndarray) -> Table:
+    return make_table(frame=rows[:, 0], id=rows[:, 1], xyxy=rows[:, 2:])
 
 
-def run_ours(truth: Boxes, result: Boxes, frames: int) -> Shown:
-    summary = score_sequence(match_up(truth, result, frames)).summary()
+def run_ours(truth: Table, result: Table, frames: int) -> Shown:
+    summary = score_sequence(compute_similarity(truth, result, frames)).summary()
     return {name: summary[name] for name in ("HOTA", "MOTA", "IDF1")}
 
 
-def run_official(sequence: Sequence, boxes: list[tuple[Matchup, np.ndarray, np.ndarray]]) -> Shown:
+def run_official(sequence: Sequence, boxes: list[tuple[FrameSimilarity, np.ndarray, np.ndarray]]) -> Shown:
     overlap = trackeval.datasets.MotChallenge2DBox._calculate_box_ious
     data = {
         "num_timesteps": len(sequence),
-        "num_gt_dets": sequence.truth_boxes,
-        "num_tracker_dets": sequence.result_boxes,
-        "num_gt_ids": sequence.truths,
-        "num_tracker_ids": sequence.results,
-        "gt_ids": [frame.truth for frame, _, _ in boxes],
-        "tracker_ids": [frame.result for frame, _, _ in boxes],
+        "num_gt_dets": sequence.num_gt_dets,
+        "num_tracker_dets": sequence.num_pred_dets,
+        "num_gt_ids": sequence.num_gt_ids,
+        "num_tracker_ids": sequence.num_pred_ids,
+        "gt_ids": [frame.gt for frame, _, _ in boxes],
+        "tracker_ids": [frame.pred for frame, _, _ in boxes],
         "similarity_scores": [overlap(truth, result, box_format="x0y0x1y1") for _, truth, result in boxes],
     }
     hota, clear, identity = (m.eval_sequence(data) for m in (HOTA(), CLEAR(QUIET), OfficialIdentity(QUIET)))
     return {"HOTA": hota["HOTA"].mean(), "MOTA": clear["MOTA"], "IDF1": identity["IDF1"]}
 
 
-def run_roboflow(boxes: list[tuple[Matchup, np.ndarray, np.ndarray]]) -> Shown:
+def run_roboflow(boxes: list[tuple[FrameSimilarity, np.ndarray, np.ndarray]]) -> Shown:
     from trackers.eval import box_iou, compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
     overlaps = [box_iou(truth, result, box_format="xyxy") for _, truth, result in boxes]
-    data = [frame.truth for frame, _, _ in boxes], [frame.result for frame, _, _ in boxes], overlaps
+    data = [frame.gt for frame, _, _ in boxes], [frame.pred for frame, _, _ in boxes], overlaps
     hota, clear, identity = (f(*data) for f in (compute_hota_metrics, compute_clear_metrics, compute_identity_metrics))
     return {"HOTA": hota["HOTA"], "MOTA": clear["MOTA"], "IDF1": identity["IDF1"]}
 
 
-def run_motmetrics(frames: list[Matchup]) -> Shown:
+def run_motmetrics(frames: list[FrameSimilarity]) -> Shown:
     accumulator = motmetrics.MOTAccumulator(auto_id=True)
     for frame in frames:
         distance = np.where(frame.similarity >= 0.5, 1 - frame.similarity, np.nan)
-        accumulator.update(frame.truth, frame.result, distance)
+        accumulator.update(frame.gt, frame.pred, distance)
     row = motmetrics.metrics.create().compute(accumulator, metrics=motmetrics.metrics.motchallenge_metrics).iloc[0]
     return {"MOTA": row["mota"], "IDF1": row["idf1"]}
 
@@ -131,9 +131,9 @@ def compare(contenders: dict[str, Callable[[], Shown]], repeats: int) -> None:
 
 def one_sequence(frames: int, objects: int, side: float, repeats: int) -> None:
     truth, result = made(frames, objects, side)
-    sequence = match_up(truth, result, frames)
+    sequence = compute_similarity(truth, result, frames)
     matchups = list(sequence.frames)
-    spans = [np.split(b.xyxy, b.first(frames)[1:-1]) for b in (truth, result)]
+    spans = [np.split(b.xyxy, b.offsets(frames)[1:-1]) for b in (truth, result)]
     boxes = list(zip(matchups, *spans, strict=True))
     contenders: dict[str, Callable[[], Shown]] = {
         "reacquire": lambda: run_ours(truth, result, frames),

@@ -28,12 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker import ConfigError, Detections, load_tracker
-from tracker.benchmark.associate import as_result
+from tracker.benchmark.associate import as_predictions
 from tracker.evaluation import clear
 from tracker.evaluation.benchmarks import prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence
-from tracker.evaluation.mot import read_truth
-from tracker.evaluation.sequence import Boxes, match_up
+from tracker.evaluation.read import read_gt
+from tracker.evaluation.sequence import compute_similarity
+from tracker.formats.table import Table
 
 OURS = ("reacquire",)
 PEERS = ("deepsort", "botsort", "strongsort", "deepocsort", "bytetrack")
@@ -49,7 +50,7 @@ class Scene:
 
     name: str
     frames: list[Detections]
-    truth: Boxes
+    truth: Table
     rate: float
 
 
@@ -97,7 +98,7 @@ def load_scene(folder: Path) -> Scene:
     frames = [
         Detections(corners[a:b], rows[a:b, 6].astype(np.float32), embedding=embedding[a:b]) for a, b in pairwise(first)
     ]
-    return Scene(folder.name, frames, read_truth(folder / "gt/gt.txt", classes=True), float(info["frameRate"]))
+    return Scene(folder.name, frames, read_gt(folder / "gt/gt.txt", rules_of("mot17")), float(info["frameRate"]))
 
 
 def load_scenes(folder: Path, split: str) -> list[Scene]:
@@ -108,28 +109,29 @@ def load_scenes(folder: Path, split: str) -> list[Scene]:
     return [load_scene(path) for path in folders]
 
 
-def visits(truth: Boxes, rate: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def visits(truth: Table, rate: float) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The visit of every row of ground truth, -1 where out of sight; for each visit whether it begins behind something.
 
     Visits are numbered by person, then by time.
     """
+    in_sight = truth.score != 0
     order = np.lexsort((truth.frame, truth.id))
-    rows = order[truth.counts[order]]
+    rows = order[in_sight[order]]
     person, frame = truth.id[rows], truth.frame[rows]
     begins = np.r_[True, (np.diff(person) != 0) | (np.diff(frame) > GAP * rate)]
     visit = np.full(len(truth), -1)
     visit[rows] = np.cumsum(begins) - 1
-    out = set(zip(truth.id[~truth.counts].tolist(), truth.frame[~truth.counts].tolist(), strict=True))
+    out = set(zip(truth.id[~in_sight].tolist(), truth.frame[~in_sight].tolist(), strict=True))
     before = zip(person[begins].tolist(), (frame[begins] - 1).tolist(), strict=True)
     return visit, np.array([key in out for key in before])
 
 
-def count_returns(scene: Scene, truth: Boxes, result: Boxes) -> Returns:
+def count_returns(scene: Scene, truth: Table, result: Table) -> Returns:
     """Ids after gaps beside those before."""
-    pairs = match_up(truth, result, len(scene.frames))
-    hit = clear.matches(pairs).result
+    pairs = compute_similarity(truth, result, len(scene.frames))
+    hit = clear.matches(pairs).pred
     visit, hidden = visits(scene.truth, scene.rate)
-    visit = visit[scene.truth.counts]  # rows of `truth`: those that count
+    visit = visit[scene.truth.score != 0]  # rows of `truth`: those that count
     track = np.where(hit >= 0, result.id[hit], -1)
     main: dict[int, int] = {}
     person: dict[int, int] = {}
@@ -154,9 +156,9 @@ def count_returns(scene: Scene, truth: Boxes, result: Boxes) -> Returns:
 def judge(recipe: str, scene: Scene, overrides: list[str]) -> Judged:
     """Run a recipe over a scene. The camera stands still, and the recipes are told so."""
     engine = load_tracker(recipe, overrides=["camera_motion=none", *overrides])
-    result = as_result(engine.update(found, timestamp=i / scene.rate) for i, found in enumerate(scene.frames))
+    result = as_predictions(engine.update(found, timestamp=i / scene.rate) for i, found in enumerate(scene.frames))
     truth, result = prepare(scene.truth, result, rules_of("mot17"), len(scene.frames))
-    scores = score_sequence(match_up(truth, result, len(scene.frames)))
+    scores = score_sequence(compute_similarity(truth, result, len(scene.frames)))
     return Judged(scores, count_returns(scene, truth, result))
 
 
@@ -179,7 +181,7 @@ def main() -> None:
     args = parser.parse_args()
     scenes = load_scenes(args.folder, args.split)
     frames = sum(len(scene.frames) for scene in scenes)
-    boxes = sum(int(scene.truth.counts.sum()) for scene in scenes)
+    boxes = sum(int((scene.truth.score != 0).sum()) for scene in scenes)
     print(f"{len(scenes)} scenes ({args.split}), {frames} frames, {boxes} boxes in sight")
     print(f"{'':<24}{'HOTA':>7}{'AssA':>7}{'IDF1':>7}{'IDSW':>7}{'errors':>8}{'kept':>10}{'hidden':>10}{'away':>10}"
           f"{'stolen':>8}{'ms/frame':>10}")  # fmt: skip

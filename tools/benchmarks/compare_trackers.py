@@ -39,7 +39,8 @@ from tracker.association.overlap import iou
 from tracker.config import config_names
 from tracker.evaluation.benchmarks import prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence
-from tracker.evaluation.sequence import Boxes, match_up
+from tracker.evaluation.sequence import compute_similarity
+from tracker.formats.table import make_table
 
 Row = dict[str, dict[str, float]]
 """Of a tracker: group, key of the score, percent."""
@@ -54,19 +55,16 @@ def judge(update: Update, sequence: Sequence) -> Scores:
     for index, rows in enumerate(sequence.frames):
         found, corners = update(rows, index / sequence.rate)
         ids.append(found)
-        frames.append(np.full(len(found), index + 1))
+        frames.append(np.full(len(found), index))
         boxes.append(corners.reshape(-1, 4))
-    n = sum(map(len, ids))
-    result = Boxes(
-        np.concatenate(frames), np.concatenate(ids), np.concatenate(boxes), np.ones(n, np.int64), np.ones(n, bool)
-    )
+    result = make_table(frame=np.concatenate(frames), id=np.concatenate(ids), xyxy=np.concatenate(boxes))
     truth, result = prepare(sequence.truth, result, rules_of(sequence.benchmark), len(sequence.frames))
-    return score_sequence(match_up(truth, result, len(sequence.frames)))
+    return score_sequence(compute_similarity(truth, result, len(sequence.frames)))
 
 
 def true_ids(sequence: Sequence) -> Update:
     """What no tracker of these boxes can know better: the detections that fit somebody, with his true id."""
-    truth, frame = sequence.truth, iter(range(1, len(sequence.frames) + 1))
+    truth, frame = sequence.truth, iter(range(len(sequence.frames)))
 
     def update(rows: Rows, _: float) -> tuple[NDArray[np.int64], Rows]:
         now = truth.frame == next(frame)

@@ -25,9 +25,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.evaluation.mot import read_truth
-from tracker.evaluation.sequence import Boxes
+from tracker.evaluation.benchmarks import rules_of
+from tracker.evaluation.read import read_gt
 from tracker.formats.seqinfo import read_sequence_info
+from tracker.formats.table import Table, make_table
 
 DATA = Path(os.environ.get("REACQUIRE_DATA", "../shared/data"))
 Rows = NDArray[np.float64]
@@ -41,7 +42,7 @@ class Sequence:
     Attributes:
         name: of the sequence.
         frames: of each frame ``(N, 5)``, corners and score.
-        truth: the ground truth, frames from 1.
+        truth: the ground truth.
         rate: frames a second.
         maker: whose output the truth is; empty for annotated truth.
         benchmark: whose rules say what counts.
@@ -50,7 +51,7 @@ class Sequence:
 
     name: str
     frames: list[Rows]
-    truth: Boxes
+    truth: Table
     rate: float
     maker: str = ""
     benchmark: str = "none"
@@ -60,14 +61,13 @@ class Sequence:
 Maker = Callable[[Sequence], Update]
 """Makes a tracker anew for a sequence."""
 
-NOBODY = Boxes(*(np.empty(0, np.int64),) * 2, np.empty((0, 4)), np.empty(0, np.int64), np.empty(0, bool))
+NOBODY = make_table(frame=[], id=[], xyxy=[])
 
 
-def boxes_of(rows: Rows, frame: NDArray[np.int64]) -> Boxes:
+def boxes_of(rows: Rows) -> Table:
     """MOT rows as ground truth."""
     corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
-    n = len(rows)
-    return Boxes(frame, rows[:, 1].astype(np.int64), corners, np.ones(n, np.int64), np.ones(n, bool))
+    return make_table(frame=rows[:, 0] - 1, id=rows[:, 1], xyxy=corners)
 
 
 def detections(name: str) -> list[Rows]:
@@ -87,22 +87,22 @@ def public(name: str, rate: float) -> Sequence:
     truth = truth[np.argsort(truth[:, 0], kind="stable")]
     frames, last = detections(name), int(truth[:, 0].max())
     frames += [np.empty((0, 5))] * (last - len(frames))
-    return Sequence(name, frames[:last], boxes_of(truth, truth[:, 0].astype(np.int64)), rate)
+    return Sequence(name, frames[:last], boxes_of(truth), rate)
 
 
 def yolox(name: str, rate: float) -> Sequence:
     """The second half of a MOT17 sequence with YOLOX-X's detections, which never saw it, and all its ground truth."""
     folder = DATA / "mot17"
     found = np.loadtxt(folder / "yolox_x" / f"{name}.txt", delimiter=",")
-    truth = read_truth(folder / name / "gt/gt.txt", classes=True)
-    length = int(truth.frame.max())
+    truth = read_gt(folder / name / "gt/gt.txt", rules_of("mot17"))
+    length = int(truth.frame.max()) + 1
     half = length // 2
     frames = []
     for frame in range(half + 1, length + 1):
         rows = found[found[:, 0] == frame]
         frames.append(np.column_stack([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6], np.clip(rows[:, 6], 0, 1)]))
-    truth = truth.keep(truth.frame > half)
-    truth = Boxes(truth.frame - half, truth.id, truth.xyxy, truth.class_id, truth.counts)
+    truth = truth.take(truth.frame >= half)
+    truth = replace(truth, frame=truth.frame - half)
     return Sequence(name, frames, truth, rate, benchmark="mot17")
 
 
@@ -181,14 +181,14 @@ def simulated(
         rows += [box + np.r_[chance.normal(0, 2, 4), 0] for _, box in ghosts]
         ghosts = [(left - 1, box) for left, box in ghosts if left > 1]
         frames.append(np.array(rows).reshape(-1, 5))
-    return Sequence(name, frames, boxes_of(truth, truth[:, 0].astype(np.int64)), rate)
+    return Sequence(name, frames, boxes_of(truth), rate)
 
 
 def every(sequence: Sequence, step: int, first: int = 0) -> Sequence:
     """Only every so many frames, from frame `first` on; what is left keeps its time."""
-    index = sequence.truth.frame - 1 - first
-    truth = sequence.truth.keep((index >= 0) & (index % step == 0))
-    truth = Boxes((truth.frame - 1 - first) // step + 1, truth.id, truth.xyxy, truth.class_id, truth.counts)
+    index = sequence.truth.frame - first
+    truth = sequence.truth.take((index >= 0) & (index % step == 0))
+    truth = replace(truth, frame=(truth.frame - first) // step)
     return replace(sequence, frames=sequence.frames[first::step], truth=truth, rate=sequence.rate / step)
 
 
@@ -199,7 +199,7 @@ def shaken(sequence: Sequence, seed: int, pixels: float = 8) -> Sequence:
     shift = pixels * np.array([noise[i : i + 4].mean(0) for i in range(len(sequence.frames))])
     frames = [np.c_[rows[:, :4] + np.tile(s, 2), rows[:, 4:]] for rows, s in zip(sequence.frames, shift, strict=True)]
     t = sequence.truth
-    truth = Boxes(t.frame, t.id, t.xyxy + np.tile(shift[t.frame - 1], 2), t.class_id, t.counts)
+    truth = replace(t, xyxy=t.xyxy + np.tile(shift[t.frame], 2))
     return replace(sequence, frames=frames, truth=truth)
 
 
@@ -216,9 +216,8 @@ def noisy(sequence: Sequence, seed: int, deviation: float = 0.15) -> Sequence:
 def backwards(sequence: Sequence) -> Sequence:
     """Time runs the other way: who comes, goes."""
     t = sequence.truth
-    frame = len(sequence.frames) + 1 - t.frame
-    order = np.argsort(frame, kind="stable")
-    truth = Boxes(frame[order], t.id[order], t.xyxy[order], t.class_id[order], t.counts[order])
+    frame = len(sequence.frames) - 1 - t.frame
+    truth = replace(t, frame=frame).take(np.argsort(frame, kind="stable"))
     return replace(sequence, name=f"{sequence.name} backwards", frames=sequence.frames[::-1], truth=truth)
 
 
@@ -276,9 +275,7 @@ def tracked(name: str, rate: float, maker: str, make: Maker) -> Sequence:
             corners = [np.interp(frame, boxes[:, 0], boxes[:, c]) for c in range(1, 5)]
             rows_of.append(np.column_stack([frame, np.full(len(frame), who), *corners]))
     truth = np.concatenate(rows_of)
-    truth = truth[np.argsort(truth[:, 0], kind="stable")]
-    n, index = len(truth), truth[:, :2].astype(np.int64)
-    boxes = Boxes(index[:, 0], index[:, 1], truth[:, 2:], np.ones(n, np.int64), np.ones(n, bool))
+    boxes = make_table(frame=truth[:, 0] - 1, id=truth[:, 1], xyxy=truth[:, 2:])
     return Sequence(name, frames, boxes, rate, maker)
 
 

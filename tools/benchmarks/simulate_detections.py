@@ -43,7 +43,7 @@ def main() -> None:
         found = [as_text(f, -1, row[:4], row[4]) for f, rows in enumerate(sequence.frames, 1) for row in rows]
         (folder / "det/det.txt").write_text("".join(found))
         t = sequence.truth
-        true = [as_text(f, i, box, 1) for f, i, box in zip(t.frame, t.id, t.xyxy, strict=True)]
+        true = [as_text(f + 1, i, box, 1) for f, i, box in zip(t.frame, t.id, t.xyxy, strict=True)]
         (folder / "gt/gt.txt").write_text("".join(true))
         shutil.copy(DATA / "mot17" / name / "seqinfo.ini", folder / "seqinfo.ini")
 

@@ -14,8 +14,8 @@ from tracker.association.stage import Stage
 from tracker.benchmark.cache import Seen
 from tracker.benchmark.dataset import SequenceFolder
 from tracker.errors import ConfigError
-from tracker.evaluation.sequence import Boxes
 from tracker.factory import build_camera
+from tracker.formats.table import Table, make_table
 from tracker.motion.camera import CameraMotion, RecordedCamera
 from tracker.types import Tracks
 
@@ -56,19 +56,16 @@ def _camera(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> CameraMotio
     return camera
 
 
-def as_result(tracks: Iterator[Tracks]) -> Boxes:
-    """Tracks of all frames as a result to be scored, rounded as result files are."""
+def as_predictions(tracks: Iterator[Tracks]) -> Table:
+    """Tracks of all frames as predictions to be scored, rounded as files of them are."""
     frames = list(tracks)
-    counts = [len(t) for t in frames]
     xyxy = np.concatenate([t.xyxy for t in [*frames, Tracks.empty()]]).astype(np.float64)
     corner, size = np.round(xyxy[:, :2], 2), np.round(xyxy[:, 2:] - xyxy[:, :2], 2)
-    return Boxes(
-        frame=np.repeat(np.arange(1, len(frames) + 1), counts),
+    return make_table(
+        frame=np.repeat(np.arange(len(frames)), [len(t) for t in frames]),
         id=np.concatenate([t.id for t in [*frames, Tracks.empty()]]),
         xyxy=np.concatenate([corner, corner + size], axis=1),
-        class_id=np.ones(sum(counts), np.int64),
-        counts=np.ones(sum(counts), bool),
-    )
+    ).in_file_order()
 
 
 def motion_only(recipe: Recipe) -> Recipe:

@@ -45,7 +45,7 @@ class SequenceFolder:
         folder: where it is.
         split: what was asked for.
         images: folder of frames, or None.
-        truth: file of ground truth, or None.
+        gt: file of ground truth, or None.
         public: file of public detections, or None.
         rate: frames a second.
         size: width and height in pixels; zeros where nothing says it.
@@ -58,7 +58,7 @@ class SequenceFolder:
     folder: Path
     split: str
     images: Path | None
-    truth: Path | None
+    gt: Path | None
     public: Path | None
     rate: float
     size: tuple[int, int]
@@ -157,8 +157,8 @@ def _sequence(folder: Path, split: str, rate: float | None) -> SequenceFolder:
     info = read_sequence_info(folder)
     images = folder / info.images
     files = image_files(images) if images.is_dir() else []
-    public, truth = folder / "det" / "det.txt", folder / "gt" / "gt.txt"
-    length = info.length or len(files) or max(_last_detected(public), _last_true(truth))
+    public, gt = folder / "det" / "det.txt", folder / "gt" / "gt.txt"
+    length = info.length or len(files) or max(_last_detected(public), _last_true(gt))
     if not length:
         raise DataError(
             f"{folder}: neither frames in {info.images}/ nor rows in det/det.txt or gt/gt.txt, and no seqLength in "
@@ -178,7 +178,7 @@ def _sequence(folder: Path, split: str, rate: float | None) -> SequenceFolder:
         folder=folder,
         split=split,
         images=images if files else None,
-        truth=truth if truth.is_file() else None,
+        gt=gt if gt.is_file() else None,
         public=public if public.is_file() else None,
         rate=info.rate or rate or NOMINAL_RATE,
         size=info.size,

@@ -38,7 +38,7 @@ from tracker.types import Detections, Frame
 
 SMALL = 20_000
 """Frames whose association is over before further processes would have started."""
-TRUTH = "truth"
+GT = "gt"
 """Folder in a run's of the ground truth of halves, counted from frame 1."""
 
 
@@ -71,7 +71,7 @@ class DataSetJob:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """One sequence's run: frames, boxes and ids in its result, seconds of association, scores where truth is.
+    """One sequence's run: frames, boxes and ids in its result, seconds of association, scores if any.
 
     Boxes are those of tracks that were seen; `predicted`, those out of sight, are in the result beside them.
     """
@@ -193,9 +193,9 @@ class Track:
         boxes, predicted, ids = self._write(path, sequence, seen, report)
         seconds = clock.now() - started
         scores = None
-        if sequence.truth is not None:
-            truth = part_of_truth(sequence, self.folder / TRUTH)
-            scores = evaluate_files(truth, path, rules_of(self.benchmark), length=sequence.length)
+        if sequence.gt is not None:
+            gt = part_of_gt(sequence, self.folder / GT)
+            scores = evaluate_files(gt, path, rules_of(self.benchmark), length=sequence.length)
         return Tracked(len(seen), boxes, predicted, ids, seconds, scores)
 
     def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int, int]:
@@ -212,18 +212,18 @@ class Track:
         return boxes, predicted, len(ids)
 
 
-def part_of_truth(sequence: SequenceFolder, folder: Path) -> Path:
+def part_of_gt(sequence: SequenceFolder, folder: Path) -> Path:
     """The ground truth of a split: the file itself, or for halves a copy of its part, counted from frame 1."""
-    if sequence.truth is not None and not sequence.split.endswith("-half"):
-        return sequence.truth
-    return copy_truth(sequence, folder)
+    if sequence.gt is not None and not sequence.split.endswith("-half"):
+        return sequence.gt
+    return copy_gt(sequence, folder)
 
 
-def copy_truth(sequence: SequenceFolder, folder: Path) -> Path:
+def copy_gt(sequence: SequenceFolder, folder: Path) -> Path:
     """`NAME/gt/gt.txt` and `NAME/seqinfo.ini` of the frames that the split takes, counted from 1."""
-    assert sequence.truth is not None
+    assert sequence.gt is not None
     path = folder / sequence.name / "gt" / "gt.txt"
-    rows = read_mot(sequence.truth).values
+    rows = read_mot(sequence.gt).values
     rows = rows[(rows[:, 0] > sequence.start) & (rows[:, 0] <= sequence.start + sequence.length)]
     rows[:, 0] -= sequence.start
     text = "".join(",".join(f"{value:.12g}" for value in row) + "\n" for row in rows.tolist())
@@ -245,9 +245,9 @@ def track_all(job: DataSetJob, audience: Audience) -> DataSetOutcome:
         ReacquireError: nothing can be run at all.
     """
     benchmark = job.benchmark or guess_benchmark(job.sequences)
-    if benchmark not in RULES or benchmark.startswith("kitti"):
-        known = ", ".join(name for name in RULES if not name.startswith("kitti"))
-        raise DataError(f"benchmark {benchmark!r} is unknown here; there are: {known}")
+    known = [name for name, rules in RULES.items() if rules.text == "mot"]
+    if benchmark not in known:
+        raise DataError(f"benchmark {benchmark!r} is unknown here; there are: {', '.join(known)}")
     if not job.fill and job.cache is None:
         raise DataError("a replay needs a cache")
     with run_folder(job.out, overwrite=job.overwrite) as folder:

@@ -11,7 +11,7 @@ from typing import Any
 from reid.files import replacing, writing
 from tracker.benchmark.dataset import VARIANTS, SequenceFolder, base_name
 from tracker.errors import DataError
-from tracker.evaluation.mot import read_result
+from tracker.evaluation.read import read_predictions
 from tracker.formats.mot import read_mot
 
 COLUMNS = 10
@@ -75,7 +75,7 @@ def check_result(path: Path, length: int | None) -> None:
     Raises:
         DataError: names file and line.
     """
-    read_result(path, length=length)
+    read_predictions(path, length=length)
     if not path.stat().st_size:
         raise DataError(f"{path}: empty: no track in the whole sequence")
     rows = read_mot(path, length=length)

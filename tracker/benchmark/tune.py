@@ -19,19 +19,21 @@ from typing import TYPE_CHECKING, Any
 from reid.files import writing
 from reid.runtime import sha256
 from tracker.association.recipe import Recipe
-from tracker.benchmark.associate import as_result, associate, cameras_of
+from tracker.benchmark.associate import as_predictions, associate, cameras_of
 from tracker.benchmark.cache import Cache, Seen
 from tracker.benchmark.dataset import SequenceFolder, base_name
 from tracker.benchmark.jobs import Audience, Outcome, Reporter, do_all
-from tracker.benchmark.runner import Look, part_of_truth
+from tracker.benchmark.runner import GT, Look, part_of_gt
 from tracker.benchmark.space import Dimension, flatten, with_values
 from tracker.config import PipelineSettings
 from tracker.errors import ConfigError, DataError, ReacquireError
 from tracker.evaluation.benchmarks import Rules, prepare, rules_of
-from tracker.evaluation.evaluate import Scores, combine, read_counted_truth, score_sequence
-from tracker.evaluation.sequence import Boxes, match_up
+from tracker.evaluation.evaluate import Scores, combine, score_sequence
+from tracker.evaluation.read import read_gt
+from tracker.evaluation.sequence import compute_similarity
 from tracker.extras import needed
 from tracker.factory import with_embedder_threshold
+from tracker.formats.table import Table
 from tracker.run.interruption import interruptible
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Scene:
 
     sequence: SequenceFolder
     seen: Seen
-    truth: Boxes
+    gt: Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,7 @@ class Search:
             "objective": self.objective,
             "benchmark": self.rules,
             "set of sequences": [study.tuned_on, study.held_out],
-            "ground truth": [[s.start, s.length, s.rate, sha256(s.truth)] for s in sequences if s.truth is not None],
+            "ground truth": [[s.start, s.length, s.rate, sha256(s.gt)] for s in sequences if s.gt is not None],
             "frames or detections": [cache.entry(s, self.look.settings).about(kind) for s in sequences],
         }
         return {part: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
@@ -232,8 +234,8 @@ class Search:
     def _scene(self, name: str, report: Reporter) -> Scene:
         if name not in self._scenes:
             sequence, rules = self.sequences[name], rules_of(self.rules)
-            truth = read_counted_truth(part_of_truth(sequence, self.scratch), rules, length=sequence.length)
-            self._scenes[name] = Scene(sequence, self.look(sequence, report), truth)
+            gt = read_gt(part_of_gt(sequence, self.scratch), rules, length=sequence.length)
+            self._scenes[name] = Scene(sequence, self.look(sequence, report), gt)
         return self._scenes[name]
 
     def _pair(self, scores: Mapping[str, Scores], study: Study) -> Pair:
@@ -245,9 +247,9 @@ class Search:
 
 def judge(recipe: Recipe, scene: Scene, rules: Rules) -> Scores:
     """Scores of a recipe on one sequence, without a file in between."""
-    result = as_result(associate(recipe, scene.seen, scene.sequence))
+    result = as_predictions(associate(recipe, scene.seen, scene.sequence))
     length = scene.sequence.length
-    return score_sequence(match_up(*prepare(scene.truth, result, rules, length), length))
+    return score_sequence(compute_similarity(*prepare(scene.gt, result, rules, length), length))
 
 
 def objective_of(scores: Scores, weights: Mapping[str, float]) -> float:
@@ -366,11 +368,11 @@ def tune(job: TuneJob, audience: Audience) -> Tuning:
     Raises:
         ReacquireError: too few sequences, the wrong data, or optuna is not installed.
     """
-    named = {s.name: s for s in job.sequences if s.truth is not None}
+    named = {s.name: s for s in job.sequences if s.gt is not None}
     held_out = deal(list(named), job.folds)
     studies = {fold: Study(fold, tuple(n for n in named if n not in out), tuple(out)) for fold, out in held_out.items()}
     studies[ALL] = Study(ALL, tuple(named), ())
-    scratch = job.storage.parent / "truth"
+    scratch = job.storage.parent / GT
     look = Look(job.settings, job.cache, job.settings.embeds, cameras_of(job.settings.tracker), fill=False)
     search = Search(look, scratch, named, job.space, job.objective, job.trials, job.storage, job.study, job.benchmark)
     _storage(job.storage)  # makes its tables here, before several processes want to

@@ -104,11 +104,13 @@ def evaluate(
     frames: Annotated[
         Path | None,
         typer.Option(
-            "--frames", metavar="PATH", help="Pictures for both: a folder or a video; else img1/ beside the truth."
+            "--frames",
+            metavar="PATH",
+            help="Pictures for both: a folder or a video; else img1/ beside gt/.",
         ),
     ] = None,
-    referee: Annotated[
-        bool, typer.Option("--referee", help="Let motmetrics compute CLEAR and Identity too; tell any difference.")
+    crosscheck: Annotated[
+        bool, typer.Option("--crosscheck", help="Let motmetrics compute CLEAR and Identity too; tell any difference.")
     ] = False,
 ) -> None:
     """Score results by the official rules: HOTA, CLEAR and Identity, each sequence and all together."""
@@ -121,7 +123,7 @@ def evaluate(
     documents: dict[str, Any] = {}
     rows: dict[str, dict[str, Scores]] = {}
     for name in SEVERAL.get(benchmark, (benchmark,)):
-        trackers = _scored(gt, pred, name, referee)
+        trackers = _scored(gt, pred, name, crosscheck)
         quiet = json_file == Path("-")
         if name != benchmark and not quiet:
             stdout.rule(name, align="left")
@@ -156,7 +158,7 @@ def _columns(text: str | None, full: bool) -> list[str]:
     return [by_lower[name.lower()] for name in wanted]
 
 
-def _scored(gt: Path, pred: list[Path], benchmark: str, referee: bool) -> dict[str, dict[str, Scores]]:
+def _scored(gt: Path, pred: list[Path], benchmark: str, crosscheck: bool) -> dict[str, dict[str, Scores]]:
     """Scores of every tracker by its path."""
     from tracker.evaluation.evaluate import evaluate as score
 
@@ -165,8 +167,8 @@ def _scored(gt: Path, pred: list[Path], benchmark: str, referee: bool) -> dict[s
         with stderr.status("scoring") as status:
             scores = score(gt, path, benchmark=benchmark, begin=_telling(status))
         trackers[str(path)] = scores
-        if referee:
-            from tracker.evaluation.referee import disagreements
+        if crosscheck:
+            from tracker.evaluation.crosscheck import disagreements
 
             found = disagreements(gt, path, scores, benchmark=benchmark)
             for line in found or ["motmetrics agrees on CLEAR and Identity"]:

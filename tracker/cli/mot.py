@@ -242,7 +242,7 @@ def tune(
     from tracker.cli.tuning import print_tuning, write_tuning
 
     settings = _settings(config, override, tracker, detector, reid, None, motion_only)
-    found = [s for s in _sequences(data, split, sequences, variant, rate, settings) if s.truth is not None]
+    found = [s for s in _sequences(data, split, sequences, variant, rate, settings) if s.gt is not None]
     studies = [*deal([s.name for s in found], folds), ALL]
     folder = out or Path("runs/mot/tune") / settings.tracker.name
     job = TuneJob(
@@ -367,7 +367,7 @@ def _write_report(job: DataSetJob, outcome: DataSetOutcome, path: Path) -> None:
     """The page of `reacquire eval --report`, of the sequences that were scored."""
     from tempfile import TemporaryDirectory
 
-    from tracker.benchmark.runner import copy_truth
+    from tracker.benchmark.runner import copy_gt
     from tracker.evaluation.report import write_report
 
     scored = [s for s in job.sequences if s.name in outcome.scores]
@@ -379,7 +379,7 @@ def _write_report(job: DataSetJob, outcome: DataSetOutcome, path: Path) -> None:
     frames = scored[0].folder.parent if pictured else None
     with TemporaryDirectory() as folder:
         for sequence in scored:
-            copy_truth(sequence, Path(folder))
+            copy_gt(sequence, Path(folder))
         results = {outcome.folder.name: outcome.folder}
         write_report(path, Path(folder), results, benchmark=outcome.benchmark, frames=frames)
     stderr.print(f"{path}: why ids switched", highlight=False)

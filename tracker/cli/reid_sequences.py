@@ -33,18 +33,18 @@ def read_people(sequence: Path) -> TrueBoxes:
     import numpy as np
 
     from reid.data.mot import TrueBoxes
-    from tracker.formats.mot import CLASSES, read
+    from tracker.formats.mot import CLASSES
+    from tracker.formats.registry import read_tables
     from tracker.formats.seqinfo import read_sequence_info
     from tracker.formats.table import OBJECT, UNKNOWN, Notes
 
-    (table,) = read(sequence, Notes())
-    person = np.array([name in (OBJECT, CLASSES[0]) for name in table.labels], bool)[table.label]
-    rows = np.flatnonzero(person & (table.score == FLAGGED))
-    seen = table.visibility[rows]
+    (table,) = read_tables(sequence, "mot", Notes())
+    table = table.take(table.is_labelled(lambda name: name in (OBJECT, CLASSES[0])) & (table.score == FLAGGED))
+    visible = np.full(len(table), UNKNOWN) if table.visibility is None else table.visibility
     return TrueBoxes(
         sequence / read_sequence_info(sequence).images,
-        table.frame[rows],
-        table.id[rows],
-        table.xyxy[rows],
-        np.where(seen == UNKNOWN, 1.0, seen),
+        table.frame,
+        table.id,
+        table.xyxy,
+        np.where(visible == UNKNOWN, 1.0, visible),
     )

@@ -47,7 +47,7 @@ class Clear:
 
     @property
     def MOTA(self) -> float:  # noqa: N802  # the field's names
-        """Multi-object tracking accuracy: 1 less errors per true box; can be negative, is 0 where there is no truth."""
+        """Multi-object tracking accuracy: 1 less errors per true box; can be negative, 0 without ground truth."""
         return (self.TP - self.FP - self.IDSW) / (self.TP + self.FN) if self.TP + self.FN else 0.0
 
     @property
@@ -112,13 +112,13 @@ class Matches:
     """CLEAR's matches of a sequence, one row a true box.
 
     Attributes:
-        result: ``(G,)`` the tracker's box, a row of `Sequence.result_id`; -1 where the box was missed.
+        pred: ``(G,)`` the tracker's box, a row of `Sequence.pred_id`; -1 where the box was missed.
         switch: ``(G,)`` whether the track is another than at the identity's last match.
         resumed: ``(G,)`` whether the identity was not matched in the frame before.
         similarity: ``(G,)`` overlap; 0 where the box was missed.
     """
 
-    result: Int64
+    pred: Int64
     switch: NDArray[np.bool_]
     resumed: NDArray[np.bool_]
     similarity: Float64
@@ -128,32 +128,32 @@ def matches(sequence: Sequence) -> Matches:
     """Match frame by frame, going on with the pairs of the frame before where they still overlap by half."""
     s = sequence
     pair, switch, resumed = _follow(
-        s.truth_id, s.result_id, s.truth_first, s.result_first, s.pair_first, s.pair_result, s.similarity, s.truths
+        s.gt_id, s.pred_id, s.gt_first, s.pred_first, s.pair_first, s.pair_pred, s.similarity, s.num_gt_ids
     )
     hit = pair >= 0
-    result, similarity = np.full(len(pair), -1), np.zeros(len(pair))
-    result[hit], similarity[hit] = s.pair_result[pair[hit]], s.similarity[pair[hit]]
-    return Matches(result, switch, resumed, similarity)
+    pred, similarity = np.full(len(pair), -1), np.zeros(len(pair))
+    pred[hit], similarity[hit] = s.pair_pred[pair[hit]], s.similarity[pair[hit]]
+    return Matches(pred, switch, resumed, similarity)
 
 
 def clear(sequence: Sequence) -> Clear:
     """Score a sequence."""
     found = matches(sequence)
-    hit = found.result >= 0
+    hit = found.pred >= 0
     tp = int(hit.sum())
     lives, _ = sequence.counts()
-    share = np.bincount(sequence.truth_id[hit], minlength=sequence.truths) / np.maximum(lives, 1)
-    taken_up = np.bincount(sequence.truth_id[found.resumed], minlength=sequence.truths)
+    share = np.bincount(sequence.gt_id[hit], minlength=sequence.num_gt_ids) / np.maximum(lives, 1)
+    taken_up = np.bincount(sequence.gt_id[found.resumed], minlength=sequence.num_gt_ids)
     mostly, partly = int((share > MOSTLY).sum()), int(((share >= PARTLY) & (share <= MOSTLY)).sum())
     return Clear(
         TP=tp,
-        FP=sequence.result_boxes - tp,
-        FN=sequence.truth_boxes - tp,
+        FP=sequence.num_pred_dets - tp,
+        FN=sequence.num_gt_dets - tp,
         IDSW=int(found.switch.sum()),
         Frag=int(np.maximum(taken_up - 1, 0).sum()),
         MT=mostly,
         PT=partly,
-        ML=sequence.truths - mostly - partly,
+        ML=sequence.num_gt_ids - mostly - partly,
         similarity=float(found.similarity.sum()),
         frames=len(sequence),
     )
@@ -161,36 +161,36 @@ def clear(sequence: Sequence) -> Clear:
 
 @compiled
 def _follow(
-    truth_id: Int64,
-    result_id: Int64,
-    truth_first: Int64,
-    result_first: Int64,
+    gt_id: Int64,
+    pred_id: Int64,
+    gt_first: Int64,
+    pred_first: Int64,
     pair_first: Int64,
-    pair_result: Int64,
+    pair_pred: Int64,
     similarity: Float64,
-    truths: int,
+    num_gt_ids: int,
 ) -> tuple[Int64, NDArray[np.bool_], NDArray[np.bool_]]:
     """The pair of every true box, -1 for none; whether it is a switch; whether it is taken up again."""
-    boxes = len(truth_id)
+    boxes = len(gt_id)
     chosen, switch, resumed = integers(boxes, -1), flags(boxes), flags(boxes)
-    track = integers(truths, -1)  # of each identity's last match
-    when = integers(truths, -2)  # that was, counted in frames that could match
+    track = integers(num_gt_ids, -1)  # of each identity's last match
+    when = integers(num_gt_ids, -2)  # that was, counted in frames that could match
     score = numbers(len(similarity), 0.0)
     now = -1
-    for frame in range(len(truth_first) - 1):
-        t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
+    for frame in range(len(gt_first) - 1):
+        t0, t1, r0, r1 = gt_first[frame], gt_first[frame + 1], pred_first[frame], pred_first[frame + 1]
         if t0 == t1 or r0 == r1:
             continue
         now += 1
         for t in range(t0, t1):
-            goes_on = track[truth_id[t]] if when[truth_id[t]] == now - 1 else -1
+            goes_on = track[gt_id[t]] if when[gt_id[t]] == now - 1 else -1
             for pair in range(pair_first[t], pair_first[t + 1]):
                 if similarity[pair] >= THRESHOLD - EPSILON:
-                    score[pair] = (CONTINUITY if result_id[pair_result[pair]] == goes_on else 0.0) + similarity[pair]
-        match_frame(t0, t1, r0, r1, pair_first, pair_result, score, chosen)
+                    score[pair] = (CONTINUITY if pred_id[pair_pred[pair]] == goes_on else 0.0) + similarity[pair]
+        match_frame(t0, t1, r0, r1, pair_first, pair_pred, score, chosen)
         for t in range(t0, t1):
             if chosen[t] >= 0:
-                identity, mine = truth_id[t], result_id[pair_result[chosen[t]]]
+                identity, mine = gt_id[t], pred_id[pair_pred[chosen[t]]]
                 switch[t] = track[identity] >= 0 and track[identity] != mine
                 resumed[t] = when[identity] != now - 1
                 track[identity], when[identity] = mine, now

@@ -28,7 +28,7 @@ class Count:
 def count(sequence: Sequence) -> Count:
     """Count a sequence."""
     s = sequence
-    return Count(s.result_boxes, s.truth_boxes, s.results, s.truths, len(s))
+    return Count(s.num_pred_dets, s.num_gt_dets, s.num_pred_ids, s.num_gt_ids, len(s))
 
 
 def combine(parts: Iterable[Count]) -> Count:

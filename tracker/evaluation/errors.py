@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.evaluation.clear import Matches
-from tracker.evaluation.sequence import Boxes, Int64
+from tracker.evaluation.sequence import Int64
+from tracker.formats.table import Table
 
 SWITCH, MERGE, SPLIT = "switch", "merge", "split"
 KINDS = (SWITCH, MERGE, SPLIT)
@@ -28,8 +29,8 @@ class Stretches:
         track: ``(S,)`` as the tracker numbers it.
         first, last: ``(S,)`` frames of the first and the last match, 1-based.
         boxes: ``(S,)`` matches.
-        first_truth, last_truth: ``(S,)`` true boxes of those two, rows of the truth.
-        first_result, last_result: ``(S,)`` likewise the tracker's.
+        first_gt, last_gt: ``(S,)`` true boxes of those two, rows of the ground truth.
+        first_pred, last_pred: ``(S,)`` likewise the tracker's.
     """
 
     identity: Int64
@@ -37,10 +38,10 @@ class Stretches:
     first: Int64
     last: Int64
     boxes: Int64
-    first_truth: Int64
-    last_truth: Int64
-    first_result: Int64
-    last_result: Int64
+    first_gt: Int64
+    last_gt: Int64
+    first_pred: Int64
+    last_pred: Int64
 
     def __len__(self) -> int:
         return len(self.identity)
@@ -91,17 +92,17 @@ class Cover:
     switches: int = field(default=0)
 
 
-def identity_errors(truth: Boxes, result: Boxes, matches: Matches) -> list[IdentityError]:
+def identity_errors(gt: Table, pred: Table, matches: Matches) -> list[IdentityError]:
     """All switches, merges and splits of a sequence, in order of frames.
 
     Args:
-        truth: its true boxes, those that count.
-        result: the tracker's.
+        gt: its true boxes, those that count.
+        pred: the tracker's.
         matches: of `clear.matches` on the two.
     """
-    rows = np.flatnonzero(matches.result >= 0)
-    of_identities = _stretches(truth, result, matches, rows, by_track=False)
-    of_tracks = _stretches(truth, result, matches, rows, by_track=True)
+    rows = np.flatnonzero(matches.pred >= 0)
+    of_identities = _stretches(gt, pred, matches, rows, by_track=False)
+    of_tracks = _stretches(gt, pred, matches, rows, by_track=True)
     changes = np.flatnonzero(np.diff(of_identities.identity) == 0)
     errors = [_error(SWITCH, of_identities, np.arange(i, i + 2)) for i in changes.tolist()]
     for kind, table, owner, others in (
@@ -113,42 +114,42 @@ def identity_errors(truth: Boxes, result: Boxes, matches: Matches) -> list[Ident
     return sorted(errors, key=lambda e: (e.frame, KINDS.index(e.kind), e.identity))
 
 
-def covers(truth: Boxes, result: Boxes, matches: Matches) -> list[Cover]:
+def covers(gt: Table, pred: Table, matches: Matches) -> list[Cover]:
     """For every identity who followed it when, identities in ascending order.
 
     Args:
-        truth: true boxes, those that count.
-        result: the tracker's.
+        gt: true boxes, those that count.
+        pred: the tracker's.
         matches: of `clear.matches` on the two.
     """
-    order = np.lexsort((truth.frame, truth.id))
-    hit = order[matches.result[order] >= 0]
-    track = result.id[matches.result[hit]]
-    present = _pieces(truth.id[order], truth.frame[order])
-    runs = _pieces(truth.id[hit], truth.frame[hit], track)
-    start, end = _bounds(truth.id[order], truth.frame[order], present)
-    run_start, run_end = _bounds(truth.id[hit], truth.frame[hit], runs)
-    runs_of, present_of = truth.id[hit][runs[:-1]], truth.id[order][present[:-1]]
+    order = np.lexsort((gt.frame, gt.id))
+    hit = order[matches.pred[order] >= 0]
+    track = pred.id[matches.pred[hit]]
+    present = _pieces(gt.id[order], gt.frame[order])
+    runs = _pieces(gt.id[hit], gt.frame[hit], track)
+    start, end = _bounds(gt.frame[order], present)
+    run_start, run_end = _bounds(gt.frame[hit], runs)
+    runs_of, present_of = gt.id[hit][runs[:-1]], gt.id[order][present[:-1]]
     table = np.column_stack([run_start, run_end, track[runs[:-1]]]).reshape(-1, 3)
     times = np.column_stack([start, end]).reshape(-1, 2)
-    switched = truth.id[matches.switch]
+    switched = gt.id[matches.switch]
     found = []
-    for identity in np.unique(truth.id).tolist():
+    for identity in np.unique(gt.id).tolist():
         mine, there = runs_of == identity, present_of == identity
         found.append(Cover(identity, times[there], table[mine], int((switched == identity).sum())))
     return found
 
 
-def _stretches(truth: Boxes, result: Boxes, matches: Matches, rows: Int64, *, by_track: bool) -> Stretches:
+def _stretches(gt: Table, pred: Table, matches: Matches, rows: Int64, *, by_track: bool) -> Stretches:
     """Matches in order of identities (or of tracks) and frames, cut where the other side changes."""
-    identity, track, frame = truth.id[rows], result.id[matches.result[rows]], truth.frame[rows]
+    identity, track, frame = gt.id[rows], pred.id[matches.pred[rows]], gt.frame[rows] + 1
     order = np.lexsort((frame, track if by_track else identity))
     rows, identity, track, frame = rows[order], identity[order], track[order], frame[order]
     cuts = _cuts((np.diff(identity) != 0) | (np.diff(track) != 0), len(rows))
     a, b = cuts[:-1], cuts[1:] - 1
     return Stretches(
         identity[a], track[a], frame[a], frame[b], b - a + 1, rows[a], rows[b],
-        matches.result[rows[a]], matches.result[rows[b]],
+        matches.pred[rows[a]], matches.pred[rows[b]],
     )  # fmt: skip
 
 
@@ -177,5 +178,6 @@ def _pieces(identity: Int64, frame: Int64, track: Int64 | None = None) -> Int64:
     return _cuts(change, len(frame))
 
 
-def _bounds(identity: Int64, frame: Int64, cuts: Int64) -> tuple[Int64, Int64]:
-    return frame[cuts[:-1]], frame[cuts[1:] - 1]
+def _bounds(frame: Int64, cuts: Int64) -> tuple[Int64, Int64]:
+    """The first and the last frame of each piece, 1-based."""
+    return frame[cuts[:-1]] + 1, frame[cuts[1:] - 1] + 1

@@ -10,12 +10,12 @@ from tracker.formats.seqinfo import IMAGES, read_sequence_info
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
 
-def find_frames(name: str, truth: Path, frames: Path | None = None) -> Path | None:
+def find_frames(name: str, gt: Path, frames: Path | None = None) -> Path | None:
     """What `open_source` can open for a sequence.
 
     Args:
         name: of the sequence.
-        truth: its ground truth; without `frames`, those of its sequence's folder, if any.
+        gt: its ground truth; without `frames`, those of its sequence's folder, if any.
         frames: a folder of sequences, a sequence's folder, a folder of images, a video, or a folder of `NAME.mp4`.
 
     Returns:
@@ -25,8 +25,8 @@ def find_frames(name: str, truth: Path, frames: Path | None = None) -> Path | No
         DataError: `frames` does not exist.
     """
     if frames is None:
-        folder = truth.parent.parent
-        return folder if truth.parent.name == "gt" and _pictures_of(folder).is_dir() else None
+        folder = gt.parent.parent
+        return folder if gt.parent.name == "gt" and _pictures_of(folder).is_dir() else None
     if frames.is_file():
         return frames
     if not frames.is_dir():

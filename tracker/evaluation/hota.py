@@ -63,14 +63,14 @@ class Hota:
 def hota(sequence: Sequence) -> Hota:
     """Score a sequence."""
     s, levels = sequence, len(THRESHOLDS)
-    if not s.truth_boxes or not s.result_boxes:
+    if not s.num_gt_dets or not s.num_pred_dets:
         zero, one = np.zeros(levels), np.ones(levels)
-        return Hota(zero, zero + s.result_boxes, zero + s.truth_boxes, zero, zero, zero, one)
+        return Hota(zero, zero + s.num_pred_dets, zero + s.num_gt_dets, zero, zero, zero, one)
     names, name = s.id_pairs
     lives, tracks = s.counts()
-    life, track = lives[names // s.results], tracks[names % s.results]
+    life, track = lives[names // s.num_pred_ids], tracks[names % s.num_pred_ids]
     score = _alignment(s, name, life + track)[name] * s.similarity
-    pairs = match(s.truth_first, s.result_first, s.pair_first, s.pair_result, score)
+    pairs = match(s.gt_first, s.pred_first, s.pair_first, s.pair_pred, score)
     pairs = pairs[pairs >= 0]
     overlap, (known, name) = s.similarity[pairs], numbered(name[pairs])
     life, track = life[known][:, None], track[known][:, None]
@@ -83,8 +83,8 @@ def hota(sequence: Sequence) -> Hota:
     divisor = np.maximum(1, tp)
     return Hota(
         TP=tp,
-        FP=s.result_boxes - tp,
-        FN=s.truth_boxes - tp,
+        FP=s.num_pred_dets - tp,
+        FN=s.num_gt_dets - tp,
         AssA=(count * (count / np.maximum(1, life + track - count))).sum(0) / divisor,
         AssRe=(count * (count / np.maximum(1, life))).sum(0) / divisor,
         AssPr=(count * (count / np.maximum(1, track))).sum(0) / divisor,
@@ -105,8 +105,8 @@ def _alignment(s: Sequence, name: Int64, boxes: Int64) -> Float64:
         name: ``(P,)`` for each pair of boxes, which pair of an identity and a track it is.
         boxes: for each of those, how many boxes both have.
     """
-    of_truth, of_result = sums(s.truth_first, s.result_first, s.pair_first, s.pair_result, s.similarity)
-    union = of_result[s.pair_result] + of_truth[s.pair_truth] - s.similarity
+    of_gt, of_pred = sums(s.gt_first, s.pred_first, s.pair_first, s.pair_pred, s.similarity)
+    union = of_pred[s.pair_pred] + of_gt[s.pair_gt] - s.similarity
     share = np.divide(s.similarity, union, out=np.zeros_like(union), where=union > EPSILON)
     together = np.bincount(name, share, minlength=len(boxes))
     return np.asarray(together / np.maximum(boxes - together, EPSILON))

@@ -50,9 +50,9 @@ def identity(sequence: Sequence) -> Identity:
     names, name = sequence.id_pairs
     together = np.bincount(name[sequence.similarity >= THRESHOLD], minlength=len(names))
     names, together = names[together > 0], together[together > 0]
-    width = max(1, sequence.results)
+    width = max(1, sequence.num_pred_ids)
     covered = int(together[best_edges(names // width, names % width, -together.astype(np.float64))].sum())
-    return Identity(covered, sequence.result_boxes - covered, sequence.truth_boxes - covered)
+    return Identity(covered, sequence.num_pred_dets - covered, sequence.num_gt_dets - covered)
 
 
 def combine(parts: Iterable[Identity]) -> Identity:

@@ -19,52 +19,52 @@ EPSILON = float(np.finfo(float).eps)
 
 
 @compiled
-def match(truth_first: Int64, result_first: Int64, pair_first: Int64, pair_result: Int64, score: Float64) -> Int64:
+def match(gt_first: Int64, pred_first: Int64, pair_first: Int64, pair_pred: Int64, score: Float64) -> Int64:
     """The pairs of every frame with the greatest sum of scores.
 
     Args:
-        truth_first, result_first: ``(F + 1,)``; the boxes of frame `f` are `first[f]` up to but without `first[f + 1]`.
+        gt_first, pred_first: ``(F + 1,)``; the boxes of frame `f` are `first[f]` up to but without `first[f + 1]`.
         pair_first: ``(G + 1,)``; likewise the pairs of each true box.
-        pair_result: ``(P,)`` the result's box of each pair.
+        pair_pred: ``(P,)`` the predicted box of each pair.
         score: ``(P,)`` at least 0; a pair of score 0, like one that is not listed, is no match.
 
     Returns:
         ``(G,)`` the pair of each true box, -1 for none.
     """
-    chosen = integers(truth_first[-1], -1)
-    for frame in range(len(truth_first) - 1):
-        t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
-        match_frame(t0, t1, r0, r1, pair_first, pair_result, score, chosen)
+    chosen = integers(gt_first[-1], -1)
+    for frame in range(len(gt_first) - 1):
+        t0, t1, r0, r1 = gt_first[frame], gt_first[frame + 1], pred_first[frame], pred_first[frame + 1]
+        match_frame(t0, t1, r0, r1, pair_first, pair_pred, score, chosen)
     return chosen
 
 
 @compiled
 def match_frame(
-    t0: int, t1: int, r0: int, r1: int, pair_first: Int64, pair_result: Int64, score: Float64, chosen: Int64
+    t0: int, t1: int, r0: int, r1: int, pair_first: Int64, pair_pred: Int64, score: Float64, chosen: Int64
 ) -> None:
-    """Write to `chosen` the pairs of one frame: true boxes `t0` up to but without `t1`, results `r0` to `r1`."""
+    """Write to `chosen` the pairs of one frame: true boxes `t0` up to but without `t1`, predicted ones `r0` to `r1`."""
     partners = integers(r1 - r0, 0)
     contested = False
-    for truth in range(t0, t1):
+    for gt in range(t0, t1):
         mine = 0
-        for pair in range(pair_first[truth], pair_first[truth + 1]):
+        for pair in range(pair_first[gt], pair_first[gt + 1]):
             if score[pair] > EPSILON:
-                chosen[truth] = pair
+                chosen[gt] = pair
                 mine += 1
-                partners[pair_result[pair] - r0] += 1
-                contested |= mine > 1 or partners[pair_result[pair] - r0] > 1
+                partners[pair_pred[pair] - r0] += 1
+                contested |= mine > 1 or partners[pair_pred[pair] - r0] > 1
     if not contested:  # nobody has a choice
         return
     cost = numbers((t1 - t0) * (r1 - r0), 0.0).reshape(t1 - t0, r1 - r0)
-    for truth in range(t0, t1):
-        for pair in range(pair_first[truth], pair_first[truth + 1]):
-            cost[truth - t0, pair_result[pair] - r0] = -score[pair]
+    for gt in range(t0, t1):
+        for pair in range(pair_first[gt], pair_first[gt + 1]):
+            cost[gt - t0, pair_pred[pair] - r0] = -score[pair]
     columns = assignment(cost)
-    for truth in range(t0, t1):
-        chosen[truth] = -1
-        for pair in range(pair_first[truth], pair_first[truth + 1]):
-            if pair_result[pair] - r0 == columns[truth - t0] and score[pair] > EPSILON:
-                chosen[truth] = pair
+    for gt in range(t0, t1):
+        chosen[gt] = -1
+        for pair in range(pair_first[gt], pair_first[gt + 1]):
+            if pair_pred[pair] - r0 == columns[gt - t0] and score[pair] > EPSILON:
+                chosen[gt] = pair
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""One sequence, ready to be scored: who was where in truth, who the tracker says, and how alike the boxes are."""
+"""One sequence, ready to be scored: who is where by the ground truth, who by the tracker, and their overlap."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from tracker.compiled import compiled
 from tracker.compiled_arrays import grown, integers, longer, numbers
 from tracker.errors import DataError
+from tracker.formats.table import Table
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
@@ -24,121 +25,92 @@ DENSE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Boxes:
-    """Boxes of a sequence, sorted by frame.
+class FrameSimilarity:
+    """A frame of ground truth against predictions.
 
     Attributes:
-        frame: ``(N,)`` 1-based, ascending.
-        id: ``(N,)`` positive.
-        xyxy: ``(N, 4)`` pixels.
-        class_id: ``(N,)`` the benchmark's class; MOTChallenge's 1 is a pedestrian.
-        counts: ``(N,)`` whether the benchmark counts the row at all (ground truth's flag).
-    """
-
-    frame: Int64
-    id: Int64
-    xyxy: Float64
-    class_id: Int64
-    counts: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    def keep(self, rows: NDArray[np.bool_]) -> Boxes:
-        """The rows of a mask."""
-        return Boxes(self.frame[rows], self.id[rows], self.xyxy[rows], self.class_id[rows], self.counts[rows])
-
-    def first(self, length: int) -> Int64:
-        """``(length + 1,)``: the rows of frame `f`, from 0, are `first[f]` up to but without `first[f + 1]`."""
-        return np.searchsorted(self.frame, np.arange(1, length + 2)).astype(np.int64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Matchup:
-    """A frame of truth against results.
-
-    Attributes:
-        truth: ``(G,)`` identities, numbered from 0 without gaps over the sequence.
-        result: ``(T,)`` track ids, likewise.
+        gt: ``(G,)`` identities, numbered from 0 without gaps over the sequence.
+        pred: ``(T,)`` track ids, likewise.
         similarity: ``(G, T)`` overlap in 0–1.
     """
 
-    truth: Int64
-    result: Int64
+    gt: Int64
+    pred: Int64
     similarity: Float64
 
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """All frames of truth against results, in columns: boxes by frame, and only those pairs that overlap.
+    """All frames of ground truth against predictions, in columns: boxes by frame, and only those pairs that overlap.
 
     Attributes:
-        truth_id: ``(G,)`` identity of each true box, from 0 without gaps, boxes in order of frames.
-        result_id: ``(R,)`` track of each of the tracker's boxes, likewise.
-        truth_first: ``(F + 1,)``; the true boxes of frame `f` are `truth_first[f]` up to but without
-            `truth_first[f + 1]`.
-        result_first: ``(F + 1,)``; likewise the tracker's.
+        gt_id: ``(G,)`` identity of each true box, from 0 without gaps, boxes in order of frames.
+        pred_id: ``(R,)`` track of each of the tracker's boxes, likewise.
+        gt_first: ``(F + 1,)``; the true boxes of frame `f` are `gt_first[f]` up to but without
+            `gt_first[f + 1]`.
+        pred_first: ``(F + 1,)``; likewise the tracker's.
         pair_first: ``(G + 1,)``; likewise the pairs of each true box.
-        pair_result: ``(P,)`` the tracker's box of each pair, a row of `result_id`; ascending for each true box.
+        pair_pred: ``(P,)`` the tracker's box of each pair, a row of `pred_id`; ascending for each true box.
         similarity: ``(P,)`` overlap of each pair, above 0, at most 1.
-        truths: how many identities there are.
-        results: how many tracks there are.
+        num_gt_ids: how many identities there are.
+        num_pred_ids: how many tracks there are.
     """
 
-    truth_id: Int64
-    result_id: Int64
-    truth_first: Int64
-    result_first: Int64
+    gt_id: Int64
+    pred_id: Int64
+    gt_first: Int64
+    pred_first: Int64
     pair_first: Int64
-    pair_result: Int64
+    pair_pred: Int64
     similarity: Float64
-    truths: int
-    results: int
+    num_gt_ids: int
+    num_pred_ids: int
 
     def __len__(self) -> int:
         """Frames, empty ones too."""
-        return len(self.truth_first) - 1
+        return len(self.gt_first) - 1
 
     @property
-    def truth_boxes(self) -> int:
+    def num_gt_dets(self) -> int:
         """In all frames."""
-        return len(self.truth_id)
+        return len(self.gt_id)
 
     @property
-    def result_boxes(self) -> int:
+    def num_pred_dets(self) -> int:
         """In all frames."""
-        return len(self.result_id)
+        return len(self.pred_id)
 
     @cached_property
-    def pair_truth(self) -> Int64:
+    def pair_gt(self) -> Int64:
         """``(P,)`` the true box of each pair."""
-        return np.repeat(np.arange(self.truth_boxes), np.diff(self.pair_first))
+        return np.repeat(np.arange(self.num_gt_dets), np.diff(self.pair_first))
 
     @property
-    def frames(self) -> Iterator[Matchup]:
+    def frames(self) -> Iterator[FrameSimilarity]:
         """Frame by frame, overlaps as full matrices: for other people's metrics, and for looking at."""
         for f in range(len(self)):
-            t0, t1 = self.truth_first[f : f + 2]
-            r0, r1 = self.result_first[f : f + 2]
+            t0, t1 = self.gt_first[f : f + 2]
+            r0, r1 = self.pred_first[f : f + 2]
             similarity = np.zeros((t1 - t0, r1 - r0))
             p0, p1 = self.pair_first[t0], self.pair_first[t1]
             rows = np.repeat(np.arange(t1 - t0), np.diff(self.pair_first[t0 : t1 + 1]))
-            similarity[rows, self.pair_result[p0:p1] - r0] = self.similarity[p0:p1]
-            yield Matchup(self.truth_id[t0:t1], self.result_id[r0:r1], similarity)
+            similarity[rows, self.pair_pred[p0:p1] - r0] = self.similarity[p0:p1]
+            yield FrameSimilarity(self.gt_id[t0:t1], self.pred_id[r0:r1], similarity)
 
     @cached_property
     def id_pairs(self) -> tuple[Int64, Int64]:
         """Pairs of an identity and a track that overlap somewhere.
 
-        ``(K,)`` each as identity times `results` plus track, ascending; and ``(P,)`` which of them a pair of boxes is.
+        ``(K,)`` each as identity times `num_pred_ids` plus track, ascending; and ``(P,)`` which of them a pair of boxes
+        is.
         """
-        return numbered(self.truth_id[self.pair_truth] * self.results + self.result_id[self.pair_result])
+        return numbered(self.gt_id[self.pair_gt] * self.num_pred_ids + self.pred_id[self.pair_pred])
 
     def counts(self) -> tuple[Int64, Int64]:
-        """Boxes of every identity, and of every track."""
+        """Table of every identity, and of every track."""
         return (
-            np.bincount(self.truth_id, minlength=self.truths),
-            np.bincount(self.result_id, minlength=self.results),
+            np.bincount(self.gt_id, minlength=self.num_gt_ids),
+            np.bincount(self.pred_id, minlength=self.num_pred_ids),
         )
 
     @classmethod
@@ -159,37 +131,37 @@ class Sequence:
         if not len(gt_ids) == len(tracker_ids) == len(similarity):
             counts = f"{len(gt_ids)}, {len(tracker_ids)} and {len(similarity)}"
             raise DataError(f"gt_ids, tracker_ids and similarity must have one entry a frame each, got {counts}")
-        truth, result = ([np.asarray(ids).reshape(-1) for ids in frames] for frames in (gt_ids, tracker_ids))
-        matrices = [_checked(f, *frame) for f, frame in enumerate(zip(truth, result, similarity, strict=True))]
-        truths, truth_id = _numbered(truth)
-        results, result_id = _numbered(result)
-        result_first = _offsets([len(r) for r in result])
+        gt, pred = ([np.asarray(ids).reshape(-1) for ids in frames] for frames in (gt_ids, tracker_ids))
+        matrices = [_checked(f, *frame) for f, frame in enumerate(zip(gt, pred, similarity, strict=True))]
+        num_gt_ids, gt_id = _numbered(gt)
+        num_pred_ids, pred_id = _numbered(pred)
+        pred_first = _offsets([len(r) for r in pred])
         pairs = [np.nonzero(matrix) for matrix in matrices]
         return cls(
-            truth_id=truth_id,
-            result_id=result_id,
-            truth_first=_offsets([len(t) for t in truth]),
-            result_first=result_first,
+            gt_id=gt_id,
+            pred_id=pred_id,
+            gt_first=_offsets([len(t) for t in gt]),
+            pred_first=pred_first,
             pair_first=_offsets([n for matrix in matrices for n in np.count_nonzero(matrix, axis=1)]),
-            pair_result=np.concatenate(
-                [np.empty(0, np.int64), *(c + r for (_, c), r in zip(pairs, result_first, strict=False))]
+            pair_pred=np.concatenate(
+                [np.empty(0, np.int64), *(c + r for (_, c), r in zip(pairs, pred_first, strict=False))]
             ),
             similarity=np.concatenate([np.empty(0), *(m[p] for m, p in zip(matrices, pairs, strict=True))]),
-            truths=truths,
-            results=results,
+            num_gt_ids=num_gt_ids,
+            num_pred_ids=num_pred_ids,
         )
 
 
-def _checked(frame: int, truth: NDArray[Any], result: NDArray[Any], similarity: ArrayLike) -> Float64:
+def _checked(frame: int, gt: NDArray[Any], pred: NDArray[Any], similarity: ArrayLike) -> Float64:
     """A frame's similarities as a matrix, refused if they or the ids are not as they must be."""
-    matrix, shape = np.asarray(similarity, np.float64), (len(truth), len(result))
+    matrix, shape = np.asarray(similarity, np.float64), (len(gt), len(pred))
     if matrix.size == 0 and 0 in shape:
         matrix = matrix.reshape(shape)
     if matrix.shape != shape:
         raise DataError(f"frame {frame}: similarity must be {shape}, got {matrix.shape}")
     if not ((matrix >= 0) & (matrix <= 1)).all():
         raise DataError(f"frame {frame}: a similarity is NaN or outside 0–1")
-    for name, ids in (("gt_ids", truth), ("tracker_ids", result)):
+    for name, ids in (("gt_ids", gt), ("tracker_ids", pred)):
         if len(np.unique(ids)) != len(ids):
             raise DataError(f"frame {frame}: an id is in {name} twice")
     return matrix
@@ -219,38 +191,39 @@ def numbered(names: NDArray[Any]) -> tuple[NDArray[Any], Int64]:
     return known, numbers.astype(np.int64)
 
 
-def match_up(truth: Boxes, result: Boxes, length: int) -> Sequence:
-    """Overlaps of all boxes of each frame; ids are renumbered from 0."""
-    truths, truth_id = _numbered([truth.id])
-    results, result_id = _numbered([result.id])
-    truth_first, result_first = truth.first(length), result.first(length)
-    sides = np.ascontiguousarray(result.xyxy.T)
-    pair_first, partner, overlap, count = _overlaps(truth.xyxy, sides, truth_first, result_first)
-    pair_result, similarity = partner[:count].copy(), overlap[:count].copy()
-    return Sequence(
-        truth_id, result_id, truth_first, result_first, pair_first, pair_result, similarity, truths, results
-    )
+def compute_similarity(gt: Table, pred: Table, length: int) -> Sequence:
+    """Overlaps (intersection over union) of all boxes of each frame; ids are renumbered from 0.
+
+    Args:
+        gt, pred: in order of frames.
+        length: frames of the sequence.
+    """
+    num_gt_ids, gt_id = _numbered([gt.id])
+    num_pred_ids, pred_id = _numbered([pred.id])
+    gt_first, pred_first = gt.offsets(length), pred.offsets(length)
+    sides = np.ascontiguousarray(pred.xyxy.T)
+    pair_first, partner, overlap, count = _overlaps(gt.xyxy, sides, gt_first, pred_first)
+    pair_pred, similarity = partner[:count].copy(), overlap[:count].copy()
+    return Sequence(gt_id, pred_id, gt_first, pred_first, pair_first, pair_pred, similarity, num_gt_ids, num_pred_ids)
 
 
 @compiled
-def _overlaps(
-    truth: Float64, sides: Float64, truth_first: Int64, result_first: Int64
-) -> tuple[Int64, Int64, Float64, int]:
-    """First pair of each true box; the pairs' boxes of the result, and their overlap, where there is any; how many.
+def _overlaps(gt: Float64, sides: Float64, gt_first: Int64, pred_first: Int64) -> tuple[Int64, Int64, Float64, int]:
+    """First pair of each true box; the predicted boxes of the pairs, and their overlap, where there is any; how many.
 
     Args:
-        truth: ``(G, 4)`` boxes.
-        sides: ``(4, R)``, the result's boxes, a row for each of x1, y1, x2, y2.
-        truth_first, result_first: ``(F + 1,)`` where the boxes of each frame begin.
+        gt: ``(G, 4)`` boxes.
+        sides: ``(4, R)``, the predicted boxes, a row for each of x1, y1, x2, y2.
+        gt_first, pred_first: ``(F + 1,)`` where the boxes of each frame begin.
     """
     x1, y1, x2, y2 = sides[0], sides[1], sides[2], sides[3]
-    room, count, first, both = 2 * len(truth) + 16, 0, integers(len(truth) + 1, 0), numbers(len(x1), 0.0)
+    room, count, first, both = 2 * len(gt) + 16, 0, integers(len(gt) + 1, 0), numbers(len(x1), 0.0)
     partner, similarity = integers(room, 0), numbers(room, 0.0)
-    for frame in range(len(truth_first) - 1):
-        r0, r1 = result_first[frame], result_first[frame + 1]
-        for t in range(truth_first[frame], truth_first[frame + 1]):
-            _intersections(truth[t], x1[r0:r1], y1[r0:r1], x2[r0:r1], y2[r0:r1], both)
-            area = (truth[t, 2] - truth[t, 0]) * (truth[t, 3] - truth[t, 1])
+    for frame in range(len(gt_first) - 1):
+        r0, r1 = pred_first[frame], pred_first[frame + 1]
+        for t in range(gt_first[frame], gt_first[frame + 1]):
+            _intersections(gt[t], x1[r0:r1], y1[r0:r1], x2[r0:r1], y2[r0:r1], both)
+            area = (gt[t, 2] - gt[t, 0]) * (gt[t, 3] - gt[t, 1])
             if count + r1 - r0 > room:
                 room = 2 * room + r1 - r0
                 partner, similarity = grown(partner, room), longer(similarity, room)

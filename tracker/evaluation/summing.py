@@ -22,32 +22,32 @@ ADD = -1
 
 @compiled
 def sums(
-    truth_first: Int64, result_first: Int64, pair_first: Int64, pair_result: Int64, value: Float64
+    gt_first: Int64, pred_first: Int64, pair_first: Int64, pair_pred: Int64, value: Float64
 ) -> tuple[Float64, Float64]:
     """For each true box and for each of the tracker's, the sum over its pairs.
 
     Args:
-        truth_first, result_first: ``(F + 1,)``; the boxes of frame `f` are `first[f]` up to but without `first[f + 1]`.
+        gt_first, pred_first: ``(F + 1,)``; the boxes of frame `f` are `first[f]` up to but without `first[f + 1]`.
         pair_first: ``(G + 1,)``; likewise the pairs of each true box.
-        pair_result: ``(P,)`` the result's box of each pair, ascending for each true box.
+        pair_pred: ``(P,)`` the predicted box of each pair, ascending for each true box.
         value: ``(P,)``.
     """
-    of_truth, of_result = numbers(truth_first[-1], 0.0), numbers(result_first[-1], 0.0)
-    for frame in range(len(truth_first) - 1):
-        t0, t1, r0, r1 = truth_first[frame], truth_first[frame + 1], result_first[frame], result_first[frame + 1]
+    of_gt, of_pred = numbers(gt_first[-1], 0.0), numbers(pred_first[-1], 0.0)
+    for frame in range(len(gt_first) - 1):
+        t0, t1, r0, r1 = gt_first[frame], gt_first[frame + 1], pred_first[frame], pred_first[frame + 1]
         for t in range(t0, t1):
-            of_truth[t] = pairwise(pair_result, value, pair_first[t], pair_first[t + 1], r0, r1 - r0)
+            of_gt[t] = pairwise(pair_pred, value, pair_first[t], pair_first[t + 1], r0, r1 - r0)
         begin, end = pair_first[t0], pair_first[t1]
         if r1 - r0 == 1:  # a single column lies in memory like a row, and is summed like one
             row = integers(end - begin, 0)
             for t in range(t0, t1):
                 for pair in range(pair_first[t], pair_first[t + 1]):
                     row[pair - begin] = t
-            of_result[r0] = pairwise(row, value[begin:end], 0, end - begin, t0, t1 - t0)
+            of_pred[r0] = pairwise(row, value[begin:end], 0, end - begin, t0, t1 - t0)
         else:
             for pair in range(begin, end):
-                of_result[pair_result[pair]] += value[pair]
-    return of_truth, of_result
+                of_pred[pair_pred[pair]] += value[pair]
+    return of_gt, of_pred
 
 
 @compiled

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import rules_of
 from tracker.evaluation.clear import matches
-from tracker.evaluation.evaluate import Prepared, find_result, find_sequences, prepare_files
+from tracker.evaluation.evaluate import PreparedSequence, find_prediction, find_sequences, prepare_files
 from tracker.evaluation.frames import find_frames
 from tracker.sinks.annotate import dashed
 from tracker.sinks.video import NOMINAL_RATE, VideoSink
-from tracker.sources import open_source
+from tracker.sources import Source, open_source
 from tracker.types import Detections, Frame, Tracks
 
 Picture = NDArray[np.uint8]
@@ -43,19 +44,19 @@ class Verdicts:
         before: ``(R,)`` the track that the identity had before a switch; 0 elsewhere.
     """
 
-    def __init__(self, prepared: Prepared, rate: float = NOMINAL_RATE) -> None:
-        self.truth, self.result = prepared.truth, prepared.result
+    def __init__(self, prepared: PreparedSequence, rate: float = NOMINAL_RATE) -> None:
+        self.gt, self.pred = prepared.gt, prepared.pred
         self._length = len(prepared.sequence)
-        self._true_first, self._first = self.truth.first(self._length), self.result.first(self._length)
+        self._true_first, self._first = self.gt.offsets(self._length), self.pred.offsets(self._length)
         found = matches(prepared.sequence)
-        self.missed = found.result < 0
-        self.state = np.full(len(self.result), FALSE)
-        self.before = np.zeros(len(self.result), np.int64)
-        self.state[found.result[~self.missed]] = CORRECT
-        order = np.lexsort((self.truth.frame, self.truth.id))
+        self.missed = found.pred < 0
+        self.state = np.full(len(self.pred), FALSE)
+        self.before = np.zeros(len(self.pred), np.int64)
+        self.state[found.pred[~self.missed]] = CORRECT
+        order = np.lexsort((self.gt.frame, self.gt.id))
         hit = order[~self.missed[order]]
-        box, frame, identity = found.result[hit], self.truth.frame[hit], self.truth.id[hit]
-        track = self.result.id[box]
+        box, frame, identity = found.pred[hit], self.gt.frame[hit], self.gt.id[hit]
+        track = self.pred.id[box]
         for i in np.flatnonzero(found.switch[hit]).tolist():
             until = i + 1
             while (
@@ -81,11 +82,11 @@ class Verdicts:
         c, d = self._true_first[frame.index : frame.index + 2].tolist() if inside else (0, 0)
         missed = np.arange(c, d)[self.missed[c:d]]
         for row in missed.tolist():
-            pen.missed(image, self.truth.xyxy[row])
+            pen.missed(image, self.gt.xyxy[row])
         for row in sorted(range(a, b), key=lambda r: self.state[r]):
-            state, track = int(self.state[row]), str(self.result.id[row])
+            state, track = int(self.state[row]), str(self.pred.id[row])
             words = (str(self.before[row]), track) if state == SWITCHED else (track,)
-            pen.box(image, self.result.xyxy[row], state, words)
+            pen.box(image, self.pred.xyxy[row], state, words)
         counts = [*np.bincount(self.state[a:b], minlength=3).tolist(), len(missed)]
         pen.legend(image, f"frame {frame.index + 1}", counts)
         return image
@@ -168,10 +169,15 @@ class _Pen:
         cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, self._scale, ink, self._stroke, cv2.LINE_AA)
 
 
+def _frames_of(source: Source) -> Generator[Frame]:
+    """The frames, as what can be closed when the video cannot be written: what decodes ahead ends with it."""
+    yield from source
+
+
 def write_video(
     path: Path,
-    truth: Path,
-    result: Path,
+    gt: Path,
+    pred: Path,
     *,
     benchmark: str = "none",
     frames: Path | None = None,
@@ -181,8 +187,8 @@ def write_video(
 
     Args:
         path: of the file, `.mp4`; it is there only when it is whole.
-        truth: a `gt.txt`, or a sequence's folder.
-        result: a file, or a folder of `NAME.txt`.
+        gt: a `gt.txt`, or a sequence's folder.
+        pred: a file, or a folder of `NAME.txt`.
         benchmark: whose rules; what they leave out is not drawn.
         frames: where the pictures are, see `find_frames`.
         progress: takes frames that are written, and how many there will be, where that is known.
@@ -192,18 +198,19 @@ def write_video(
         SourceError: the frames cannot be read.
         ReacquireError: the video cannot be written.
     """
-    sequences = find_sequences(truth)
+    sequences = find_sequences(gt)
     if len(sequences) > 1:
         some = ", ".join(list(sequences)[:4])
-        raise DataError(f"{truth}: a video shows one sequence, but here are {len(sequences)} ({some}, …): name one")
+        raise DataError(f"{gt}: a video shows one sequence, but here are {len(sequences)} ({some}, …): name one")
     ((name, (file, length)),) = sequences.items()
-    prepared = prepare_files(file, find_result(name, result, only=True), rules_of(benchmark), length=length, name=name)
+    predictions = find_prediction(name, pred, only=True)
+    prepared = prepare_files(file, predictions, rules_of(benchmark), length=length, name=name)
     folder = find_frames(name, file, frames)
     if folder is None:
-        raise DataError(f"{truth}: no frames for a video; looked for {frames or 'img1/ beside gt/'}: give --frames")
+        raise DataError(f"{gt}: no frames for a video; looked for {frames or 'img1/ beside gt/'}: give --frames")
     with open_source(folder) as source:
         verdicts = Verdicts(prepared, source.frame_rate or NOMINAL_RATE)
-        with VideoSink(path, source.frame_rate, draw=verdicts.draw) as sink:
-            for done, frame in enumerate(source, 1):
+        with VideoSink(path, source.frame_rate, draw=verdicts.draw) as sink, closing(_frames_of(source)) as pictures:
+            for done, frame in enumerate(pictures, 1):
                 sink.write(frame, Detections.empty(), Tracks.empty())
                 progress(done, source.length)

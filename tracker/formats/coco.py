@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tracker.errors import DataError
-from tracker.formats.table import UNKNOWN, Notes, Table, make_table, write_whole
+from tracker.formats.table import UNKNOWN, Notes, Table, make_table, write_text
 
+CARRIES = frozenset({"score", "label", "visibility", "truncated", "occluded", "regions", "length", "size", "rate"})
 IDS = ("instance_id", "track_id")
 FRAMES = ("frame_id", "frame_index")
 LARGEST = 2**53
@@ -143,7 +144,7 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
         video = {"id": number, "name": table.name, **sides}
         document["videos"].append(video | ({"fps": table.rate} if table.rate else {}))
         before = len(document["images"]) + 1
-        frames = range(table.length or (int(table.frame[-1]) + 1 if len(table) else 0))
+        frames = range(table.frames)
         if len(frames) > MOST_IMAGES:
             raise DataError(f"{path}: {len(frames):,} frames are more than a JSON file should list ({MOST_IMAGES:,})")
         document["images"] += [
@@ -160,12 +161,13 @@ def write(path: Path, tables: list[Table], notes: Notes) -> None:
         document["annotations"] += _annotations(
             table, video=number, image=before, category=category, first=len(document["annotations"]) + 1
         )
-    write_whole(path, lambda partial: partial.write_text(json.dumps(document), encoding="utf-8"))
+    write_text(path, json.dumps(document))
 
 
 def _annotations(table: Table, *, video: int, image: int, category: list[int], first: int) -> list[dict[str, Any]]:
     columns = (table.frame, table.id, table.label, table.ltwh, table.score)
-    rest = {n: getattr(table, n).tolist() for n in ("visibility", "truncated", "occluded")}
+    known = {n: getattr(table, n) for n in ("visibility", "truncated", "occluded")}
+    rest = {n: values.tolist() for n, values in known.items() if values is not None}
     return [
         {
             "id": first + row,

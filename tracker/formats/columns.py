@@ -8,7 +8,6 @@ read where they are there, and written where something is known.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tracker.errors import DataError
-from tracker.formats.table import OBJECT, UNKNOWN, Table, make_table
+from tracker.formats.table import COLUMNS, OBJECT, UNKNOWN, Table, make_table
 from tracker.formats.text import NUMBER, SHOWN
 
 BOX = ("x1", "y1", "x2", "y2")
 SIZED_BOX = ("left", "top", "width", "height")
 NUMBERS = {"score": "score", "visibility": "visibility", "truncated": "truncated", "occluded": "occluded"}
-TIME = "timestamp"
+TIME, TIME_COLUMN = "timestamp", "time"
+"""What a file calls the times, and what a table does."""
 MARKS = ("predicted", "filled")
 READ = ("sequence", "frame", TIME, "id", *BOX, *SIZED_BOX, "score", "class_id", "class", *MARKS, *list(NUMBERS)[1:])
 """Columns that are looked at; others are passed over."""
 MOST_ROWS = 100_000_000
+CARRIES = frozenset({*COLUMNS, "regions"})
+"""What files with these columns have a place for, see `registry.lost`."""
 TRUE, FALSE = ("true", "1", "1.0"), ("false", "0", "0.0", "")
 
 
@@ -127,7 +129,7 @@ class _Reader:
         columns = {key: self.numbers(column)[rows] for column, key in NUMBERS.items() if column in there}
         columns |= {mark: self.marks(mark)[rows] for mark in MARKS if mark in there}
         if TIME in there:
-            columns["time"] = self.numbers(TIME)[rows]
+            columns[TIME_COLUMN] = self.numbers(TIME)[rows]
         label, class_ids = self._labels(rows)
         line = self._line
         return make_table(
@@ -177,12 +179,17 @@ def to_columns(tables: list[Table], path: Path) -> pa.Table:
         arrays["sequence"] = pa.array([t.name for t in tables for _ in range(len(t))], pa.string())
 
     def joined(name: str, kind: type) -> np.ndarray[Any, Any]:
-        return np.concatenate([np.empty(0, kind), *(getattr(t, name) for t in tables)]).astype(kind)
+        values = ((getattr(t, name), len(t)) for t in tables)
+        return np.concatenate(
+            [np.empty(0, kind), *(np.full(n, UNKNOWN) if v is None else v for v, n in values)]
+        ).astype(kind)
+
+    def known(name: str) -> bool:
+        return any(len(t) and getattr(t, name) is not None for t in tables)
 
     arrays["frame"] = joined("frame", np.int64)
-    time = joined("time", np.float64)
-    if np.isfinite(time).all() and len(time):
-        arrays[TIME] = time
+    if known(TIME_COLUMN) and all(t.time is not None for t in tables):
+        arrays[TIME] = joined(TIME_COLUMN, np.float64)
     arrays["id"] = joined("id", np.int64)
     corners = np.concatenate([np.empty((0, 4)), *(t.xyxy for t in tables)])
     arrays |= {name: corners[:, i] for i, name in enumerate(BOX)}
@@ -193,12 +200,6 @@ def to_columns(tables: list[Table], path: Path) -> pa.Table:
     arrays["class"] = pa.array([name for t in tables for name in t.names], pa.string())
     arrays |= {mark: values for mark in MARKS if (values := joined(mark, np.bool_)).any() or TIME in arrays}
     for name in ("visibility", "truncated", "occluded"):
-        values = joined(name, np.float64 if name == "visibility" else np.int64)
-        if (values != UNKNOWN).any():
-            arrays[name] = values
+        if known(name):
+            arrays[name] = joined(name, np.float64 if name == "visibility" else np.int64)
     return pa.table(arrays)
-
-
-def rounded(table: Table) -> Table:
-    """A run's table with as many digits as a run writes into text: hundredths of a pixel, microseconds."""
-    return replace(table, xyxy=table.xyxy.round(2), score=table.score.round(4), time=table.time.round(6))

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from tracker.errors import DataError
-from tracker.formats.columns import READ, from_columns, rounded, to_columns
+from tracker.formats.columns import CARRIES, READ, from_columns, to_columns
 from tracker.formats.table import Notes, Table, write_whole
 from tracker.formats.text import SHOWN, lines_of, number, read_bytes
 from tracker.types import Frame, Tracks
+
+__all__ = ["CARRIES", "RUN_HEADER", "read", "run_lines", "write"]
 
 MOST_COLUMNS = 1000
 SEPARATORS = ",;\t"
@@ -98,17 +100,10 @@ def _parsed(path: Path, text: str, names: list[str], separator: str, filled: lis
 
 
 def write(path: Path, tables: list[Table], notes: Notes) -> None:
-    """One file for all sequences; length, size and rate of the sequences have no place in it."""
-    if any(table.length or table.size[0] or table.rate for table in tables):
-        notes.add("CSV has no place for length, size and rate of a sequence: they were left out")
+    """One file for all sequences."""
     columns = to_columns(tables, path)
     options = pacsv.WriteOptions(quoting_style="needed", delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     write_whole(path, lambda partial: pacsv.write_csv(columns, partial, options))
-
-
-def write_run(path: Path, table: Table) -> None:
-    """A run's file."""
-    write(path, [rounded(table)], Notes())
 
 
 def run_lines(frame: Frame, tracks: Tracks, names: Mapping[int, str]) -> list[str]:

@@ -16,9 +16,10 @@ import numpy as np
 
 from tracker.errors import DataError
 from tracker.formats.seqinfo import MOST_FRAMES
-from tracker.formats.table import OBJECT, UNKNOWN, Notes, Table, file_name, make_table, only_one, write_whole
+from tracker.formats.table import OBJECT, Notes, Table, make_table, write_text
 from tracker.formats.text import SHOWN, number
 
+CARRIES = frozenset({"label", "occluded", "length", "size"})
 MOST_BOXES = 5_000_000
 DEEPEST = 100
 CORNERS = ("xtl", "ytl", "xbr", "ybr")
@@ -173,25 +174,9 @@ def _meta(path: Path, meta: dict[str, str]) -> tuple[int, tuple[int, int]]:
     return length, (number("original_size/width"), number("original_size/height"))
 
 
-def write(path: Path, tables: list[Table], notes: Notes) -> None:
-    """A file `NAME.xml`, or a folder of them where the path does not end in `.xml`.
-
-    Raises:
-        DataError: several sequences for one file.
-    """
-    if path.suffix == ".xml":
-        _write_file(path, only_one(tables, path), notes)
-        return
-    for table in tables:
-        _write_file(path / f"{file_name(table)}.xml", table, notes)
-
-
-def _write_file(path: Path, table: Table, notes: Notes) -> None:
-    if (table.id < 0).any():
-        notes.add("regions without identity (DontCare) have no place in CVAT's tracks and were left out")
-    if (table.score != 1).any() or (table.visibility != UNKNOWN).any() or (table.truncated > 0).any():
-        notes.add("CVAT has no scores, no shares that are visible and no truncation: they were left out")
-    length = table.length or (int(table.frame[-1]) + 1 if len(table) else 0)
+def write_sequence(path: Path, table: Table, notes: Notes) -> None:
+    """A file of one sequence."""
+    length = table.frames
     lines = ['<?xml version="1.0" encoding="utf-8"?>', "<annotations>", "<version>1.1</version>", "<meta><task>"]
     lines += [f"<name>{quoteattr(table.name)[1:-1]}</name><size>{length}</size><mode>interpolation</mode>"]
     lines += [f"<start_frame>0</start_frame><stop_frame>{max(length - 1, 0)}</stop_frame><labels>"]
@@ -203,19 +188,18 @@ def _write_file(path: Path, table: Table, notes: Notes) -> None:
     lines += ["</task></meta>"]
     # One track an identity and class: CVAT's tracks have one label for life.
     order = np.lexsort((table.frame, table.label, table.id))
-    order = order[table.id[order] >= 0]
     begins = np.flatnonzero(np.diff(table.id[order], prepend=-1) | np.diff(table.label[order], prepend=-1))
     for rows in np.split(order, begins[1:]) if len(order) else []:
         lines += _track(table, rows, length)
     lines += ["</annotations>", ""]
-    write_whole(path, lambda partial: partial.write_text("\n".join(lines), encoding="utf-8"))
+    write_text(path, "\n".join(lines))
 
 
 def _track(table: Table, rows: np.ndarray[Any, Any], length: int) -> list[str]:
     label = quoteattr(table.labels[table.label[rows[0]]])
     lines = [f'<track id="{table.id[rows[0]]}" label={label} source="manual">']
     frames = table.frame[rows].tolist()
-    hidden = (table.occluded[rows] > 0).tolist()
+    hidden = [False] * len(rows) if table.occluded is None else (table.occluded[rows] > 0).tolist()
     for i, (frame, box) in enumerate(zip(frames, table.xyxy[rows].tolist(), strict=True)):
         corners = " ".join(f'{key}="{value:.10g}"' for key, value in zip(CORNERS, box, strict=True))
         rest = f'occluded="{int(hidden[i])}" keyframe="1" {corners} z_order="0"></box>'

@@ -14,10 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from tracker.errors import DataError
-from tracker.formats.columns import BOX, MARKS, READ, from_columns, rounded, to_columns
-from tracker.formats.table import Notes, Table, write_whole
+from tracker.formats.columns import BOX, CARRIES, MARKS, READ, from_columns, to_columns
+from tracker.formats.table import Notes, Table, write_text
 from tracker.formats.text import SHOWN, lines_of, read_bytes
 from tracker.types import Frame, Tracks
+
+__all__ = ["CARRIES", "read", "run_lines", "write"]
 
 CORNERS = "xyxy"
 WORDS = ("sequence", "class")
@@ -83,17 +85,10 @@ def _row(path: Path, place: int, line: str) -> dict[str, Any]:
 
 
 def write(path: Path, tables: list[Table], notes: Notes) -> None:
-    """One file for all sequences; length, size and rate of the sequences have no place in it."""
-    if any(table.length or table.size[0] or table.rate for table in tables):
-        notes.add("JSON Lines has no place for length, size and rate of a sequence: they were left out")
+    """One file for all sequences."""
     columns = to_columns(tables, path)
     text = "".join(f"{_line(row)}\n" for batch in columns.to_batches(10_000) for row in batch.to_pylist())
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8", newline="\n"))
-
-
-def write_run(path: Path, table: Table) -> None:
-    """A run's file."""
-    write(path, [rounded(table)], Notes())
+    write_text(path, text)
 
 
 def _line(row: Mapping[str, Any]) -> str:

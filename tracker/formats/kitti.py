@@ -12,9 +12,10 @@ import numpy as np
 
 from tracker.errors import DataError
 from tracker.formats.seqinfo import MOST_FRAMES
-from tracker.formats.table import Notes, Table, file_name, make_table, only_one, write_whole
+from tracker.formats.table import UNKNOWN, Notes, Table, make_table, write_text
 from tracker.formats.text import SHOWN, lines_of, number, read_bytes
 
+CARRIES = frozenset({"score", "label", "truncated", "occluded", "regions"})
 COLUMNS = "frame id type truncated occluded alpha x1 y1 x2 y2 height width length x y z rotation [score]"
 LEAST, SCORED = 10, 18
 TYPES = ("Car", "Van", "Truck", "Pedestrian", "Person", "Cyclist", "Tram", "Misc", "DontCare")
@@ -90,26 +91,16 @@ def sequence_lengths(folder: Path) -> dict[str, int]:
     return lengths
 
 
-def write(path: Path, tables: list[Table], notes: Notes) -> None:
-    """A file `NAME.txt`, or a folder of them where the path does not end in `.txt`.
-
-    Raises:
-        DataError: several sequences for one file.
-    """
-    if path.suffix == ".txt":
-        _write_file(path, only_one(tables, path))
-        return
-    for table in tables:
-        _write_file(path / f"{file_name(table)}.txt", table)
-
-
-def _write_file(path: Path, table: Table) -> None:
+def write_sequence(path: Path, table: Table, notes: Notes) -> None:
+    """A file of one sequence."""
+    unknown = np.full(len(table), UNKNOWN)
+    truncated, occluded = (unknown if v is None else v for v in (table.truncated, table.occluded))
     types = [_BY_NAME.get(name.lower(), name.replace(" ", "_")) for name in table.labels]
-    columns = (table.frame, table.id, table.label, table.truncated, table.occluded, table.xyxy, table.score)
+    columns = (table.frame, table.id, table.label, truncated, occluded, table.xyxy, table.score)
     lines = [
-        f"{frame} {i} {types[label]} {truncated} {occluded} -10 "
+        f"{frame} {i} {types[label]} {cut} {hidden} -10 "
         + " ".join(f"{v:.10g}" for v in box)
         + f" -1 -1 -1 -1000 -1000 -1000 -10 {score:.10g}\n"
-        for frame, i, label, truncated, occluded, box, score in zip(*(c.tolist() for c in columns), strict=True)
+        for frame, i, label, cut, hidden, box, score in zip(*(c.tolist() for c in columns), strict=True)
     ]
-    write_whole(path, lambda partial: partial.write_text("".join(lines), encoding="utf-8"))
+    write_text(path, "".join(lines))

@@ -1,15 +1,16 @@
-"""MOTChallenge text: a file `NAME.txt` a sequence, or the benchmark's folders with `gt/gt.txt` and `seqinfo.ini`."""
+"""MOTChallenge text: a file `NAME.txt` a sequence; the benchmark's folders with `gt/gt.txt` are read too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.formats.rows import Rows, read_rows
-from tracker.formats.seqinfo import MOST_FRAMES, SequenceInfo, read_sequence_info, sequence_info_text
+from tracker.formats.seqinfo import MOST_FRAMES, SequenceInfo, read_sequence_info
 from tracker.formats.table import (
     FARTHEST,
     LARGEST,
@@ -17,15 +18,16 @@ from tracker.formats.table import (
     UNKNOWN,
     Notes,
     Table,
-    file_name,
     has_area,
     make_table,
-    only_one,
     repeated,
-    write_whole,
+    write_text,
 )
 from tracker.types import Frame, Tracks
 
+CARRIES = frozenset({"score", "label", "visibility"})
+OPTIONS = ("classes",)
+"""What `read` may be told beside the path."""
 COLUMNS = ("frame", "id", "left", "top", "width", "height", "score", "class", "visibility")
 LEAST = 6
 CLASSES = (
@@ -47,19 +49,30 @@ CLASSES = (
 _BY_NAME = {name: number for number, name in enumerate(CLASSES, 1)} | {"person": 1}
 
 
-def read(path: Path, notes: Notes) -> list[Table]:
+Classes = Literal["needed", "optional", "ignored"] | None
+"""What column 8 holds: "needed", a class in every row, or -1 in all; "optional", a class, or 0 or -1 for none;
+"ignored", something else; None, what it looks like."""
+MOST_CLASSES = 1_000_000
+
+
+def read(path: Path, notes: Notes, classes: Classes = None) -> list[Table]:
     """A file, a sequence's folder, a folder of sequences, or a folder of files.
+
+    Args:
+        path: of the file or folder.
+        notes: takes what was left out.
+        classes: what column 8 holds.
 
     Raises:
         DataError: nothing there, or a row that is not of the format; names file and line.
     """
     if path.is_file():
         inside = path.parent.name in ("gt", "det") and (path.parent.parent / "seqinfo.ini").is_file()
-        return [_read_file(path, path.parent.parent if inside else None, notes)]
+        return [_read_file(path, path.parent.parent if inside else None, notes, classes)]
     if (path / "gt/gt.txt").is_file():
-        return [_read_file(path / "gt/gt.txt", path, notes)]
-    folders = [_read_file(p, p.parent.parent, notes) for p in sorted(path.glob("*/gt/gt.txt"))]
-    return folders or [_read_file(p, None, notes) for p in sorted(path.glob("*.txt"))]
+        return [_read_file(path / "gt/gt.txt", path, notes, classes)]
+    folders = [_read_file(p, p.parent.parent, notes, classes) for p in sorted(path.glob("*/gt/gt.txt"))]
+    return folders or [_read_file(p, None, notes, classes) for p in sorted(path.glob("*.txt"))]
 
 
 def read_mot(path: Path, *, length: int | None = None) -> Rows:
@@ -140,13 +153,13 @@ def _far_off(v: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.asarray((np.abs(corners_of(v)) > FARTHEST).any(1), np.bool_)
 
 
-def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
+def _read_file(path: Path, folder: Path | None, notes: Notes, classes: Classes) -> Table:
     info = read_sequence_info(folder) if folder else SequenceInfo()
     rows = read_mot(path, length=info.length or None)
     v = rows.values
-    rows.refuse(v[:, 1] < 0, "a negative id; these are detections, and formats of tracks need ids")
+    rows.refuse(v[:, 1] < 0, "a negative id; these look like detections, not like tracks")
     width = v.shape[1]
-    label, labels = _labels(v[:, 7] if width > 7 else np.full(len(v), -1.0), path, notes)
+    label, labels = _labels(rows, notes, classes)
     columns = {"score": v[:, 6]} if width > 6 else {}
     # Ten columns without classes are MOT15's; its ninth is a position.
     if width == 9 or (width > 9 and label is not None):
@@ -167,35 +180,29 @@ def _read_file(path: Path, folder: Path | None, notes: Notes) -> Table:
     )
 
 
-def _labels(numbers: NDArray[np.float64], path: Path, notes: Notes) -> tuple[list[str] | None, tuple[str, ...]]:
-    """Names of the classes in column 8, none where it holds -1 or positions in the world."""
-    if not len(numbers) or (numbers == -1).all():
+def _labels(rows: Rows, notes: Notes, classes: Classes) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """The class of each row, as its place among their names; none where column 8 holds -1, or no classes."""
+    numbers = rows.values[:, 7] if rows.values.shape[1] > 7 else np.full(len(rows), -1.0)
+    if not len(numbers) or (numbers == -1).all() or classes == "ignored":
         return None, ()
-    if not ((numbers == -1) | ((numbers >= 1) & (numbers == np.floor(numbers)) & (numbers < 1e6))).all():
-        notes.add(f"{path}: column 8 holds no classes (world coordinates, as in MOT15?) and was left out")
+    known = (numbers >= 1) & (numbers == np.floor(numbers)) & (numbers < MOST_CLASSES)
+    none = numbers == -1
+    if classes == "optional":
+        none |= numbers == 0
+    if classes is None and not (known | none).all():
+        notes.add(f"{rows.path}: column 8 holds no classes (world coordinates, as in MOT15?) and was left out")
         return None, ()
-    kinds = numbers.astype(np.int64).tolist()
-    names = {k: OBJECT if k < 0 else CLASSES[k - 1] if k <= len(CLASSES) else str(k) for k in set(kinds)}
-    return [names[k] for k in kinds], tuple(names[k] for k in sorted(names))
-
-
-def write(path: Path, tables: list[Table], notes: Notes) -> None:
-    """A file `NAME.txt`, or a folder of them where the path does not end in `.txt`.
-
-    Raises:
-        DataError: several sequences for one file.
-    """
-    if path.suffix == ".txt":
-        _write_file(path, only_one(tables, path), notes)
-        return
-    for table in tables:
-        _write_file(path / f"{file_name(table)}.txt", table, notes)
+    wrong = ~known if classes == "needed" else ~(known | none)
+    rows.refuse(wrong, "column 8 is no class; are these world coordinates, as in MOT15? Then use its rules")
+    kinds, label = np.unique(np.where(none, -1, numbers).astype(np.int64), return_inverse=True)
+    names = (OBJECT if k < 0 else CLASSES[k - 1] if k <= len(CLASSES) else str(k) for k in kinds.tolist())
+    return label.astype(np.int64), tuple(names)
 
 
 def write_run(path: Path, table: Table) -> None:
     """A result as `reacquire track` saves it: what the servers of MOTChallenge take."""
     lines = _result_lines(table.frame.tolist(), table.id, table.xyxy, table.score)
-    _write_text(path, "".join(f"{line}\n" for line in lines))
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def run_lines(frame: Frame, tracks: Tracks, names: Mapping[int, str]) -> list[str]:
@@ -220,35 +227,16 @@ def _result_lines(
     ]
 
 
-def write_folders(path: Path, tables: list[Table], notes: Notes) -> None:
-    """The benchmark's folders: `NAME/gt/gt.txt`, and `NAME/seqinfo.ini` where the pictures' size is known."""
-    for table in tables:
-        folder = path / file_name(table)
-        _write_file(folder / "gt/gt.txt", table, notes)
-        length = table.length or (int(table.frame[-1]) + 1 if len(table) else 0)
-        if not table.rate or not table.size[0]:
-            notes.add(
-                "frames a second or the pictures' size are not known: seqinfo.ini says 25 and 0; give --rate, --size"
-            )
-        info = SequenceInfo(length, table.size, table.rate or 25.0, table.name)
-        _write_text(folder / "seqinfo.ini", sequence_info_text(info))
-
-
-def _write_file(path: Path, table: Table, notes: Notes) -> None:
-    regions = table.id < 0
-    if regions.any():
-        notes.add("regions without identity (DontCare) have no place in a MOT file and were left out")
+def write_sequence(path: Path, table: Table, notes: Notes) -> None:
+    """A file of one sequence: ground truth's columns."""
     numbers = _numbers(table.labels, notes)
-    columns = (table.frame, table.id, table.ltwh, table.score, table.label, table.visibility)
+    visibility = np.full(len(table), UNKNOWN) if table.visibility is None else table.visibility
+    columns = (table.frame, table.id, table.ltwh, table.score, table.label, visibility)
     lines = [
         f"{frame + 1},{i},{x:.10g},{y:.10g},{w:.10g},{h:.10g},{score:.10g},{numbers[label]},{visible:.10g}\n"
-        for frame, i, (x, y, w, h), score, label, visible in zip(*(c[~regions].tolist() for c in columns), strict=True)
+        for frame, i, (x, y, w, h), score, label, visible in zip(*(c.tolist() for c in columns), strict=True)
     ]
-    _write_text(path, "".join(lines))
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_whole(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_text(path, "".join(lines))
 
 
 def class_number(label: str) -> int | None:

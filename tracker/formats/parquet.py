@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 from tracker.arrow import ON_THIS_THREAD
 from tracker.errors import DataError
 from tracker.formats.columns import BOX, MOST_ROWS, READ, from_columns, to_columns
+from tracker.formats.columns import CARRIES as IN_COLUMNS
 from tracker.formats.seqinfo import MOST_FRAMES, MOST_PIXELS
 from tracker.formats.table import Notes, Table, write_whole
 
 KEY = b"reacquire"
+CARRIES = IN_COLUMNS | {"length", "size", "rate"}
 WORDS = ("sequence", "class")
 
 

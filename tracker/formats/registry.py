@@ -1,15 +1,20 @@
 """All formats of boxes with ids, by name: whoever reads or writes any looks it up here.
 
-A format is a module of this package with `read(path, notes)` and, unless it is only read, `write(path, tables, notes)`.
-One that `reacquire track` saves line by line has `run_lines(frame, tracks, names)`, and `RUN_HEADER` if there is one;
-it may have `write_run(path, table)`, where a run's file looks otherwise than what `write` makes. Modules are loaded
-when they are first used.
+A format is a module of this package, loaded when it is first used. It has
+
+- `read(path, notes)`, which gives a `Table` for each sequence of a file or folder; what it may be told beside these two
+  it names in `OPTIONS`;
+- unless it is only read, `write(path, tables, notes)` where one file takes all sequences, or
+  `write_sequence(path, table, notes)` where each has its own; and `CARRIES`, what of a table it has a place for (frame,
+  id and box go without saying). What it has none for is told here, and never reaches a writer that cannot write it;
+- where `reacquire track` saves it line by line, `run_lines(frame, tracks, names)`, and `RUN_HEADER` if there is one;
+  `write_run(path, table)` where a run's file looks otherwise than what the writer makes of it.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.errors import DataError
 
 if TYPE_CHECKING:
+    from tracker.formats.mot import Classes
     from tracker.formats.table import Notes, Table
     from tracker.types import Frame, Tracks
 
@@ -26,10 +32,9 @@ class Format:
     """A format, and where its reader and its writer are.
 
     Attributes:
-        words: what it is.
+        words: what it is; up to the first comma, what it is called.
         module: in this package.
         suffixes: of its files, in small letters.
-        writer: the module's function that writes; None where the format is only read.
         saved: the name of a run's file, where `reacquire track` saves the format.
         timed: whether times and marks of boxes nobody saw are kept, so that a run can be refined from it.
     """
@@ -37,31 +42,65 @@ class Format:
     words: str
     module: str
     suffixes: tuple[str, ...] = ()
-    writer: str | None = "write"
     saved: str | None = None
     timed: bool = False
 
     def _load(self, name: str, default: Any = None) -> Any:
         return getattr(importlib.import_module(f"tracker.formats.{self.module}"), name, default)
 
+    @property
+    def written(self) -> bool:
+        """Whether it has a writer."""
+        return self._load("write") is not None or self._load("write_sequence") is not None
+
     def read(self, path: Path, notes: Notes, **options: Any) -> list[Table]:
-        """All sequences of a file or folder."""
-        tables: list[Table] = self._load("read")(path, notes, **options)
+        """All sequences of a file or folder.
+
+        Args:
+            path: of the file or folder.
+            notes: takes what was left out.
+            options: what is known beside; the reader is told what it asks for.
+
+        Raises:
+            DataError: something is wrong in it; names file and line.
+        """
+        asked = self._load("OPTIONS", ())
+        tables: list[Table] = self._load("read")(path, notes, **{k: v for k, v in options.items() if k in asked})
         return tables
 
     def write(self, path: Path, tables: list[Table], notes: Notes) -> None:
-        """A file or folder of these sequences."""
-        if self.writer is None:
+        """A file of these sequences, or a folder of files where each has its own and the path has no suffix of theirs.
+
+        Args:
+            path: of the file or folder.
+            tables: of the sequences.
+            notes: takes what the format has no place for, and was left out.
+
+        Raises:
+            DataError: the format is only read, or several sequences are meant for one file.
+            ReacquireError: it cannot be written.
+        """
+        from tracker.formats.table import file_name, only_one
+
+        whole, each = self._load("write"), self._load("write_sequence")
+        if whole is None and each is None:
             raise DataError(f"{path}: {self.words}: this format is only read")
-        self._load(self.writer)(path, tables, notes)
+        tables = [_fitting(table, self.words.split(",")[0], self._load("CARRIES"), notes) for table in tables]
+        if whole is not None:
+            whole(path, tables, notes)
+        elif path.suffix.lower() in self.suffixes:
+            each(path, only_one(tables, path), notes)
+        else:
+            for table in tables:
+                each(path / f"{file_name(table)}{self.suffixes[0]}", table, notes)
 
     def write_run(self, path: Path, table: Table) -> None:
         """A file as a run saves it."""
+        from tracker.formats.table import Notes, rounded
+
         write: Callable[[Path, Table], None] | None = self._load("write_run")
         if write is None:
-            from tracker.formats.table import Notes
-
-            self.write(path, [table], Notes())
+            self.write(path, [rounded(table)], Notes())
         else:
             write(path, table)
 
@@ -70,16 +109,50 @@ class Format:
         return self._load("RUN_HEADER", ""), self._load("run_lines")
 
 
+def _fitting(table: Table, title: str, carries: Collection[str], notes: Notes) -> Table:
+    """A table without the regions that a format has no place for; whatever else that is known is lost is told."""
+    predicted = int(table.predicted.sum())
+    if predicted and "predicted" not in carries:
+        notes.add(f"{predicted} boxes are where somebody out of sight was expected; the mark `predicted` is not kept")
+    known = {
+        "score": bool((table.score != 1).any()),
+        "label": any(name != "object" for name in table.labels),
+        **{name: getattr(table, name) is not None for name in ("visibility", "truncated", "occluded", "time")},
+        "length": table.length > 0,
+        "size": table.size[0] > 0,
+        "rate": table.rate > 0,
+        "regions": bool((table.id < 0).any()),
+    }
+    lost = [LOST[name] for name, there in known.items() if there and name not in carries]
+    if lost:
+        listed = " and ".join(filter(None, [", ".join(lost[:-1]), lost[-1]]))
+        notes.add(f"{title} has no place for {listed}: left out")
+    return table.take(table.id >= 0) if "regions" not in carries else table
+
+
+LOST = {
+    "score": "scores",
+    "label": "classes",
+    "visibility": "shares that are visible",
+    "truncated": "truncation",
+    "occluded": "occlusion",
+    "time": "times",
+    "length": "the sequence's length",
+    "size": "the pictures' size",
+    "rate": "frames a second",
+    "regions": "regions without identity (DontCare)",
+}
+"""What a table may know, in words."""
 FORMATS: Mapping[str, Format] = {
     "mot": Format("MOTChallenge text, a file NAME.txt a sequence", "mot", (".txt",), saved="tracks.txt"),
-    "motchallenge": Format("MOTChallenge folders, NAME/gt/gt.txt and NAME/seqinfo.ini", "mot", writer="write_folders"),
+    "motchallenge": Format("MOTChallenge folders, NAME/gt/gt.txt and NAME/seqinfo.ini", "motchallenge"),
     "coco": Format("COCO-VID JSON, one file", "coco", (".json",)),
     "cvat": Format("CVAT for video 1.1, a file NAME.xml a sequence", "cvat", (".xml",)),
     "kitti": Format("KITTI tracking labels, a file NAME.txt a sequence", "kitti", (".txt",)),
     "parquet": Format("Parquet, one file", "parquet", (".parquet",), saved="tracks.parquet", timed=True),
     "csv": Format("CSV with a header, one file", "csv", (".csv", ".tsv"), saved="tracks.csv", timed=True),
     "jsonl": Format("JSON Lines, one file", "jsonl", (".jsonl",), saved="tracks.jsonl", timed=True),
-    "yolo": Format("folder of labels that Ultralytics' trackers save (in only)", "yolo", writer=None),
+    "yolo": Format("folder of labels that Ultralytics' trackers save (in only)", "yolo"),
 }
 BY_SUFFIX: Mapping[str, str] = {
     suffix: name for name, format_ in reversed(list(FORMATS.items())) for suffix in format_.suffixes
@@ -179,7 +252,13 @@ def find_format(kind: str) -> Format:
 
 
 def read_tables(
-    source: Path, kind: str | None, notes: Notes, *, size: tuple[int, int] | None = None, rate: float | None = None
+    source: Path,
+    kind: str | None,
+    notes: Notes,
+    *,
+    size: tuple[int, int] | None = None,
+    rate: float | None = None,
+    classes: Classes = None,
 ) -> list[Table]:
     """All sequences of a file or folder.
 
@@ -189,13 +268,14 @@ def read_tables(
         notes: takes what was left out.
         size: width and height of the pictures, where the source does not say.
         rate: frames a second, likewise.
+        classes: what column 8 of MOTChallenge's text holds, see `tracker.formats.mot`.
 
     Raises:
         DataError: unknown format, nothing there, or something wrong in it; names file and line.
     """
     kind = kind or recognise(source)
     format_ = find_format(kind)
-    tables = format_.read(source, notes, size=size) if kind == "yolo" else format_.read(source, notes)
+    tables = format_.read(source, notes, size=size, classes=classes)
     if not tables:
         raise DataError(f"{source}: no sequences of {format_.words}")
     return [replace(t, size=t.size if t.size[0] else size or (0, 0), rate=t.rate or rate or 0.0) for t in tables]
@@ -228,15 +308,12 @@ def convert(
 
     notes = Notes()
     format_ = find_format(format_to_write(target, write_as))
-    if format_.writer is None:
+    if not format_.written:
         raise DataError(f"{write_as}: this format is only read")
     tables = read_tables(source, read_as, notes, size=size, rate=rate)
     names = [table.name for table in tables]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{source}: two sequences are called {twice!r}")
-    predicted = sum(int(table.predicted.sum()) for table in tables)
-    if predicted and not format_.timed:
-        notes.add(f"{predicted} boxes are where somebody out of sight was expected; the mark `predicted` is not kept")
     format_.write(target, tables, notes)
     return tables, notes

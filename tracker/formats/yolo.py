@@ -17,6 +17,8 @@ from tracker.formats.text import lines_of, number, read_bytes
 from tracker.yaml_file import read_yaml
 
 NAME = re.compile(r"(?:(?P<name>.*?)[_-])?(?P<frame>[0-9]{1,9})", re.ASCII)
+OPTIONS = ("size",)
+"""What `read` must be told beside the path, where it is known."""
 WITH_SCORE = 7
 COLUMNS = "class, x, y, width, height, [score,] id"
 

@@ -1,6 +1,6 @@
 """After the fact, when the whole video is known: joining of tracks that are one object, and filling of their gaps.
 
-Everything works on columns of all boxes (`Trajectories`) and returns new ones; nothing is changed in place.
+Everything works on the table of all boxes, which has their times, and returns a new one; nothing is changed in place.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.assignment import best_edges
-from tracker.offline.trajectories import Trajectories
+from tracker.errors import DataError
+from tracker.formats.table import UNKNOWN, Table, concatenated, in_order
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -27,7 +28,7 @@ NOISE = 0.01
 """Variance of a box about its way, as a share of that of the way about a straight line."""
 
 
-def fill(rows: Trajectories, *, max_gap: float = 1.0, method: Literal["linear", "gaussian"] = "linear") -> Trajectories:
+def fill(rows: Table, *, max_gap: float = 1.0, method: Literal["linear", "gaussian"] = "linear") -> Table:
     """Put boxes into the gaps of tracks.
 
     `linear` draws straight lines between the boxes beside a gap. `gaussian` lets a Gaussian process over the whole
@@ -47,29 +48,54 @@ def fill(rows: Trajectories, *, max_gap: float = 1.0, method: Literal["linear", 
     """
     if len(rows) < 2:
         return rows
-    before = np.flatnonzero(
-        (np.diff(rows.id) == 0) & (np.diff(rows.frame) > 1) & (np.diff(rows.time) <= max_gap + 1e-9)
-    )
+    rows, time = _by_track(rows)
+    before = np.flatnonzero((np.diff(rows.id) == 0) & (np.diff(rows.frame) > 1) & (np.diff(time) <= max_gap + 1e-9))
     steps = rows.frame[before + 1] - rows.frame[before]
     left = np.repeat(before, steps - 1)
     number = np.arange(len(left)) - np.repeat(np.cumsum(steps - 1) - (steps - 1), steps - 1) + 1
     share = number / np.repeat(steps, steps - 1)
+    unknown: dict[str, Any] = {
+        name: np.full(len(left), UNKNOWN) for name in OF_WHAT_WAS_SEEN if getattr(rows, name) is not None
+    }
     new = replace(
         rows.take(left),
         frame=rows.frame[left] + number,
-        time=rows.time[left] + share * (rows.time[left + 1] - rows.time[left]),
+        time=time[left] + share * (time[left + 1] - time[left]),
         xyxy=rows.xyxy[left] + share[:, None] * (rows.xyxy[left + 1] - rows.xyxy[left]),
         # Half of it in the middle: surer beside what was seen.
         score=rows.score[left] * (1 - np.minimum(share, 1 - share)),
         filled=np.ones(len(left), bool),
         predicted=np.ones(len(left), bool),
+        **unknown,
     )
-    merged = Trajectories(*(np.concatenate([getattr(rows, n), getattr(new, n)]) for n in rows.__slots__))
-    merged = merged.take(np.lexsort((merged.frame, merged.id)))
-    return replace(merged, xyxy=_bent(merged)) if method == "gaussian" and len(new) else merged
+    merged, _ = _by_track(concatenated(rows, new))
+    return in_order(replace(merged, xyxy=_bent(merged)) if method == "gaussian" and len(new) else merged)
 
 
-def _bent(rows: Trajectories) -> Float64:
+OF_WHAT_WAS_SEEN = ("visibility", "truncated", "occluded")
+"""Columns of which nobody knows what they are in a gap."""
+
+
+def _by_track(table: Table) -> tuple[Table, Float64]:
+    """The rows sorted by id, then by frame, and their times.
+
+    Raises:
+        DataError: no times, or a track's do not rise.
+    """
+    if table.time is None:
+        raise DataError(f"{table.name}: tracks need the times of their boxes to be joined or filled")
+    rows = table.take(np.lexsort((table.frame, table.id)))
+    time = table.time[np.lexsort((table.frame, table.id))]
+    falls = np.flatnonzero((rows.id[1:] == rows.id[:-1]) & (np.diff(time) <= 0))
+    if len(falls):
+        row = int(falls[0])
+        raise DataError(
+            f"{table.name}, track {rows.id[row]}: time does not rise from frame {rows.frame[row]} to the next"
+        )
+    return rows, time
+
+
+def _bent(rows: Table) -> Float64:
     """Boxes, those in gaps moved to where a Gaussian process over their track has them."""
     xyxy = rows.xyxy.copy()
     ends = np.flatnonzero(np.r_[np.diff(rows.id) != 0, True]) + 1
@@ -157,7 +183,7 @@ class _Ends:
     known: NDArray[np.bool_]
 
 
-def join(rows: Trajectories, looks: Looks | None = None, settings: JoinSettings | None = None) -> Trajectories:
+def join(rows: Table, looks: Looks | None = None, settings: JoinSettings | None = None) -> Table:
     """Give tracks that are one object one id: the first of theirs.
 
     A track can go on in another that begins after its end. Which goes on in which is one exact assignment over all ends
@@ -174,6 +200,7 @@ def join(rows: Trajectories, looks: Looks | None = None, settings: JoinSettings 
     settings = settings or JoinSettings()
     if not len(rows):
         return rows
+    rows, _ = _by_track(rows)
     known = {int(i): np.asarray(v, np.float64) for i, v in (looks or {}).items()}
     gap = min(0.5, settings.max_gap)
     while True:
@@ -182,25 +209,27 @@ def join(rows: Trajectories, looks: Looks | None = None, settings: JoinSettings 
         if (new != ends.id).any():
             known = _shared_looks(rows, known, ends.id, new)
             rows = replace(rows, id=new[np.searchsorted(ends.id, rows.id)])
-            rows = rows.take(np.lexsort((rows.frame, rows.id)))
+            rows, _ = _by_track(rows)
         if gap >= max(settings.max_gap, settings.max_blind_gap):
-            return rows
+            return in_order(rows)
         gap = min(2 * gap, max(settings.max_gap, settings.max_blind_gap))
 
 
-def _ends(rows: Trajectories, looks: Looks) -> _Ends:
+def _ends(rows: Table, looks: Looks) -> _Ends:
     """Where tracks begin and end; velocities are over half a second there."""
     first = np.flatnonzero(np.r_[True, np.diff(rows.id) != 0])
     last = np.r_[first[1:], len(rows)] - 1
     middle = _middle_and_size(rows.xyxy)
-    clock = rows.time - rows.time.min()
+    assert rows.time is not None
+    times = rows.time
+    clock = times - times.min()
     span = clock.max() + 1.0
     key = np.repeat(np.arange(len(first)), last - first + 1) * span + clock  # ascending over all rows
     after = np.minimum(np.searchsorted(key, key[first] + 0.5, side="right") - 1, last)
     before = np.maximum(np.searchsorted(key, key[last] - 0.5), first)
 
     def speed(a: Index, b: Index) -> Float64:
-        seconds = np.maximum(rows.time[b] - rows.time[a], 1e-9)[:, None]
+        seconds = np.maximum(times[b] - times[a], 1e-9)[:, None]
         moved: Float64 = np.where((b > a)[:, None], (middle[b, :2] - middle[a, :2]) / seconds, 0.0)
         return moved
 
@@ -209,10 +238,10 @@ def _ends(rows: Trajectories, looks: Looks) -> _Ends:
     vectors = [looks.get(int(i)) for i in ids]
     return _Ends(
         ids,
-        rows.class_id[first],
+        rows.label[first],
         last - first + 1,
         np.column_stack([rows.frame[first], rows.frame[last]]),
-        np.column_stack([rows.time[first], rows.time[last]]),
+        np.column_stack([times[first], times[last]]),
         np.stack([middle[first][:, [0, 1, 3]], middle[last][:, [0, 1, 3]]], axis=1),
         np.stack([speed(first, after), speed(before, last)], axis=1),
         np.array([np.zeros(size) if v is None else v for v in vectors]).reshape(len(ids), size),
@@ -266,7 +295,7 @@ def _links(ends: _Ends, settings: JoinSettings, gap: float) -> tuple[Index, Inde
     return end[kept].astype(np.int64), begin[kept].astype(np.int64), cost[kept]
 
 
-def _shared_looks(rows: Trajectories, looks: Looks, old: Index, new: Index) -> dict[int, Float64]:
+def _shared_looks(rows: Table, looks: Looks, old: Index, new: Index) -> dict[int, Float64]:
     """Looks of joined tracks: the mean of theirs, by how long each was seen."""
     sums: dict[int, Float64] = {}
     lengths = np.bincount(np.searchsorted(old, rows.id), minlength=len(old))

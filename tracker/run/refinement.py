@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from tracker.errors import ConfigError, DataError
 from tracker.formats.registry import FORMATS
@@ -13,7 +12,6 @@ from tracker.formats.registry import FORMATS
 if TYPE_CHECKING:
     from tracker.formats.table import Table
     from tracker.offline.joining import Looks
-    from tracker.offline.trajectories import Trajectories
 
 Refinement = Literal["join", "gap", "both"]
 SOURCES = tuple(name for name, format_ in FORMATS.items() if format_.saved and format_.timed)
@@ -64,17 +62,16 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
     from tracker.offline.joining import fill, join
 
     table = _read(folder)
-    rows = trajectories_of(table)
-    rows = rows.take(np.flatnonzero(~rows.predicted))
+    table = table.take(~(table.predicted | table.filled))
     if what != "gap":
-        rows = join(rows, looks)
+        table = join(table, looks)
     if what != "join":
-        rows = fill(rows)
+        table = fill(table)
     written = []
     for format_ in sorted(FORMATS.values(), key=lambda format_: not format_.timed):
         if format_.saved is not None and (folder / format_.saved).exists():
             path = refined_path(folder / format_.saved)
-            format_.write_run(path, table_of(rows, table, path.stem))
+            format_.write_run(path, replace(table, name=path.stem))
             written.append(path)
     return written
 
@@ -86,54 +83,6 @@ def _read(folder: Path) -> Table:
     if not there:
         raise DataError(f"{folder / str(FORMATS[SOURCES[0]].saved)}: no table of tracks to refine")
     (table,) = there[0].read(folder / str(there[0].saved), Notes())
+    if table.time is None and len(table):
+        raise DataError(f"{folder / str(there[0].saved)}: a table of tracks needs the column timestamp to be refined")
     return table
-
-
-def trajectories_of(table: Table) -> Trajectories:
-    """A table's rows, for what is done when all of them are known.
-
-    Raises:
-        DataError: no times in it.
-    """
-    from tracker.offline.trajectories import Trajectories
-
-    if np.isnan(table.time).any():
-        raise DataError(f"{table.name}: a table of tracks needs the column timestamp to be refined")
-    numbers = np.array([*_numbers(table), 0], np.int64)
-    return Trajectories.of(
-        table.frame,
-        table.time,
-        table.id,
-        table.xyxy,
-        table.score,
-        numbers[table.label],
-        filled=table.filled,
-        predicted=table.predicted,
-    )
-
-
-def table_of(rows: Trajectories, original: Table, name: str) -> Table:
-    """Refined rows as a table, with the classes of the one that they come from."""
-    from tracker.formats.table import make_table
-
-    names = dict(zip(_numbers(original), original.labels, strict=True))
-    return make_table(
-        Path(name),
-        name,
-        frame=rows.frame,
-        id=rows.id,
-        xyxy=rows.xyxy,
-        label=[names[number] for number in rows.class_id.tolist()],
-        labels=original.labels,
-        length=original.length,
-        size=original.size,
-        rate=original.rate,
-        columns={"score": rows.score, "time": rows.time, "predicted": rows.predicted, "filled": rows.filled},
-        class_ids=dict(zip(original.labels, original.class_ids, strict=True)),
-    )
-
-
-def _numbers(table: Table) -> list[int]:
-    """A number for each class: the detector's, or where that is not known one that no other class has."""
-    free = max([*table.class_ids, -1]) + 1
-    return [number if number >= 0 else free + i for i, number in enumerate(table.class_ids)]

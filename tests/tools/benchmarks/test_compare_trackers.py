@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tracker.evaluation.sequence import Boxes
+from tracker.formats.table import make_table
 
 FRAMES = 40
 
@@ -33,9 +33,8 @@ def scene(tools):
         for t in range(FRAMES):
             boxes.append(np.array([[5.0 * t, 100, 5.0 * t + 40, 200], [200 - 5.0 * t, 250, 240 - 5.0 * t, 350]]))
             frames.append(np.column_stack([boxes[-1], [0.9, 0.9]])[1 if t in lost else 0 :])
-        n, ids = 2 * FRAMES, np.tile([7, 9], FRAMES)
-        frame = np.repeat(np.arange(FRAMES) + 1, 2)
-        truth = Boxes(frame, ids, np.concatenate(boxes), np.ones(n, np.int64), np.ones(n, bool))
+        frame, ids = np.repeat(np.arange(FRAMES), 2), np.tile([7, 9], FRAMES)
+        truth = make_table(frame=frame, id=ids, xyxy=np.concatenate(boxes))
         return scenes.Sequence("made", frames, truth, 25)
 
     return make
@@ -79,8 +78,8 @@ def test_a_camera_that_is_known_is_told_to_those_that_can_take_it(tools, scene):
 def test_a_benchmark_says_what_counts(compare, sort, scene):
     """Of two people one is a statue: whoever follows it is neither rewarded nor punished."""
     made = scene()
-    kinds = np.where(made.truth.id == 9, 7, 1)
-    statue = replace(made, benchmark="mot17", truth=replace(made.truth, class_id=kinds))
+    truth = replace(made.truth, label=(made.truth.id == 9).astype(int), labels=("pedestrian", "static person"))
+    statue = replace(made, benchmark="mot17", truth=truth)
     found = compare.judge(sort(statue), statue).summary()
     assert found["TP"] + found["FN"] == FRAMES
     assert found["FP"] == 0

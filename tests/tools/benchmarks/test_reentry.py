@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tracker.evaluation.sequence import Boxes
+from tracker.formats.table import make_table
 
 SECONDS = 25
 
@@ -63,7 +63,8 @@ def boxes_of(rows):
     """`(frame, id, x, in sight)`, boxes of 40 × 80."""
     frame, who, x, seen = (np.array(column) for column in zip(*sorted(rows), strict=True))
     xyxy = np.c_[x, np.zeros(len(x)), x + 40, np.full(len(x), 80)].astype(float)
-    return Boxes(frame, who, xyxy, np.where(seen, 1, 8), seen.astype(bool))
+    label = ["pedestrian" if sight else "distractor" for sight in seen]
+    return make_table(frame=frame - 1, id=who, xyxy=xyxy, label=label, columns={"score": seen})
 
 
 def test_returns_are_counted(compare):
@@ -74,7 +75,7 @@ def test_returns_are_counted(compare):
     found += [(f, 8, 300, True) for f in range(1, 21)] + [(f, 7, 300, True) for f in range(60, 81)]
     found += [(f, 9, 0, True) for f in range(60, 81)]
     scene = compare.Scene("made", [None] * 80, boxes_of(true), 10.0)
-    counted = scene.truth.keep(scene.truth.counts)
+    counted = scene.truth.take(scene.truth.score != 0)
     assert compare.count_returns(scene, counted, boxes_of(found)) == compare.Returns(
         hidden=1, hidden_kept=0, away=1, away_kept=0, stolen=1
     )

@@ -8,7 +8,8 @@ import pytest
 from tracker import Detections, load_tracker
 from tracker.config import load_recipe
 from tracker.evaluation.evaluate import combine, score_sequence
-from tracker.evaluation.sequence import Boxes, match_up
+from tracker.evaluation.sequence import compute_similarity
+from tracker.formats.table import make_table
 
 FRAME_RATE = 30
 SEQUENCES = ("TUD-Campus", "TUD-Stadtmitte")
@@ -117,15 +118,13 @@ def roboflow(frames):
 
 
 def as_boxes(frame, ids, xyxy):
-    order = np.argsort(frame, kind="stable")
-    n = len(frame)
-    return Boxes(frame[order], ids[order], xyxy[order], np.ones(n, int), np.ones(n, bool))
+    return make_table(frame=frame - 1, id=ids, xyxy=xyxy).in_file_order()
 
 
 def scores(tracks, truth, length):
     found = [(np.full(len(ids), frame), ids, boxes) for frame, (ids, boxes) in enumerate(tracks, 1)]
     result = as_boxes(*(np.concatenate(column) for column in zip(*found, strict=True)))
-    return score_sequence(match_up(truth, result, length))
+    return score_sequence(compute_similarity(truth, result, length))
 
 
 def public(data, name):

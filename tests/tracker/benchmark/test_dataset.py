@@ -7,9 +7,9 @@ import pytest
 from tracker.benchmark.dataset import find_dataset, guess_benchmark
 from tracker.benchmark.frames import open_frames
 from tracker.benchmark.perceive import _frames
-from tracker.benchmark.runner import part_of_truth
+from tracker.benchmark.runner import part_of_gt
 from tracker.errors import DataError
-from tracker.evaluation.mot import read_truth
+from tracker.evaluation.read import read_gt
 
 
 def test_a_data_set_a_split_and_a_sequence_are_all_found(small):
@@ -30,10 +30,10 @@ def test_halves_are_cut_where_centertrack_cuts_them(tmp_path, make_sequence, fra
     assert (a.start, a.length, b.start, b.length) == (0, first, first, second)
     assert [f.index for f in open_frames(b)] == list(range(first, frames))
     assert next(f.timestamp for f in open_frames(b)) == first / 25
-    whole, part = read_truth(b.truth), read_truth(part_of_truth(b, tmp_path / "truth"))
-    assert part.frame.min() == 1
-    assert part.frame.max() == second
-    assert (part.xyxy == whole.xyxy[whole.frame > first]).all()
+    whole, part = read_gt(b.gt), read_gt(part_of_gt(b, tmp_path / "truth"))
+    assert part.frame.min() == 0
+    assert part.frame.max() == second - 1
+    assert (part.xyxy == whole.xyxy[whole.frame >= first]).all()
 
 
 def test_the_variants_of_mot17(tmp_path, make_sequence):

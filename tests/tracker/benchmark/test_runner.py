@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tracker import Pipeline
-from tracker.benchmark.associate import as_result, associate, cameras_of, motion_only
+from tracker.benchmark.associate import as_predictions, associate, cameras_of, motion_only
 from tracker.benchmark.cache import Cache
 from tracker.benchmark.dataset import find_dataset
 from tracker.benchmark.jobs import Audience
@@ -152,13 +152,13 @@ def test_filling_the_cache_twice_changes_nothing(small, tmp_path):
 
 
 def test_results_in_memory_are_those_of_the_file(small, tmp_path):
-    from tracker.evaluation.mot import read_result
+    from tracker.evaluation.read import read_predictions
 
     sequence, settings = find_dataset(small)[0], settings_for("bytetrack")
     outcome = run(small, tmp_path / "run", cache=tmp_path / "cache")
     seen = Perceiver(settings, Cache(tmp_path / "cache")).look(sequence, embed=False, cameras=[], report=_quiet)
-    made = as_result(associate(settings.tracker, seen, sequence))
-    read = read_result(outcome.folder / "one.txt")
+    made = as_predictions(associate(settings.tracker, seen, sequence))
+    read = read_predictions(outcome.folder / "one.txt")
     np.testing.assert_array_equal(made.frame, read.frame)
     np.testing.assert_array_equal(made.id, read.id)
     np.testing.assert_allclose(made.xyxy, read.xyxy, atol=0.0051)

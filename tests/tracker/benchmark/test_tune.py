@@ -187,7 +187,7 @@ def another_benchmark(job, **_):
 
 
 def another_ground_truth(job, **_):
-    path = job().sequences[0].truth
+    path = job().sequences[0].gt
     path.write_text(path.read_text().replace(",1,1,1\n", ",1,1,0.9\n") + "\n")
     return {}, ["ground truth"]
 

@@ -10,21 +10,21 @@ from tracker.evaluation.benchmarks import rules_of
 from tracker.evaluation.clear import clear, matches
 from tracker.evaluation.errors import covers, identity_errors
 from tracker.evaluation.evaluate import prepare_files
-from tracker.evaluation.sequence import Boxes, match_up
+from tracker.evaluation.sequence import compute_similarity
+from tracker.formats.table import make_table
 
 
 def boxes_of(rows):
     """Boxes of ``frame, id, place``: places are 100 pixels apart, boxes 40 × 80."""
     rows = np.array(sorted(rows), np.int64).reshape(-1, 3)
     low = np.column_stack([rows[:, 2] * 100.0, np.zeros(len(rows))])
-    ones = np.ones(len(rows), np.int64)
-    return Boxes(rows[:, 0], rows[:, 1], np.column_stack([low, low + np.array([40, 80])]), ones, ones.astype(bool))
+    return make_table(frame=rows[:, 0] - 1, id=rows[:, 1], xyxy=np.column_stack([low, low + np.array([40, 80])]))
 
 
 def told(truth, result):
     truth, result = boxes_of(truth), boxes_of(result)
-    length = int(max([1, *truth.frame, *result.frame]))
-    found = matches(match_up(truth, result, length))
+    length = max(1, truth.frames, result.frames)
+    found = matches(compute_similarity(truth, result, length))
     return identity_errors(truth, result, found), covers(truth, result, found), found, truth, result
 
 
@@ -58,10 +58,10 @@ def test_views_rows_are_those_of_the_boxes():
     result = [(f, 1 if f < 4 else 2, f) for f in range(1, 7)]
     errors, _, _, true, its = told(truth, result)
     s = next(e for e in errors if e.kind == "switch").stretches
-    assert true.frame[s.last_truth[0]] == its.frame[s.last_result[0]] == 3
-    assert true.frame[s.first_truth[1]] == its.frame[s.first_result[1]] == 4
-    assert its.id[s.last_result[0]] == 1
-    assert its.id[s.first_result[1]] == 2
+    assert true.frame[s.last_gt[0]] == its.frame[s.last_pred[0]] == 2
+    assert true.frame[s.first_gt[1]] == its.frame[s.first_pred[1]] == 3
+    assert its.id[s.last_pred[0]] == 1
+    assert its.id[s.first_pred[1]] == 2
 
 
 def test_nothing_gives_nothing():
@@ -83,8 +83,8 @@ def test_against_a_plain_loop(truth, result):
     followed = {}  # identity: its matches in order of frames
     tracks = {}
     for row in range(len(true)):
-        if found.result[row] >= 0:
-            identity, track, frame = int(true.id[row]), int(its.id[found.result[row]]), int(true.frame[row])
+        if found.pred[row] >= 0:
+            identity, track, frame = int(true.id[row]), int(its.id[found.pred[row]]), int(true.frame[row]) + 1
             followed.setdefault(identity, []).append((frame, track))
             tracks.setdefault(track, []).append((frame, identity))
     switches = {
@@ -103,7 +103,7 @@ def test_against_a_plain_loop(truth, result):
         frames = [(f, track) for first, last, track in cover.runs.tolist() for f in range(first, last + 1)]
         assert frames == followed.get(cover.identity, [])
         there = [f for first, last in cover.present.tolist() for f in range(first, last + 1)]
-        assert there == true.frame[true.id == cover.identity].tolist()
+        assert there == (true.frame[true.id == cover.identity] + 1).tolist()
 
 
 def test_clear_counts_the_same_on_real_tracks(data):
@@ -111,7 +111,7 @@ def test_clear_counts_the_same_on_real_tracks(data):
         truth = data / "mot17" / name / "gt" / "gt.txt"
         ready = prepare_files(truth, data / "mot17" / "tracks-LifT" / f"{name}.txt", rules_of("mot17"))
         found, counts = matches(ready.sequence), clear(ready.sequence)
-        errors, times = (tell(ready.truth, ready.result, found) for tell in (identity_errors, covers))
+        errors, times = (tell(ready.gt, ready.pred, found) for tell in (identity_errors, covers))
         assert sum(e.kind == "switch" for e in errors) == sum(t.switches for t in times) == counts.IDSW > 5
         assert sum(int((t.runs[:, 1] - t.runs[:, 0] + 1).sum()) for t in times) == counts.TP
         assert sum(int((t.present[:, 1] - t.present[:, 0] + 1).sum()) for t in times) == counts.TP + counts.FN

@@ -49,7 +49,7 @@ def set_column(column, value, row=4):
     [
         (lambda i, r: [int(float(r[0])) - 1, *r[1:]], r"frames in a MOT file begin at 1, not 0: add 1"),
         (set_column(1, "-1"), r"line 5 .*a negative id; these look like detections"),
-        (set_column(0, "500"), r"line 5 \(500,.*the sequence has only 71 frames"),
+        (set_column(0, "500"), r"line 5: the sequence has only 71 frames: is the file of another"),
         (set_column(2, "nan"), r"line 5 .*NaN or infinite"),
         (set_column(4, "0"), r"line 5 .*width and height must be above 0"),
         (set_column(2, "left"), r"line 5: expected a number, got 'left'"),
@@ -57,11 +57,11 @@ def set_column(column, value, row=4):
         (lambda i, r: r[:5] if i == 4 else r, r"line 5: expected frame,id,left"),
         (
             lambda i, r: [*r[:4], float(r[2]) + float(r[4]), float(r[3]) + float(r[5]), *r[6:]],
-            r"columns 5 and 6 look like x2,y2 and must be width,height",
+            r"width and height look like the corner x2,y2: .*columns 5 and 6 must be width,height",
         ),
         (
             lambda i, r: [*r[:2], *(float(v) / size for v, size in zip(r[2:6], (640, 480) * 2, strict=True)), *r[6:]],
-            r"columns 3 to 6 look like parts of its size and must be pixels",
+            r"they look like parts of its size and must be pixels",
         ),
     ],
 )
@@ -159,7 +159,7 @@ def test_an_empty_ground_truth_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("rest", "reason"),
     [
-        ("1,4,1", "its classes are 4, and only 1 is scored"),
+        ("1,4,1", "its classes are bicycle, and only pedestrian is scored"),
         ("0,1,1", "every flag in column 7 is 0"),
         ("0,4,1", "every flag"),
     ],
@@ -244,7 +244,7 @@ def test_world_coordinates_under_other_rules_are_told(tmp_path):
 
 def test_results_of_other_classes_are_told(tmp_path):
     path = changed(tmp_path, lambda i, r: [*r[:7], "3" if i == 4 else "1"])
-    with pytest.raises(DataError, match=r"line 5 .*class other than 1"):
+    with pytest.raises(DataError, match=r"line 5: a box of class 'car'; this benchmark scores pedestrian alone"):
         evaluate_files(TRUTH, path, RULES["mot17"])
     assert evaluate_files(TRUTH, path, RULES["none"]).summary() == score(RESULT).summary()
 
@@ -272,7 +272,7 @@ def test_the_length_is_that_of_seqinfo(folders):
     scores = evaluate(folders / "gt", folders / "pred", benchmark="mot15")
     assert scores["TUD-Campus"].count.Frames == 80
     info.write_text("[Sequence]\nseqLength=70\n")
-    with pytest.raises(DataError, match=r"gt\.txt, line \d+ \(71,.*the sequence has only 70 frames"):
+    with pytest.raises(DataError, match=r"gt\.txt, line \d+: the sequence has only 70 frames"):
         evaluate(folders / "gt", folders / "pred", benchmark="mot15")
 
 
@@ -283,9 +283,19 @@ def test_a_broken_seqinfo_is_told(folders, text):
         evaluate(folders / "gt", folders / "pred", benchmark="mot15")
 
 
-def test_command_line_json_and_referee(folders):
+def test_command_line_json_and_crosscheck(folders):
     command = [sys.executable, "-c", "from tracker.cli import main; main()", "eval"]
-    arguments = ["--gt", folders / "gt", "--pred", folders / "pred", "--benchmark", "mot15", "--json", "-", "--referee"]
+    arguments = [
+        "--gt",
+        folders / "gt",
+        "--pred",
+        folders / "pred",
+        "--benchmark",
+        "mot15",
+        "--json",
+        "-",
+        "--crosscheck",
+    ]
     done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)

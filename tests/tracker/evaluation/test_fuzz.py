@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tracker.errors import DataError
 from tracker.evaluation.benchmarks import RULES
 from tracker.evaluation.evaluate import evaluate_files
-from tracker.evaluation.mot import read_result, read_truth
+from tracker.evaluation.read import read_gt, read_predictions
 from tracker.formats.registry import FORMATS, read_tables
 from tracker.formats.table import Notes, make_table
 
@@ -28,11 +28,11 @@ def test_any_text_as_a_mot_file(content):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "any.txt"
         path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
-        for read in (read_truth, read_result):
+        for read in (read_gt, read_predictions):
             with contextlib.suppress(DataError):
                 boxes = read(path)
                 assert np.isfinite(boxes.xyxy).all()
-                assert (boxes.frame >= 1).all()
+                assert (boxes.frame >= 0).all()
                 assert (np.diff(boxes.frame) >= 0).all()
 
 

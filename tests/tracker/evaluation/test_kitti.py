@@ -93,8 +93,8 @@ def test_the_class_must_be_said(folders):
         ("0 1 Car 0 0 -10 10 10 30 30\n0 1 Car 0 0 -10 10 10 30 30\n", r"line 2: its id is in its frame twice"),
         ("0 1 Car 0 0 -10 10 10 10 30\n", r"line 1: the box has no area"),
         ("-1 1 Car 0 0 -10 10 10 30 30\n", r"line 1: the frame is no whole number"),
-        ("0 -1 Car 0 0 -10 10 10 30 30\n", r"negative id in frame 0"),
-        ("30 1 Car 0 0 -10 10 10 30 30\n", r"frame 30 \(from 0\), but the sequence has only 20 frames"),
+        ("0 -1 Car 0 0 -10 10 10 30 30\n", r"line 1: a negative id"),
+        ("30 1 Car 0 0 -10 10 10 30 30\n", r"line 1: the sequence has only 20 frames"),
     ],
 )
 def test_mistakes_are_told(folders, tmp_path, text, message):
@@ -131,6 +131,6 @@ def test_command_line_scores_both_classes(folders, reacquire):
     done = reacquire(*arguments)
     assert done.code == 0, done.stderr
     assert done.stdout.index("kitti-car") < done.stdout.index("kitti-pedestrian")
-    document = json.loads(reacquire(*arguments, "--json", "-", "--referee").stdout)["benchmarks"]
+    document = json.loads(reacquire(*arguments, "--json", "-", "--crosscheck").stdout)["benchmarks"]
     assert list(document) == ["kitti-car", "kitti-pedestrian"]
     assert document["kitti-car"]["combined"]["TP"] > 0

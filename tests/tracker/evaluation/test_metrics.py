@@ -13,9 +13,9 @@ from trackeval.metrics import CLEAR, HOTA, Count, Identity
 from tracker.errors import DataError
 from tracker.evaluation import clear, hota, identity
 from tracker.evaluation.benchmarks import RULES
+from tracker.evaluation.crosscheck import opinion
 from tracker.evaluation.evaluate import CLEAR_REST, combine, evaluate_files, score, score_sequence
 from tracker.evaluation.matching import assignment
-from tracker.evaluation.referee import opinion
 from tracker.evaluation.sequence import Sequence
 from tracker.evaluation.summing import sums
 
@@ -62,12 +62,12 @@ def official(sequence):
     frames = list(sequence.frames)
     data = {
         "num_timesteps": len(sequence),
-        "num_gt_dets": sequence.truth_boxes,
-        "num_tracker_dets": sequence.result_boxes,
-        "num_gt_ids": sequence.truths,
-        "num_tracker_ids": sequence.results,
-        "gt_ids": [f.truth for f in frames],
-        "tracker_ids": [f.result for f in frames],
+        "num_gt_dets": sequence.num_gt_dets,
+        "num_tracker_dets": sequence.num_pred_dets,
+        "num_gt_ids": sequence.num_gt_ids,
+        "num_tracker_ids": sequence.num_pred_ids,
+        "gt_ids": [f.gt for f in frames],
+        "tracker_ids": [f.pred for f in frames],
         "similarity_scores": [f.similarity for f in frames],
     }
     quiet = {"PRINT_CONFIG": False}
@@ -87,7 +87,7 @@ def check_against_official(sequence):
     for name in ("HOTA(0)", "LocA(0)"):
         assert full[name] == pytest.approx(theirs["hota"][name], abs=1e-9)
     # Of a sequence without true boxes the official evaluator says that all identities are lost, and counts no frames.
-    empty = () if sequence.truth_boxes else ("MLR", "FAF")
+    empty = () if sequence.num_gt_dets else ("MLR", "FAF")
     names = ["TP", "FP", "FN", "IDSW", "Frag", "MT", "PT", "ML", "MOTA", "MOTP", *CLEAR_REST]
     for name in [n for n in names if n not in empty]:
         assert full[name] == pytest.approx(theirs["clear"][CLEAR_NAMES.get(name, name)], abs=1e-9), name
@@ -150,9 +150,9 @@ def test_sums_are_numpys_to_the_last_bit(seed, rows, columns):
     random = np.random.default_rng(seed)
     matrix = random.random((rows, columns)) * (random.random((rows, columns)) < 0.6)
     s = Sequence.from_frames([range(rows)], [range(columns)], [matrix])
-    of_truth, of_result = sums(s.truth_first, s.result_first, s.pair_first, s.pair_result, s.similarity)
-    np.testing.assert_array_equal(of_truth, matrix.sum(1))
-    np.testing.assert_array_equal(of_result, matrix.sum(0))
+    of_gt, of_pred = sums(s.gt_first, s.pred_first, s.pair_first, s.pair_pred, s.similarity)
+    np.testing.assert_array_equal(of_gt, matrix.sum(1))
+    np.testing.assert_array_equal(of_pred, matrix.sum(0))
 
 
 @settings(max_examples=200, deadline=None)
@@ -189,8 +189,8 @@ def test_ids_may_be_names():
 @settings(max_examples=30, deadline=None)
 @given(sequences())
 def test_nothing_beats_the_truth(sequence):
-    perfect = sequence_of([(f.truth, f.truth, np.eye(len(f.truth))) for f in sequence.frames])
-    if perfect.truth_boxes:
+    perfect = sequence_of([(f.gt, f.gt, np.eye(len(f.gt))) for f in sequence.frames])
+    if perfect.num_gt_dets:
         assert hota.hota(perfect).HOTA.mean() == pytest.approx(1)
         assert clear.clear(perfect).MOTA == 1
         assert identity.identity(perfect).IDF1 == 1
@@ -300,12 +300,12 @@ def test_rules_on_a_made_case(tmp_path, benchmark):
 
 
 def test_motmetrics_agrees(shipped):
-    from tracker.evaluation.mot import read_result, read_truth
-    from tracker.evaluation.sequence import match_up
+    from tracker.evaluation.read import read_gt, read_predictions
+    from tracker.evaluation.sequence import compute_similarity
 
     folder = SHIPPED / "TUD-Campus"
-    true = read_truth(folder / "gt.txt", world_coordinates=True)
-    theirs = opinion(match_up(true, read_result(folder / "test.txt"), int(true.frame.max())))
+    true = read_gt(folder / "gt.txt", RULES["mot15"])
+    theirs = opinion(compute_similarity(true, read_predictions(folder / "test.txt"), true.frames))
     ours = shipped["TUD-Campus"].summary()
     for metric, value in theirs.items():
         assert ours[metric] == pytest.approx(value, abs=1e-9), metric

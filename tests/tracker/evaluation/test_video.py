@@ -49,7 +49,7 @@ def test_verdicts_are_those_of_clear(sequence, data):
 
 def test_a_switch_is_shown_for_a_second(sequence):
     found = Verdicts(prepare_files(sequence / "gt/gt.txt", sequence.parent / "S.txt", rules_of("none")), 10)
-    shown = found.result.frame[found.state == SWITCHED]
+    shown = found.pred.frame[found.state == SWITCHED] + 1
     assert shown.tolist() == list(range(6, 16))
     assert set(found.before[found.state == SWITCHED].tolist()) == {1}
 

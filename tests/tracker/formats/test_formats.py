@@ -497,7 +497,7 @@ def test_command_line(tmp_path, reacquire):
     done = reacquire("convert", tmp_path / "a.txt", tmp_path / "a.xml")
     assert done.code == 0, done.stderr
     assert "1 sequence, 2 boxes, 1 ids" in done.stdout
-    assert "CVAT has no scores" in done.stderr
+    assert "CVAT for video 1.1 has no place for shares that are visible: left out" in done.stderr
     assert (tmp_path / "a.xml").read_text().count("<track ") == 2
     again = reacquire("convert", tmp_path / "a.txt", tmp_path / "a.xml")
     assert again.code == 1

@@ -11,10 +11,10 @@ from tracker.formats import registry
 from tracker.formats.registry import Format
 
 # The one line.
-registry.FORMATS["pipes"] = Format("pipes, one file", "pipes", (".pipes",), saved="tracks.pipes")
+registry.FORMATS["pipes"] = Format("pipes, a file a sequence", "pipes", (".pipes",), saved="tracks.pipes")
 registry.BY_SUFFIX[".pipes"] = "pipes"
 
-from tracker.formats.table import file_name, make_table, only_one, write_whole
+from tracker.formats.table import make_table, write_text
 from tracker.formats.text import lines_of, number, read_bytes
 
 # The module.
@@ -25,22 +25,22 @@ def read(path, notes):
     frame, ids, *box = zip(*rows)
     return [make_table(path, path.stem, frame=frame, id=ids, xyxy=list(zip(*box)))]
 
-def write(path, tables, notes):
-    table = only_one(tables, path)
+def write_sequence(path, table, notes):
     rows = zip(table.frame.tolist(), table.id.tolist(), table.xyxy.tolist())
     text = "".join("|".join(map(str, (f, i, *box))) + "\\n" for f, i, box in rows)
-    write_whole(path, lambda partial: partial.write_text(text))
+    write_text(path, text)
 
 def run_lines(frame, tracks, names):
     rows = zip(tracks.id.tolist(), tracks.xyxy.tolist())
     return ["|".join(map(str, (frame.index, i, *box))) for i, box in rows]
 
-module.read, module.write, module.run_lines = read, write, run_lines
+module.read, module.write_sequence, module.run_lines, module.CARRIES = read, write_sequence, run_lines, frozenset()
 sys.modules[module.__name__] = module
 
 import numpy as np
 from tracker.cli.app import app
 from tracker.evaluation.evaluate import evaluate
+from tracker.formats.table import Notes
 from tracker.run.refinement import refine_run
 from tracker.sinks import open_sink
 from tracker.types import Detections, Frame, Tracks
@@ -60,6 +60,10 @@ for arguments in (["tracks.pipes", "a.txt"], ["a.txt", "b.pipes"], ["b.pipes", "
     assert done.exit_code == 0, done.output
 for truth in ("a.txt", "b.pipes", "c.json", "tracks.parquet"):
     assert evaluate(folder / truth, folder / "tracks.pipes")["combined"].summary()["HOTA"] > 0.999
+notes = Notes()
+registry.FORMATS["pipes"].write(folder / "some", registry.read_tables(folder / "tracks.parquet", None, notes), notes)
+assert (folder / "some/tracks.pipes").is_file()
+assert notes.lines == ["pipes has no place for scores, classes and times: left out"], notes.lines
 print((folder / "tracks.refined.pipes").read_text())
 """
 

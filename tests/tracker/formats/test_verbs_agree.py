@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from tracker.benchmark.dataset import find_dataset
-from tracker.benchmark.runner import copy_truth
+from tracker.benchmark.runner import copy_gt
 from tracker.cli.reid_sequences import read_people
 from tracker.detection.public import PublicDetections
 from tracker.errors import ReacquireError
-from tracker.evaluation.mot import read_result, read_truth
+from tracker.evaluation.benchmarks import rules_of
+from tracker.evaluation.read import read_gt, read_predictions
 from tracker.formats.registry import read_tables
 from tracker.formats.table import Notes
 from tracker.types import Frame
@@ -89,19 +90,19 @@ def as_halves(folder):
     """`mot --split val-half`, of which the first half is empty, and `mot tune`."""
     (sequence,) = find_dataset(folder)
     assert sequence.length == 3
-    place = copy_truth(sequence, folder / "copied")
-    boxes = read_truth(place)
-    return rows_of(boxes.frame, boxes.xyxy)
+    place = copy_gt(sequence, folder / "copied")
+    boxes = read_gt(place)
+    return rows_of(boxes.frame + 1, boxes.xyxy)
 
 
 def as_ground_truth(folder):
-    boxes = read_truth(folder / "gt/gt.txt", classes=True)
-    return rows_of(boxes.frame, boxes.xyxy)
+    boxes = read_gt(folder / "gt/gt.txt", rules_of("mot17"))
+    return rows_of(boxes.frame + 1, boxes.xyxy)
 
 
-def as_result(folder):
-    boxes = read_result(folder / "result.txt")
-    return rows_of(boxes.frame, boxes.xyxy)
+def as_predictions(folder):
+    boxes = read_predictions(folder / "result.txt")
+    return rows_of(boxes.frame + 1, boxes.xyxy)
 
 
 def as_conversion(folder):
@@ -115,7 +116,7 @@ def as_crops(folder):
     return rows_of(people.frame + 1, people.xyxy)
 
 
-VERBS = (as_detections, as_halves, as_ground_truth, as_result, as_conversion, as_crops)
+VERBS = (as_detections, as_halves, as_ground_truth, as_predictions, as_conversion, as_crops)
 
 
 @pytest.mark.parametrize("name", READ)

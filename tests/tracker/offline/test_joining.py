@@ -13,11 +13,13 @@ from tracker.association.engine import Engine
 from tracker.benchmark.associate import motion_only
 from tracker.config import load_recipe
 from tracker.evaluation.evaluate import combine, score_sequence
-from tracker.evaluation.sequence import Boxes, match_up
+from tracker.evaluation.sequence import compute_similarity
+from tracker.formats.table import make_table
 from tracker.offline.joining import (
     NOISE,
     TAU,
     JoinSettings,
+    _by_track,
     _ends,
     _joined_ids,
     _links,
@@ -26,7 +28,6 @@ from tracker.offline.joining import (
     join,
     length_scale,
 )
-from tracker.offline.trajectories import Trajectories
 
 RATE = 10.0
 
@@ -37,9 +38,13 @@ def walk(track_id, frames, x=0.0, speed=4.0, y=100.0, tall=80.0):
 
 
 def table(*rows):
-    """Trajectories of `walk`s."""
+    """The table of `walk`s."""
     columns = np.array(list(itertools.chain(*rows)), float).reshape(-1, 6)
-    return Trajectories.of(columns[:, 0], columns[:, 0] / RATE, columns[:, 1], columns[:, 2:])
+    return tracks_of(columns[:, 0], columns[:, 0] / RATE, columns[:, 1], columns[:, 2:])
+
+
+def tracks_of(frame, time, ids, xyxy):
+    return make_table(frame=frame, id=ids, xyxy=xyxy, columns={"time": time})
 
 
 def as_set(rows, ids=True):
@@ -141,7 +146,7 @@ def test_who_begins_elsewhere_or_much_later_is_another():
     for rows in (elsewhere, later, smaller):
         assert set(join(rows).id.tolist()) == {1, 2}
     other_class = table(walk(1, range(20)), walk(2, range(30, 50)))
-    other_class.class_id[20:] = 1
+    other_class.label[20:] = 1
     assert set(join(other_class).id.tolist()) == {1, 2}
 
 
@@ -172,7 +177,7 @@ def test_a_link_is_part_of_the_cheapest_assignment():
         rows = table(*(walk(i + 1, range(s, s + 8), chance.uniform(-60, 60), 2, 100) for i, s in enumerate(starts)))
         looks = {i: v / np.linalg.norm(v) for i, v in enumerate(np.abs(chance.normal(1, 1, (6, 4))), 1)}
         wide = JoinSettings(look_gate=0.5, slack=2, reach=2)
-        ends = _ends(rows, looks)
+        ends = _ends(_by_track(rows)[0], looks)
         end, begin, cost = _links(ends, wide, 60.0)
         best = 0.0
         links = list(zip(end.tolist(), begin.tolist(), (cost - 1).tolist(), strict=True))
@@ -207,14 +212,19 @@ def test_joined_tracks_never_overlap_and_boxes_stay(rows, with_looks, seed):
 
 
 def test_columns_are_checked():
-    with pytest.raises(DataError, match="twice"):
-        Trajectories.of([0, 0], [0, 0], [1, 1], np.zeros((2, 4)))
-    with pytest.raises(DataError, match="time does not rise"):
-        Trajectories.of([0, 1], [0.5, 0.5], [1, 1], np.zeros((2, 4)))
+    box = [0, 0, 1, 1]
+    with pytest.raises(DataError, match="row 2: its id is in its frame twice"):
+        tracks_of([0, 0], [0, 0], [1, 1], [box, box])
+    with pytest.raises(DataError, match="track 1: time does not rise from frame 0"):
+        join(tracks_of([0, 1], [0.5, 0.5], [1, 1], [box, box]))
+    with pytest.raises(DataError, match="need the times"):
+        fill(make_table(frame=[0, 1], id=[1, 1], xyxy=[box, box]))
     with pytest.raises(DataError, match="NaN"):
-        Trajectories.of([0], [0], [1], [[0, np.nan, 1, 1]])
+        tracks_of([0], [0], [1], [[0, np.nan, 1, 1]])
+    with pytest.raises(DataError, match="time is no number"):
+        tracks_of([0], [np.nan], [1], [box])
     with pytest.raises(DataError, match="different lengths"):
-        Trajectories.of([0, 1], [0], [1], np.zeros((1, 4)))
+        tracks_of([0, 1], [0], [1], [box])
 
 
 def test_nobody():
@@ -227,8 +237,8 @@ def public(data, name):
     truth = truth[np.argsort(truth[:, 0], kind="stable")]
     for rows in (found, truth):
         rows[:, 4:6] += rows[:, 2:4]
-    n, length = len(truth), int(truth[:, 0].max())
-    true = Boxes(truth[:, 0].astype(int), truth[:, 1].astype(int), truth[:, 2:6], np.ones(n, int), np.ones(n, bool))
+    length = int(truth[:, 0].max())
+    true = make_table(frame=truth[:, 0] - 1, id=truth[:, 1], xyxy=truth[:, 2:6]).in_file_order()
     return [found[found[:, 0] == f + 1] for f in range(length)], true
 
 
@@ -239,7 +249,7 @@ def track(recipe, frames):
         tracks = engine.update(Detections(rows[:, 2:6], np.clip(rows[:, 6], 0, 1)), timestamp=index / 25)
         columns.append(np.c_[np.full((len(tracks), 2), [index, index / 25]), tracks.id, tracks.xyxy])
     c = np.concatenate(columns)
-    return Trajectories.of(c[:, 0], c[:, 1], c[:, 2], c[:, 3:])
+    return tracks_of(c[:, 0], c[:, 1], c[:, 2], c[:, 3:])
 
 
 def judged(refine, tracked):
@@ -247,9 +257,7 @@ def judged(refine, tracked):
     parts = {}
     for name, (rows, true, length) in tracked.items():
         made = refine(rows)
-        made, n = made.take(np.lexsort((made.id, made.frame))), len(made)
-        result = Boxes(made.frame + 1, made.id, made.xyxy, np.ones(n, int), np.ones(n, bool))
-        parts[name] = score_sequence(match_up(true, result, length))
+        parts[name] = score_sequence(compute_similarity(true, made, length))
     scores = combine(parts).summary()
     return np.array([scores["HOTA"], scores["IDF1"]])
 

@@ -1,4 +1,4 @@
-"""One page about one or two trackers' results: scores, curves, identities over time, and every error of identity."""
+"""One page about one or two trackers: scores, curves, identities over time, and every error of identity."""
 
 from tracker.evaluation.report.write import write_report
 

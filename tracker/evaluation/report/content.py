@@ -12,7 +12,7 @@ import numpy as np
 from tracker.evaluation import bootstrap
 from tracker.evaluation.clear import matches
 from tracker.evaluation.errors import MERGE, SWITCH, Cover, IdentityError, covers, identity_errors
-from tracker.evaluation.evaluate import COMBINED, Prepared, Scores
+from tracker.evaluation.evaluate import COMBINED, PreparedSequence, Scores
 from tracker.evaluation.hota import THRESHOLDS
 from tracker.evaluation.report.costs import Record, find_record
 from tracker.evaluation.report.views import Pictures, View, by_importance, views_of
@@ -43,17 +43,17 @@ class Part:
     recorded: bool
 
     @classmethod
-    def of(cls, prepared: Prepared, result: Path) -> Part:
-        """Everything about a result that is ready to be scored."""
+    def of(cls, prepared: PreparedSequence, pred: Path) -> Part:
+        """Everything about predictions that are ready to be scored."""
         found = matches(prepared.sequence)
-        errors = identity_errors(prepared.truth, prepared.result, found)
-        path = find_record(result)
+        errors = identity_errors(prepared.gt, prepared.pred, found)
+        path = find_record(pred)
         record = Record(path) if path else None
         return cls(
             errors,
             [views_of(prepared, error) for error in errors],
             [_costs(record, error) for error in errors],
-            covers(prepared.truth, prepared.result, found),
+            covers(prepared.gt, prepared.pred, found),
             record is not None,
         )
 

@@ -14,11 +14,11 @@ MOST_ROWS = 8
 """Comparisons shown of one switch."""
 
 
-def find_record(result: Path) -> Path | None:
-    """The record beside a result: `NAME.explain.parquet`, or `explain.parquet` in the folder of a run."""
-    paths = [result.with_name(f"{result.stem}.explain.parquet")]
-    if result.stem == "tracks":
-        paths.append(result.with_name(FILE))
+def find_record(pred: Path) -> Path | None:
+    """The record beside predictions: `NAME.explain.parquet`, or `explain.parquet` in the folder of a run."""
+    paths = [pred.with_name(f"{pred.stem}.explain.parquet")]
+    if pred.stem == "tracks":
+        paths.append(pred.with_name(FILE))
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -43,7 +43,7 @@ class Record:
         """What was compared when an identity went from one track to another.
 
         Args:
-            frame: of the first box of the new track, 1-based as in the result.
+            frame: of the first box of the new track, 1-based as in the predictions.
             before: the old track.
             after: the new one.
             last: frame of the old track's last box, 1-based.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.evaluation.errors import MERGE, SPLIT, SWITCH, IdentityError
-from tracker.evaluation.evaluate import Prepared
+from tracker.evaluation.evaluate import PreparedSequence
 from tracker.sources import open_source
 
 STRIP = 6
@@ -45,29 +45,29 @@ class View:
     boxes: list[list[int]]
 
 
-def views_of(prepared: Prepared, error: IdentityError) -> list[View]:
+def views_of(prepared: PreparedSequence, error: IdentityError) -> list[View]:
     """The last box of what went before, and the first of each stretch after it."""
     s = error.stretches
     views = []
     for i in range(min(len(s), STRIP)):
-        ends = (s.last_truth, s.last_result) if i == 0 else (s.first_truth, s.first_result)
+        ends = (s.last_gt, s.last_pred) if i == 0 else (s.first_gt, s.first_pred)
         views.append(_view(prepared, int(ends[0][i]), int(ends[1][i])))
     return views
 
 
-def _view(prepared: Prepared, true: int, found: int) -> View:
-    frame = int(prepared.truth.frame[true])
-    both = np.stack([prepared.truth.xyxy[true], prepared.result.xyxy[found]])
+def _view(prepared: PreparedSequence, true: int, found: int) -> View:
+    frame = int(prepared.gt.frame[true])
+    both = np.stack([prepared.gt.xyxy[true], prepared.pred.xyxy[found]])
     window = _window(np.concatenate([both[:, :2].min(0), both[:, 2:].max(0)]))
-    a, b = np.searchsorted(prepared.result.frame, [frame, frame + 1]).tolist()
-    near = np.arange(a, b)[_touches(prepared.result.xyxy[a:b], window)]
-    boxes = [_box(prepared.truth.xyxy[true], int(prepared.truth.id[true]), TRUE, window)]
+    a, b = np.searchsorted(prepared.pred.frame, [frame, frame + 1]).tolist()
+    near = np.arange(a, b)[_touches(prepared.pred.xyxy[a:b], window)]
+    boxes = [_box(prepared.gt.xyxy[true], int(prepared.gt.id[true]), TRUE, window)]
     boxes += [
-        _box(prepared.result.xyxy[row], int(prepared.result.id[row]), OTHER, window)
+        _box(prepared.pred.xyxy[row], int(prepared.pred.id[row]), OTHER, window)
         for row in near[near != found][:MOST_OTHERS].tolist()
     ]
-    boxes.append(_box(prepared.result.xyxy[found], int(prepared.result.id[found]), ITS, window))
-    return View(frame, window, boxes)
+    boxes.append(_box(prepared.pred.xyxy[found], int(prepared.pred.id[found]), ITS, window))
+    return View(frame + 1, window, boxes)
 
 
 def _window(xyxy: NDArray[np.float64]) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ from tracker.evaluation.evaluate import (
     COMBINED,
     Scores,
     combine,
-    find_result,
+    find_prediction,
     find_sequences,
     prepare_files,
     score_sequence,
@@ -32,8 +32,8 @@ MOST_PICTURES = 1200
 
 def write_report(
     path: Path,
-    truth: Path,
-    results: Mapping[str, Path],
+    gt: Path,
+    preds: Mapping[str, Path],
     *,
     benchmark: str = "none",
     frames: Path | None = None,
@@ -44,9 +44,9 @@ def write_report(
 
     Args:
         path: of the file; it is there only when it is whole.
-        truth: a `gt.txt`, a sequence's folder, or a folder of sequences.
-        results: of one tracker or of two that are compared, by name: each a file, or a folder of `NAME.txt`. Where
-            `NAME.explain.parquet` (in the folder of a run: `explain.parquet`) lies beside a result, the costs that
+        gt: a `gt.txt`, a sequence's folder, or a folder of sequences.
+        preds: of one tracker or of two that are compared, by name: each a file, or a folder of `NAME.txt`. Where
+            `NAME.explain.parquet` (in the folder of a run: `explain.parquet`) lies beside predictions, the costs that
             decided a switch are shown.
         benchmark: whose rules.
         frames: where the pictures are, see `find_frames`; without it, `img1/` beside the ground truth's folder.
@@ -61,17 +61,17 @@ def write_report(
         SourceError: frames that cannot be read.
         ReacquireError: the page cannot be written.
     """
-    if not 1 <= len(results) <= 2:
-        raise DataError(f"a report shows one tracker or two, got {len(results)}")
-    rules, sequences = rules_of(benchmark), find_sequences(truth)
-    scores: dict[str, dict[str, Scores]] = {run: {} for run in results}
+    if not 1 <= len(preds) <= 2:
+        raise DataError(f"a report shows one tracker or two, got {len(preds)}")
+    rules, sequences = rules_of(benchmark), find_sequences(gt)
+    scores: dict[str, dict[str, Scores]] = {run: {} for run in preds}
     parts: dict[str, list[content.Part]] = {name: [] for name in sequences}
-    for run, folder in results.items():
+    for run, folder in preds.items():
         for name, (file, length) in sequences.items():
-            result = find_result(name, folder, only=len(sequences) == 1)
-            prepared = prepare_files(file, result, rules, length=length, name=name)
+            pred = find_prediction(name, folder, only=len(sequences) == 1)
+            prepared = prepare_files(file, pred, rules, length=length, name=name)
             scores[run][name] = score_sequence(prepared.sequence)
-            parts[name].append(content.Part.of(prepared, result))
+            parts[name].append(content.Part.of(prepared, pred))
         scores[run][COMBINED] = combine(scores[run])
     infos = {name: _info(file) for name, (file, _) in sequences.items()}
     cut = Pictures(pictures)
@@ -79,13 +79,13 @@ def write_report(
     if pictures:
         views = {name: [v for part in of_one for v in part.by_importance()] for name, of_one in parts.items()}
         cut.take(views, folders, progress)
-    document = _document(truth, results, benchmark, scores, parts, infos, cut) | {"framed": sorted(folders)}
+    document = _document(gt, preds, benchmark, scores, parts, infos, cut) | {"framed": sorted(folders)}
     write_text(path, page(document))
     return scores
 
 
-def _info(truth: Path) -> SequenceInfo:
-    return read_sequence_info(truth.parent.parent) if truth.parent.name == "gt" else SequenceInfo()
+def _info(gt: Path) -> SequenceInfo:
+    return read_sequence_info(gt.parent.parent) if gt.parent.name == "gt" else SequenceInfo()
 
 
 def _folders(sequences: Mapping[str, tuple[Path, int | None]], frames: Path | None) -> dict[str, Path]:
@@ -100,8 +100,8 @@ def _folders(sequences: Mapping[str, tuple[Path, int | None]], frames: Path | No
 
 
 def _document(
-    truth: Path,
-    results: Mapping[str, Path],
+    gt: Path,
+    preds: Mapping[str, Path],
     benchmark: str,
     scores: Mapping[str, Mapping[str, Scores]],
     parts: Mapping[str, list[content.Part]],
@@ -109,11 +109,11 @@ def _document(
     pictures: Pictures,
 ) -> dict[str, Any]:
     most = content.MOST_ERRORS // max(1, len(parts))
-    runs = [{"name": run, "path": str(results[run]), "numbers": content.numbers_of(scores[run])} for run in results]
+    runs = [{"name": run, "path": str(preds[run]), "numbers": content.numbers_of(scores[run])} for run in preds]
     sequences = [
         {
             "name": name,
-            "frames": scores[next(iter(results))][name].count.Frames,
+            "frames": scores[next(iter(preds))][name].count.Frames,
             "rate": infos[name].rate,
             "identities": content.identities_of(of_one),
             "errors": [content.errors_of(name, part, pictures, most) for part in of_one],
@@ -124,7 +124,7 @@ def _document(
     ]
     document: dict[str, Any] = {
         "version": tracker.__version__,
-        "truth": str(truth),
+        "gt": str(gt),
         "benchmark": benchmark,
         "combined": COMBINED,
         "runs": runs,
@@ -134,7 +134,7 @@ def _document(
         "neither": sorted(bootstrap.NEITHER),
         "pictures": {"shown": len(pictures.found), "wanted": pictures.wanted, "most": pictures.most, "size": PICTURE},
     }
-    if len(results) == 2:
+    if len(preds) == 2:
         a, b = scores.values()
         document["differences"] = content.differences_of(a, b)
         document["caution"] = bootstrap.caution(len(sequences))

@@ -5,7 +5,7 @@ function heading() {
   document.title = `Tracking report: ${data.runs.map((r) => r.name).join(" and ")}`;
   data.runs.forEach((run, i) => fact(pair ? `tracker ${LETTERS[i]}` : "tracker", pair ? runName(i) : null, pair ? " " : null,
     run.name === run.path ? run.path : `${run.name} (${run.path})`));
-  fact("ground truth", data.truth);
+  fact("ground truth", data.gt);
   const frames = data.sequences.reduce((sum, s) => sum + s.frames, 0);
   fact("rules", data.benchmark === "none" ? "none: every row counts" : data.benchmark, ` · ${plural(data.sequences.length, "sequence")}, ${plural(frames, "frame")}`);
 }
