@@ -7,7 +7,7 @@ LOWEST := $(VENV)/lowest/.installed
 # Test workers: one per core, four at most.
 JOBS   ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 
-.PHONY: help demo test mutations lowest check format bench clean
+.PHONY: help demo test mutations examples lowest check docs format bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -24,10 +24,13 @@ demo: $(DEPS)  ## track the bundled clip with the bundled weights
 	$(BIN)/reacquire demo
 
 test: $(DEPS)  ## run the tests
-	$(BIN)/python -m pytest -q -n $(JOBS) --ignore tests/mutations
+	$(BIN)/python -m pytest -q -n $(JOBS) --ignore tests/mutations --ignore tests/examples
 
 mutations: $(DEPS)  ## give every reader of files hundreds of damaged ones
 	$(BIN)/python -m pytest -q -n $(JOBS) tests/mutations
+
+examples: $(DEPS)  ## type what the documents say, and run the notebooks
+	$(BIN)/python -m pytest -q tests/examples
 
 $(LOWEST): $(DEPS)
 	rm -rf $(@D)
@@ -41,6 +44,9 @@ check: $(DEPS)  ## lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(DEPS)  ## build the site into site/, from the documents and the code
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --clean
 
 format: $(DEPS)  ## put the code in order
 	$(BIN)/ruff check --fix .
@@ -56,4 +62,4 @@ bench: $(DEPS)  ## speed beside the peers, on this machine
 	$(BIN)/python -m tools.benchmarks.bench_reid_evaluation
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) runs site build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -193,3 +193,32 @@ def test_circles_are_found(tmp_path, files, expected):
         path.write_text(text)
     found = [room for room, edges in imports_by_room(tmp_path, ["p"]).items() if circle_in(edges)]
     assert found == ([expected] if expected else [])
+
+
+def test_the_page_of_the_architecture_names_every_folder(root):
+    page = (root / "docs/architecture.md").read_text(encoding="utf-8")
+    at_top, *rooms = re.split(r"^## (?=At the top|In )", page, flags=re.M)[1:]
+    rooms[-1] = rooms[-1].split("\n## ")[0]
+    rows = re.compile(r"^\| `([\w/]+)/` \|", re.M)
+    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=False).stdout.split()
+    if not tracked:
+        pytest.skip("not a checkout")
+    there = {name.split("/")[0] for name in tracked if "/" in name}
+    assert set(rows.findall(at_top)) == {name for name in there if not name.startswith(".")}, "docs/architecture.md"
+    for room in rooms:
+        package = re.search(r"`(\w+)/`", room)[1]
+        folders = {path.parent.relative_to(root / package).as_posix() for path in modules(root, package)}
+        named = set(rows.findall(room)) - ({"weights"} if package == "reid" else set())
+        assert named == folders - {"."}, f"docs/architecture.md, in {package}/"
+
+
+def test_every_public_name_is_in_the_python_reference(root):
+    import reid
+    import tracker
+    import tracker.identity
+
+    pages = "".join(path.read_text(encoding="utf-8") for path in (root / "docs/api").glob("*.md"))
+    documented = {line.rsplit(".", 1)[-1] for line in re.findall(r"^::: ([\w.]+)$", pages, re.M)}
+    protocols = ast.parse((root / "tracker/protocols.py").read_text(encoding="utf-8"))
+    names = {node.name for node in protocols.body if isinstance(node, ast.ClassDef)}
+    assert {*tracker.__all__, *tracker.identity.__all__, *reid.__all__, *names} <= documented

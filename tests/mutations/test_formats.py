@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mutate import byte_mutations, check, text_mutations
 
+from tests.mutations.mutate import byte_mutations, check, text_mutations
 from tracker.errors import DataError
 from tracker.formats.kitti import sequence_lengths
 from tracker.formats.registry import FORMATS, read_tables

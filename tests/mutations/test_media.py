@@ -1,23 +1,17 @@
 """Damaged videos and images: they are refused in a sentence, or what is read of them is in order and in bounds."""
 
-import sys
-from pathlib import Path
-
 import av
 import cv2
 import numpy as np
 import pytest
-from mutate import byte_mutations, check
 
+from tests.mutations.mutate import byte_mutations, check
+from tests.tracker.sources.media import encode, exif, jpeg_of, textured
 from tracker.errors import SourceError
 from tracker.sources import open_source
 from tracker.sources.container import open_container, video_stream
 from tracker.sources.pictures import read_image
 from tracker.sources.stream import whole_frames
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tracker" / "sources"))
-
-from media import encode, exif, jpeg_of, textured
 
 MOST = 64 * 48 * 4
 """Pixels that are allowed: a mutated header may claim any number."""

@@ -5,8 +5,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from mutate import byte_mutations, check, text_mutations
 
+from tests.mutations.mutate import byte_mutations, check, text_mutations
 from tracker.benchmark.dataset import find_dataset
 from tracker.detection.public import PublicDetections
 from tracker.evaluation.benchmarks import rules_of

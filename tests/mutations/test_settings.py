@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from mutate import byte_mutations, check, text_mutations
 
+from tests.mutations.mutate import byte_mutations, check, text_mutations
 from tracker.config import config_folder, load_pipeline_settings, load_recipe
 from tracker.live.settings import load_live_settings
 

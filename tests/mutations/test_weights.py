@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from mutate import byte_mutations, check
 from onnx import TensorProto, helper
 
 from reid import load_embedder
@@ -16,6 +15,7 @@ from reid.checkpoint import TorchreidOSNet
 from reid.models import create_model
 from reid.vectors import Vectors, read_vectors, write_vectors
 from reid.weights_file import Preprocessing, save_weights
+from tests.mutations.mutate import byte_mutations, check
 from tracker import Frame
 from tracker.detection import load_detector
 from tracker.detection.ultralytics_export import read_export

@@ -1,15 +1,11 @@
-"""Lets tests import their neighbours, and gives them detectors that cost nothing."""
+"""Detectors that cost nothing, for tests of live cameras."""
 
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tracker.types import Detections
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 class StubDetector:

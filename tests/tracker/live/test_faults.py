@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from servers import until
 
+from tests.tracker.live.servers import until
 from tracker import load_tracker
 from tracker.errors import ReacquireError
 from tracker.live.camera import Tracked

@@ -10,9 +10,17 @@ import time
 import numpy as np
 import psutil
 import pytest
-from boxes import iou
-from servers import free_port, need_rtsp_server, number_in, rtsp_cameras, serve, transport_stream, until
 
+from tests.tracker.live.boxes import iou
+from tests.tracker.live.servers import (
+    free_port,
+    need_rtsp_server,
+    number_in,
+    rtsp_cameras,
+    serve,
+    transport_stream,
+    until,
+)
 from tracker import Detections, load_tracker
 from tracker.live.service import LiveService
 from tracker.live.settings import load_live_settings

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from boxes import iou
-from servers import rtsp_cameras, until
+
+from tests.tracker.live.boxes import iou
+from tests.tracker.live.servers import rtsp_cameras, until
 
 COMMAND = [sys.executable, "-m", "tracker.cli", "live"]
 

@@ -8,8 +8,8 @@ import time
 
 import numpy as np
 import pytest
-from servers import until
 
+from tests.tracker.live.servers import until
 from tracker.errors import DataError
 from tracker.live.numbers import BLOCK, EVENTS, Numbers, put_aside, series_of
 

@@ -3,9 +3,9 @@
 import av
 import numpy as np
 import pytest
-from boxes import iou
 
 from reid import load_embedder
+from tests.tracker.live.boxes import iou
 from tracker import load_tracker
 from tracker.detection import load_detector
 from tracker.pipeline import embed

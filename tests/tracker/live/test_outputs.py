@@ -8,8 +8,8 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
-from servers import broker, collector, free_port, serve, until
 
+from tests.tracker.live.servers import broker, collector, free_port, serve, until
 from tracker.live.events import EventLog
 from tracker.live.outputs import EventsFile, Mqtt, Webhook
 from tracker.live.settings import EventsFileSettings, MqttSettings, WebhookSettings

@@ -10,7 +10,8 @@ import time
 import av
 import pytest
 import yaml
-from servers import Quiet, serve, until
+
+from tests.tracker.live.servers import Quiet, serve, until
 
 # A detector that costs nothing, so that what is tried here is not its speed.
 LIVE = """

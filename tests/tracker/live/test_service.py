@@ -15,8 +15,8 @@ import paho.mqtt.client as mqtt
 import pyarrow.parquet as pq
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
-from servers import broker, collector, free_port, serve, until
 
+from tests.tracker.live.servers import broker, collector, free_port, serve, until
 from tracker import load_tracker
 from tracker.errors import ConfigError, ReacquireError
 from tracker.live.camera import GETTING_READY, Tracked

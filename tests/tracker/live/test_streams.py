@@ -4,8 +4,8 @@ import time
 
 import numpy as np
 import pytest
-from servers import motion_jpeg, rtsp_cameras, serve, transport_stream
 
+from tests.tracker.live.servers import motion_jpeg, rtsp_cameras, serve, transport_stream
 from tracker.sources.stream import NetworkStream
 
 pytestmark = pytest.mark.timeout(120)

@@ -5,8 +5,8 @@ import socket
 import threading
 
 import pytest
-from servers import Quiet, serve, until
 
+from tests.tracker.live.servers import Quiet, serve, until
 from tracker.live.events import EventLog
 from tracker.live.outputs import Webhook, origin
 from tracker.live.settings import WebhookSettings

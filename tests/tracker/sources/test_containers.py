@@ -5,7 +5,8 @@ import struct
 import av
 import numpy as np
 import pytest
-from media import (
+
+from tests.tracker.sources.media import (
     RATE,
     TURNS,
     cut,
@@ -19,7 +20,6 @@ from media import (
     with_cover,
     with_orientation,
 )
-
 from tracker import SourceError, open_source
 from tracker.sources.stream import PlayedFile
 

@@ -6,8 +6,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-from media import RATE, damage, encode, jpeg_of, packets_of, textured
 
+from tests.tracker.sources.media import RATE, damage, encode, jpeg_of, packets_of, textured
 from tracker import SourceError, open_source
 from tracker.sources.pictures import OneSize
 from tracker.sources.stream import PlayedFile, whole_frames

@@ -1,8 +1,8 @@
 import cv2
 import numpy as np
 import pytest
-from media import TURNS, exif, jpeg_of, stored
 
+from tests.tracker.sources.media import TURNS, exif, jpeg_of, stored
 from tracker import DataError, SourceError, open_source
 
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from media import claiming, encode, jpeg_of, packets_of, pictures, textured
-from web import handler, multipart, serve
 
+from tests.tracker.sources.media import claiming, encode, jpeg_of, packets_of, pictures, textured
+from tests.tracker.sources.web import handler, multipart, serve
 from tracker import SourceError, open_source
 from tracker.sources import pictures as bounds
 from tracker.sources.pictures import encoded_size, read_image

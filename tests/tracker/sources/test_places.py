@@ -7,9 +7,9 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from media import encode, pictures
-from web import handler, serve
 
+from tests.tracker.sources.media import encode, pictures
+from tests.tracker.sources.web import handler, serve
 from tracker import SourceError, open_source
 from tracker.redact import redact
 from tracker.sources.places import local_path, network_address
