@@ -141,11 +141,13 @@ class Sink(Protocol):
     """Takes results, frame by frame. Open on creation; close it, or use it as a context.
 
     Attributes:
-        path: the file that it writes, or None.
+        path: the file or folder that it writes, or None.
+        conclusion: what it found, in lines for the user; known once it is closed.
         closed: the user closed it and wants no more results, as one closes a window.
     """
 
     path: Path | None = None
+    conclusion: Sequence[str] = ()
     closed: bool = False
 
     @abstractmethod

@@ -21,6 +21,12 @@ BAND = 0.04
 """Half width of the band, in box heights."""
 LEAST_BAND = 1.0
 """And in pixels."""
+HANDOVER_SECONDS = 1.0
+"""A track that appears where another one vanished so lately is the same object, for zones and lines."""
+LONGEST_WAY = 2.0
+"""Seconds out of sight after which nobody knows which way a track came: it has crossed nothing."""
+HANDOVER_DISTANCE = 0.5
+"""Between their feet, in heights of the new box."""
 DIRECTIONS = ("a_to_b", "b_to_a")
 """Of a crossing: from the left of the line to its right, and back."""
 
@@ -92,6 +98,7 @@ class Geometry:
         self._ids = np.empty(0, np.int64)
         self._class = np.empty(0, np.int64)
         self._foot = np.empty((0, 2))
+        self._seen = np.empty(0)
         self._anchor = np.empty((0, len(lines), 2))
         self._inside = np.empty((0, len(zones)), bool)
         self._entered = np.empty((0, len(zones)))
@@ -99,7 +106,7 @@ class Geometry:
 
     def take_over(self, before: Geometry) -> None:
         """Go on with the tracks of `before`; in zones and lines that are in both nothing happens anew."""
-        self._ids, self._class, self._foot = before._ids, before._class, before._foot
+        self._ids, self._class, self._foot, self._seen = before._ids, before._class, before._foot, before._seen
         count, zones = len(self._ids), len(self.zones)
         self._anchor = np.repeat(self._foot[:, None], len(self.lines), axis=1)
         self._inside, self._dwelt = np.zeros((count, zones), bool), np.zeros((count, zones), bool)
@@ -135,6 +142,15 @@ class Geometry:
         self._keep(~gone)
         return happened
 
+    def inside(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """``(M, Z)``: which of some tracks, of the last frame, are in which zone."""
+        if not len(self._ids):
+            return np.zeros((len(ids), len(self.zones)), bool)
+        order = np.argsort(self._ids)
+        at = order[np.minimum(np.searchsorted(self._ids, ids, sorter=order), len(order) - 1)]
+        found: NDArray[np.bool_] = self._inside[at] & (self._ids[at] == ids)[:, None]
+        return found
+
     def occupants(self) -> dict[str, dict[str, int]]:
         """Objects in each zone now, by class."""
         counts: dict[str, dict[str, int]] = {}
@@ -151,6 +167,7 @@ class Geometry:
             self._ids = np.concatenate([self._ids, tracks.id[new]])
             self._class = np.concatenate([self._class, tracks.class_id[new]])
             self._foot = np.concatenate([self._foot, foot[new]])
+            self._seen = np.concatenate([self._seen, np.full(n, now)])
             anchor = np.repeat(foot[new][:, None], len(self.lines), axis=1)
             self._anchor = np.concatenate([self._anchor, anchor])
             zones = len(self.zones)
@@ -159,8 +176,32 @@ class Geometry:
             self._dwelt = np.concatenate([self._dwelt, np.zeros((n, zones), bool)])
         order = np.argsort(self._ids)
         rows = order[np.searchsorted(self._ids, tracks.id, sorter=order)]
-        self._foot[rows] = foot
+        if n:
+            new[new] = ~self._hand_over(tracks, foot, rows, new, now)
+        returned = now - self._seen[rows] > LONGEST_WAY
+        self._anchor[rows[returned]] = foot[returned][:, None]
+        self._foot[rows], self._seen[rows] = foot, now
         return rows, new
+
+    def _hand_over(
+        self, tracks: Tracks, foot: Float, rows: NDArray[np.intp], new: NDArray[np.bool_], now: float
+    ) -> NDArray[np.bool_]:
+        """Let new tracks go on where others vanished a moment ago, nearest first; which of the new ones do."""
+        vanished = np.flatnonzero((now - self._seen <= HANDOVER_SECONDS) & ~np.isin(self._ids, tracks.id))
+        taken = np.zeros(int(new.sum()), bool)
+        if not len(vanished):
+            return taken
+        height = (tracks.xyxy[new, 3] - tracks.xyxy[new, 1]).astype(np.float64)
+        apart = np.linalg.norm(foot[new][:, None] - self._foot[vanished], axis=2) / np.maximum(height, 1)[:, None]
+        apart[tracks.class_id[new][:, None] != self._class[vanished]] = np.inf
+        while apart.min() <= HANDOVER_DISTANCE:
+            who, place = np.unravel_index(int(np.argmin(apart)), apart.shape)
+            before, after = vanished[place], rows[new][who]
+            for table in (self._anchor, self._inside, self._entered, self._dwelt):
+                table[after] = table[before]
+            self._inside[before], self._seen[before] = False, -np.inf
+            apart[who], apart[:, place], taken[who] = np.inf, np.inf, True
+        return taken
 
     def _line(
         self, i: int, tracks: Tracks, foot: Float, rows: NDArray[np.intp], band: Float, size: tuple[int, int]
@@ -237,5 +278,5 @@ class Geometry:
 
     def _keep(self, kept: NDArray[np.bool_]) -> None:
         self._ids, self._class = self._ids[kept], self._class[kept]
-        self._foot, self._anchor = self._foot[kept], self._anchor[kept]
+        self._foot, self._anchor, self._seen = self._foot[kept], self._anchor[kept], self._seen[kept]
         self._inside, self._entered, self._dwelt = self._inside[kept], self._entered[kept], self._dwelt[kept]

@@ -36,6 +36,8 @@ EPILOG = """
 
   reacquire track street.mp4 --detector yolo11s.pt --classes person,car --set tracker.birth.score=0.7
 
+  reacquire track street.mp4 --zones street.yaml               who crossed which line, who was where and when
+
   reacquire track street.mp4 --refine both                     gaps filled, and who came back joined, at the end
 """
 
@@ -63,8 +65,17 @@ def track(
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda:0", help="Where the networks run.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of results.")] = None,
     save: Annotated[
-        str, typer.Option("--save", "-s", metavar="FORMAT,…", help="Of mot, video, parquet, csv, jsonl.")
+        str, typer.Option("--save", "-s", metavar="FORMAT,…", help="Of mot, video, parquet, csv, jsonl, analytics.")
     ] = "mot,video,parquet",
+    zones: Annotated[
+        Path | None,
+        typer.Option(
+            "--zones",
+            metavar="FILE",
+            help="YAML with zones, lines and what to ignore in the picture: they are drawn on the video, and counts "
+            "are saved (adds analytics to --save).",
+        ),
+    ] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many frames.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,
     config: Annotated[
@@ -93,6 +104,7 @@ def track(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Track a video, a camera or a folder of images; write ids, boxes and an annotated video."""
+    from tracker.analytics.zones import Scene, read_scene
     from tracker.run.job import Job
 
     settings = pipeline_settings(
@@ -105,11 +117,16 @@ def track(
         device=device,
         trust=trust_weights,
     )
+    formats = _names(save, "--save")
+    scene = Scene() if zones is None else read_scene(zones)
+    if (scene.zones or scene.lines) and "analytics" not in formats:
+        formats = (*formats, "analytics")
     job = Job(
         source=source,
         settings=settings,
         out=out,
-        save=_names(save, "--save"),
+        save=formats,
+        scene=scene,
         max_frames=max_frames,
         show=show,
         overwrite=overwrite,
@@ -207,6 +224,8 @@ def print_summary(result: RunResult) -> None:
     for row, (track_id, life) in enumerate(counts.longest(LONGEST)):
         seen = f"#{track_id}: {life.frames} frames, {life.first:.1f}–{life.last:.1f} s"
         table.add_row("longest tracks" if row == 0 else "", seen)
+    for row, line in enumerate(result.conclusions):
+        table.add_row("crossed" if row == 0 else "", line)
     for row, path in enumerate(result.files):
         table.add_row("files" if row == 0 else "", str(path))
     stdout.print(table, highlight=False, soft_wrap=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.analytics.zones import Scene
 from tracker.run.interruption import interrupt_main
 from tracker.run.refinement import Refinement
 
@@ -24,6 +25,7 @@ class Job:
         settings: of the pipeline.
         out: the run's folder; `runs/track/NAME` when None. An existing one is left alone and a numbered one made.
         save: formats of `tracker.sinks.FORMATS`.
+        scene: zones, lines and what is left out of the picture; drawn, and counted by the format `analytics`.
         max_frames: end after so many.
         show: open a window.
         overwrite: empty an existing run's folder instead.
@@ -35,6 +37,7 @@ class Job:
     settings: PipelineSettings
     out: Path | None = None
     save: tuple[str, ...] = ("mot", "video", "parquet")
+    scene: Scene = field(default_factory=Scene)
     max_frames: int | None = None
     show: bool = False
     overwrite: bool = False

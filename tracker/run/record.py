@@ -51,6 +51,7 @@ class RunRecord:
             },
             "settings": job.settings.model_dump(mode="json"),
             "save": list(job.save),
+            "scene": job.scene.model_dump(mode="json", exclude_defaults=True),
             "refine": job.refine,
             "detector": pipeline.detector.describe(),
             "embedder": pipeline.embedder.describe() if pipeline.embedder is not None else None,

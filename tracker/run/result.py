@@ -73,6 +73,7 @@ class RunResult:
     seconds: float
     milliseconds: dict[str, float]
     compile_seconds: float = 0.0
+    conclusions: list[str] = field(default_factory=list)
 
     @property
     def fps(self) -> float:

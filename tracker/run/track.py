@@ -33,6 +33,7 @@ def run(job: Job, listener: ProgressListener | None = None) -> RunResult:
     Raises:
         ReacquireError: wrong source, settings or weights; a file that cannot be written.
     """
+    from tracker.detection.ignoring import IgnoringDetector
     from tracker.pipeline import Pipeline
     from tracker.sinks import check_formats
     from tracker.sources import open_source
@@ -51,6 +52,8 @@ def run(job: Job, listener: ProgressListener | None = None) -> RunResult:
 
             shown.append(stack.enter_context(WindowSink(source.name, source.frame_rate)))
         pipeline = Pipeline.from_config(job.settings, record=job.explain)
+        if job.scene.ignore:
+            pipeline.detector = IgnoringDetector(pipeline.detector, job.scene.ignore)
         folder = stack.enter_context(run_folder(job.out or _default_folder(source), overwrite=job.overwrite))
         stopped = stack.enter_context(interruptible(source.stop, listener.asked_twice))
         record = RunRecord(folder / RECORD, job, source, pipeline)
@@ -106,7 +109,8 @@ class _Run:
         from tracker.sinks import open_sink
 
         names, rate, folder = self.pipeline.detector.class_names, self.source.frame_rate, self.result.folder
-        sinks.extend(open_sink(name, folder, class_names=names, frame_rate=rate) for name in self.job.save)
+        scene = self.job.scene
+        sinks.extend(open_sink(name, folder, class_names=names, frame_rate=rate, scene=scene) for name in self.job.save)
         if self.job.explain:
             sinks.append(_record_sink(folder, self.pipeline))
 
@@ -150,6 +154,7 @@ def _finished(result: RunResult) -> Generator[list[Sink]]:
         except BaseException as error:  # noqa: BLE001  # likewise
             first = first or error
     result.files = [sink.path for sink in sinks if sink.path is not None and sink.path.exists()]
+    result.conclusions = [line for sink in sinks for line in sink.conclusion]
     if first is not None:
         raise first
 

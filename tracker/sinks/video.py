@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.files import replacing
+from tracker.analytics.zones import Scene
 from tracker.protocols import Sink
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.mp4 import Mp4Writer, choose_encoder
+from tracker.sinks.scene_overlay import SceneOverlay
 from tracker.types import Detections, Frame, Tracks
 
 Draw = Callable[[Frame, Tracks], NDArray[np.uint8]]
@@ -32,14 +34,24 @@ class VideoSink(Sink):
         path: the file, `.mp4`.
         frame_rate: of the source, where known; timestamps are kept whatever it is.
         draw: what makes the picture of a frame and its tracks; an `Annotator` where it is not given.
+        scene: zones and lines that are drawn too.
+        class_names: names of class ids.
 
     Raises:
         ReacquireError: there is no encoder.
     """
 
-    def __init__(self, path: Path, frame_rate: float | None = None, *, draw: Draw | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        frame_rate: float | None = None,
+        *,
+        draw: Draw | None = None,
+        scene: Scene | None = None,
+        class_names: Mapping[int, str] | None = None,
+    ) -> None:
         self.path: Path = path
-        self._draw = draw
+        self._draw, self._scene, self._names = draw, scene, class_names or {}
         self._rate = frame_rate
         self._frames: queue.Queue[tuple[Frame, Tracks] | None] = queue.Queue(WAITING)
         self._error: Exception | None = None
@@ -73,6 +85,8 @@ class VideoSink(Sink):
             return
         size, rate = first[0].size, self._rate or NOMINAL_RATE
         draw = self._draw or Annotator(size, rate).draw
+        if self._scene is not None and self._scene != Scene():
+            draw = SceneOverlay(self._scene, self._names, draw).draw
         with (
             replacing(self.path) as partial,
             Mp4Writer(partial, size, rate=Fraction(rate).limit_denominator(1001)) as video,
