@@ -15,7 +15,7 @@ import psutil
 
 from tracker import Tracks, open_source
 from tracker.config import config_folder
-from tracker.live.status import CameraStatus, ServiceStatus, Shot
+from tracker.live.status import CameraStatus, ServiceStatus, Snapshot
 from tracker.live.web import serve
 from tracker.live.web.pictures import Painter, Size
 from tracker.live.web.settings import WebSettings
@@ -31,33 +31,35 @@ class Camera:
 
     def __init__(self, images: list[np.ndarray]) -> None:
         self._images, self._changed = images, threading.Condition()
-        self.shot = self._make(1)
+        self.snapshot = self._make(1)
 
-    def _make(self, number: int) -> Shot:
+    def _make(self, number: int) -> Snapshot:
         image = self._images[number % len(self._images)]
         corner = np.linspace((50, 100), (600, 350), PEOPLE) + 20 * np.sin(number / 10 + np.arange(PEOPLE))[:, None]
         boxes = np.hstack([corner, corner + np.array([40, 100])])
         n = np.arange(PEOPLE)
         tracks = Tracks(n + 1, boxes, np.ones(PEOPLE), n * 0, n, np.ones(PEOPLE))
         now = time.time()
-        return Shot(number=number, frame=image, tracks=tracks, class_names={0: "person"}, timestamp=now, arrived=now)
+        return Snapshot(
+            number=number, frame=image, tracks=tracks, class_names={0: "person"}, timestamp=now, arrived=now
+        )
 
     def tick(self) -> None:
         """The next picture."""
         with self._changed:
-            self.shot = self._make(self.shot.number + 1)
+            self.snapshot = self._make(self.snapshot.number + 1)
             self._changed.notify_all()
 
     def status(self) -> CameraStatus:
         return CameraStatus(name=self.name, state="live", since=0.0)
 
-    def latest(self) -> Shot:
-        return self.shot
+    def latest(self) -> Snapshot:
+        return self.snapshot
 
-    def wait(self, number: int, timeout: float) -> Shot | None:
+    def wait(self, number: int, timeout: float) -> Snapshot | None:
         with self._changed:
-            self._changed.wait_for(lambda: self.shot.number > number, timeout)
-        return self.shot if self.shot.number > number else None
+            self._changed.wait_for(lambda: self.snapshot.number > number, timeout)
+        return self.snapshot if self.snapshot.number > number else None
 
     def identities(self, limit: int) -> list[Any]:
         return []
@@ -110,7 +112,7 @@ def main() -> None:
         for _ in range(60):
             camera.tick()
             began = time.perf_counter()
-            length += len(painter.picture(camera.shot, size).jpeg)
+            length += len(painter.picture(camera.snapshot, size).jpeg)
             took.append(time.perf_counter() - began)
         print(f"{size}: {np.median(took) * 1e3:.1f} ms, {length / 60 / 1e3:.0f} KB a picture of {PEOPLE} people")
     server = serve(Live(camera), settings)

@@ -32,7 +32,7 @@ DIRECTIONS = ("a_to_b", "b_to_a")
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ZoneEvent:
     """What a track did with a zone or a line."""
 
     kind: Literal["line_crossed", "zone_entered", "zone_left", "zone_dwell"]
@@ -120,27 +120,27 @@ class Geometry:
                 self._inside[:, i], self._dwelt[:, i] = before._inside[:, at], before._dwelt[:, at]
                 self._entered[:, i] = before._entered[:, at]
 
-    def update(self, tracks: Tracks, size: tuple[int, int], now: float) -> list[Happening]:
+    def update(self, tracks: Tracks, size: tuple[int, int], now: float) -> list[ZoneEvent]:
         """Take one frame's tracks, in a picture of `size` (px), at `now` (s); what happened."""
         if not (self.zones or self.lines) or not len(tracks):
             return []
         foot = feet(tracks.xyxy)
         rows, new = self._rows(tracks, foot, now)
         band = np.maximum(BAND * (tracks.xyxy[:, 3] - tracks.xyxy[:, 1]), LEAST_BAND).astype(np.float64)
-        happened = [h for i in range(len(self.lines)) for h in self._line(i, tracks, foot, rows, band, size)]
+        events = [h for i in range(len(self.lines)) for h in self._line(i, tracks, foot, rows, band, size)]
         for i in range(len(self.zones)):
-            happened += self._zone(i, tracks, foot, rows, band, new, size, now)
-        return happened
+            events += self._zone(i, tracks, foot, rows, band, new, size, now)
+        return events
 
-    def forget(self, ids: NDArray[np.int64], now: float) -> list[Happening]:
+    def forget(self, ids: NDArray[np.int64], now: float) -> list[ZoneEvent]:
         """Tracks that ended leave their zones."""
         gone = np.isin(self._ids, ids)
-        happened = [
+        events = [
             self._left(int(row), int(zone), now)
             for row, zone in zip(*np.nonzero(self._inside & gone[:, None]), strict=True)
         ]
         self._keep(~gone)
-        return happened
+        return events
 
     def inside(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """``(M, Z)``: which of some tracks, of the last frame, are in which zone."""
@@ -205,7 +205,7 @@ class Geometry:
 
     def _line(
         self, i: int, tracks: Tracks, foot: Float, rows: NDArray[np.intp], band: Float, size: tuple[int, int]
-    ) -> list[Happening]:
+    ) -> list[ZoneEvent]:
         line = self.lines[i]
         points = np.array(line.points) * size
         clear = distance(foot, points[:-1], points[1:]) > band
@@ -214,7 +214,7 @@ class Geometry:
         self._anchor[rows[clear], i] = foot[clear]
         counted = np.flatnonzero((crossed != 0) & self._counts(line.classes, tracks.class_id))
         return [
-            Happening(
+            ZoneEvent(
                 "line_crossed",
                 int(tracks.id[row]),
                 int(tracks.class_id[row]),
@@ -233,7 +233,7 @@ class Geometry:
         new: NDArray[np.bool_],
         size: tuple[int, int],
         now: float,
-    ) -> list[Happening]:
+    ) -> list[ZoneEvent]:
         zone = self.zones[i]
         polygon = np.array(zone.polygon) * size
         decided = new | (distance(foot, polygon, np.roll(polygon, -1, axis=0)) > band)
@@ -244,28 +244,28 @@ class Geometry:
         entering = rows[is_in & ~was_in]
         self._inside[rows, i] = is_in
         self._entered[entering, i], self._dwelt[entering, i] = now, False
-        entered = [self._happening("zone_entered", int(row), {"zone": zone.name}) for row in entering]
+        entered = [self._event("zone_entered", int(row), {"zone": zone.name}) for row in entering]
         return left + entered + self._dwell(i, rows[is_in], now)
 
-    def _dwell(self, i: int, rows: NDArray[np.intp], now: float) -> list[Happening]:
+    def _dwell(self, i: int, rows: NDArray[np.intp], now: float) -> list[ZoneEvent]:
         zone = self.zones[i]
         if zone.dwell is None:
             return []
         due = rows[(now - self._entered[rows, i] >= zone.dwell) & ~self._dwelt[rows, i]]
         self._dwelt[due, i] = True
         return [
-            self._happening("zone_dwell", int(r), {"zone": zone.name, "seconds": round(now - self._entered[r, i], 2)})
+            self._event("zone_dwell", int(r), {"zone": zone.name, "seconds": round(now - self._entered[r, i], 2)})
             for r in due
         ]
 
-    def _left(self, row: int, zone: int, now: float) -> Happening:
+    def _left(self, row: int, zone: int, now: float) -> ZoneEvent:
         stay = round(float(now - self._entered[row, zone]), 2)
-        return self._happening("zone_left", row, {"zone": self.zones[zone].name, "seconds": stay})
+        return self._event("zone_left", row, {"zone": self.zones[zone].name, "seconds": stay})
 
-    def _happening(
+    def _event(
         self, kind: Literal["zone_entered", "zone_left", "zone_dwell"], row: int, data: dict[str, Any]
-    ) -> Happening:
-        return Happening(kind, int(self._ids[row]), int(self._class[row]), data)
+    ) -> ZoneEvent:
+        return ZoneEvent(kind, int(self._ids[row]), int(self._class[row]), data)
 
     def _counts(self, classes: Sequence[str] | None, class_id: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which rows are of the classes that a zone or line counts."""

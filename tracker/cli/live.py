@@ -76,6 +76,10 @@ def live(
             import tracker.live.web.server  # noqa: F401
 
     if check:
+        from tracker.live.reader import check_source
+
+        for camera in settings.cameras:
+            check_source(camera)
         LiveService(settings, path)  # finds weights that are not there, and classes that they do not know
         _tell(settings)
         return

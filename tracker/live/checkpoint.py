@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,17 +20,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from reid.files import replacing, writing
 from tracker.association.rejoin import MOMENT
 from tracker.errors import DataError
-from tracker.live.camera import Camera, go_on_at
+from tracker.live.camera import Camera
+from tracker.live.camera_tracker import State
 from tracker.live.events import EventLog
 from tracker.live.numbers import EVENTS, HIGHEST, Numbers, put_aside, series_of
-from tracker.live.presence import Life
 from tracker.live.settings import CheckpointSettings
+from tracker.live.visits import Visit
 
 log = logging.getLogger("reacquire.live")
-State = dict[str, NDArray[Any]]
 FORMAT = 1
 UNSAVED_IDS, UNSAVED_EVENTS = 100, 1000
-"""So many numbers are passed over where a checkpoint is not the last word: they may have been given after it."""
+"""Numbers that are passed over where a checkpoint is not the last word: they may have been given after it."""
 
 
 class _Strict(BaseModel):
@@ -43,7 +42,7 @@ class _Strict(BaseModel):
 Count = Annotated[int, Field(ge=0, le=HIGHEST)]
 
 
-class _SavedLife(_Strict):
+class _SavedVisit(_Strict):
     class_name: str
     first: float
     last: float
@@ -54,7 +53,7 @@ class _SavedCamera(_Strict):
     recipe: str
     counts: dict[str, Count]
     crossings: dict[str, dict[str, dict[str, Count]]]
-    here: dict[Count, _SavedLife]
+    here: dict[Count, _SavedVisit]
 
 
 class _Saved(_Strict):
@@ -86,15 +85,15 @@ def save_checkpoint(
     about: dict[str, Any] = {"format": FORMAT, "cameras": []}
     arrays: dict[str, NDArray[Any]] = {}
     for i, camera in enumerate(cameras):
-        with camera.lock:
-            state = camera.engine.state_dict(embeddings=keep_appearance)
+        with camera.tracker.lock:
+            state = camera.tracker.engine.state_dict(embeddings=keep_appearance)
             about["cameras"].append(
                 {
                     "name": camera.name,
-                    "recipe": _fingerprint(camera),
-                    "counts": camera.presence.counts,
-                    "crossings": camera.crossings,
-                    "here": {track: asdict(life) for track, life in camera.presence.here.items()},
+                    "recipe": camera.tracker.fingerprint,
+                    "counts": camera.activity.visits.counts,
+                    "crossings": camera.activity.crossings,
+                    "here": {track: asdict(visit) for track, visit in camera.activity.visits.here.items()},
                 }
             )
             about["cameras"][-1] = json.loads(json.dumps(about["cameras"][-1]))  # as it is now
@@ -122,7 +121,7 @@ def restore_checkpoint(
     Args:
         path: of the checkpoint.
         cameras: to be given their state.
-        events: likewise.
+        events: to be numbered on.
         settings: None where nothing but numbers goes on.
         numbers: what is reserved, not read yet; None where the checkpoint alone is to know.
         report: takes what could not be taken up, in words.
@@ -232,42 +231,37 @@ def _restore(camera: Camera, saved: _SavedCamera | None, state: State, fresh: bo
     Raises:
         DataError: the state is none of this engine; the camera begins anew.
     """
-    engine = camera.engine
-    go_on_at(engine, first)
+    tracker = camera.tracker
+    tracker.engine.continue_ids_at(first)
     if saved is None:
         return 0
-    camera.presence.counts = dict(saved.counts)
-    camera.crossings = {line: {way: dict(n) for way, n in ways.items()} for line, ways in saved.crossings.items()}
-    if not fresh or saved.recipe != _fingerprint(camera):
+    camera.activity.visits.counts = dict(saved.counts)
+    camera.activity.crossings = {
+        line: {way: dict(n) for way, n in ways.items()} for line, ways in saved.crossings.items()
+    }
+    if not fresh or saved.recipe != camera.tracker.fingerprint:
         return 0
     try:
         _following(state)
-        _check_lives(saved, state)
-        engine.load_state_dict(state | {"next_id": np.array([first])})
+        _check_visits(saved, state)
+        tracker.restore(state, first)
     except Exception as error:  # whatever a state that somebody changed is like, the camera begins anew
-        engine.reset()
-        go_on_at(engine, first)
+        tracker.begin_anew(first)
         reason = str(error) or type(error).__name__
         raise DataError(reason[:200]) from error
-    camera.rejoin = partial(engine.rejoin, embeddings_known="anonymous" not in state)
-    camera.presence.here = {track: Life(**life.model_dump()) for track, life in saved.here.items()}
-    return len(camera.presence.here)
+    camera.activity.visits.here = {track: Visit(**visit.model_dump()) for track, visit in saved.here.items()}
+    return len(camera.activity.visits.here)
 
 
-def _check_lives(saved: _SavedCamera, state: State) -> None:
+def _check_visits(saved: _SavedCamera, state: State) -> None:
     """Those who are here were seen, and not later than the last picture.
 
     Raises:
         DataError: one was not.
     """
     last_picture = float(state["clock"][-1])
-    for track, life in saved.here.items():
-        if not life.first <= life.last <= last_picture + MOMENT:
+    for track, visit in saved.here.items():
+        if not visit.first <= visit.last <= last_picture + MOMENT:
             raise DataError(
-                f"{track} was seen from {life.first} to {life.last} s, the last picture is of {last_picture}"
+                f"{track} was seen from {visit.first} to {visit.last} s, the last picture is of {last_picture}"
             )
-
-
-def _fingerprint(camera: Camera) -> str:
-    """The recipe with the embedder's own threshold: what another embedder saw means nothing to this one."""
-    return json.dumps(camera.engine.recipe.model_dump(mode="json"), sort_keys=True)

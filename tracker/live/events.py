@@ -1,4 +1,4 @@
-"""The last events, numbered, for whoever waits for them; and to every outlet."""
+"""The last events, numbered, for whoever waits for them; and to everybody who listens."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class EventLog:
         self._next, self._allow = first, allow
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._changed = threading.Condition()
-        self._outlets: list[Callable[[Event], None]] = []
+        self._listeners: list[Callable[[Event], None]] = []
 
     @property
     def next_number(self) -> int:
@@ -39,9 +39,9 @@ class EventLog:
         with self._changed:
             self._next = max(self._next, number)
 
-    def connect(self, outlet: Callable[[Event], None]) -> None:
-        """Hand every further event to `outlet`, which must return at once."""
-        self._outlets.append(outlet)
+    def connect(self, listener: Callable[[Event], None]) -> None:
+        """Hand every further event to `listener`, which must return at once."""
+        self._listeners.append(listener)
 
     def add(
         self,
@@ -68,8 +68,8 @@ class EventLog:
             )
             self._next += 1
             self._events.append(event)
-            for outlet in self._outlets:
-                outlet(event)
+            for listener in self._listeners:
+                listener(event)
             self._changed.notify_all()
         return event
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 
 import numpy as np
 
+from tracker.live.clock import Clock
 from tracker.live.status import LATENCY_BOUNDS, Latencies
 
 WINDOW = 5.0
@@ -19,22 +19,22 @@ LATENCIES = 512
 class Rate:
     """How many a second, over the last seconds."""
 
-    def __init__(self, window: float = WINDOW) -> None:
-        self._window = window
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._window, self._clock = WINDOW, clock or Clock()
         self._marks: deque[tuple[float, float]] = deque()  # when, and the total then
         self._total = 0.0
 
-    def add(self, count: float = 1.0, now: float | None = None) -> None:
-        """Count so many, now."""
-        now = time.monotonic() if now is None else now
+    def add(self, count: float = 1.0) -> None:
+        """Count `count`, now."""
+        now = self._clock.now()
         self._total += count
         if not self._marks or now - self._marks[-1][0] > self._window / 50:
             self._marks.append((now, self._total - count))
         self._forget(now)
 
-    def per_second(self, now: float | None = None) -> float:
+    def per_second(self) -> float:
         """The rate; 0 when nothing came for a whole window."""
-        now = time.monotonic() if now is None else now
+        now = self._clock.now()
         self._forget(now)
         marks = list(self._marks)
         if not marks:
@@ -77,3 +77,55 @@ class Latency:
         """All of them, by size."""
         with self._lock:
             return Latencies(tuple(self._buckets), self._sum)
+
+
+class Traffic:
+    """How many pictures of a camera come and are served, and when its turn is.
+
+    Args:
+        wanted: pictures a second; as many as come where it is None.
+        clock: that cameras are served by.
+
+    Attributes:
+        rate_in: pictures a second that come.
+        rate_out: pictures a second that are tracked.
+        latency: seconds from arrival to tracks.
+        served: pictures that were tracked.
+        progress: how far it has been served, in seconds at the rate that it wants.
+    """
+
+    def __init__(self, wanted: float | None, clock: Clock) -> None:
+        self._wanted, self._clock = wanted, clock
+        self.rate_in, self.rate_out, self.latency = Rate(clock), Rate(clock), Latency()
+        self.served, self.progress = 0, 0.0
+        self._arrived, self._came = 0, clock.now()
+
+    def expects(self, within: float) -> bool:
+        """Whether a picture is to be expected within these seconds, while all is well."""
+        return self._clock.now() + within >= self._came + 0.9 / self._rate
+
+    def pay(self, least: float) -> None:
+        """Count a turn; one who had nothing to serve for a while starts from `least`, and so cannot save up turns."""
+        self.progress = max(self.progress, least) + 1 / self._rate
+
+    def arrive(self, total: int) -> None:
+        """`total` pictures have come so far."""
+        if total > self._arrived:
+            self.rate_in.add(total - self._arrived)
+            self._arrived = total
+
+    def came(self, arrival: float | None) -> None:
+        """A picture was taken, which came at `arrival`; or there was none after all."""
+        self._came = self._clock.now() if arrival is None else arrival
+
+    def serve(self, arrival: float) -> None:
+        """A picture that came at `arrival` is tracked."""
+        self.latency.add(self._clock.now() - arrival)
+        self.rate_out.add()
+        self.served += 1
+
+    @property
+    def _rate(self) -> float:
+        """Pictures a second that are wanted and come."""
+        coming = max(self.rate_in.per_second(), 1.0)
+        return min(self._wanted or coming, coming)

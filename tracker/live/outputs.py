@@ -22,8 +22,8 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from reid.files import Growing
 from tracker.extras import needed
+from tracker.live.background_writer import BackgroundWriter
 from tracker.live.events import as_json
-from tracker.live.outlet import Outlet
 from tracker.live.retention import Retention
 from tracker.live.settings import EventsFileSettings, MqttSettings, WebhookSettings
 from tracker.live.status import Event
@@ -38,7 +38,7 @@ FULL_SECONDS = 60.0
 """So long it is told that events were dropped."""
 
 
-class EventsFile(Outlet[Event]):
+class EventsFile(BackgroundWriter[Event]):
     """Events as JSON Lines in `events.jsonl`; a full file is put aside as `events-TIME.jsonl`.
 
     While it cannot be written events wait, and the oldest are dropped when too many do.

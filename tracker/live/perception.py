@@ -9,24 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.analytics.geometry import feet, inside
+from tracker.association.engine import Engine
+from tracker.detection.base import class_ids
+from tracker.live.settings import CameraSettings
 from tracker.pipeline import embed
 from tracker.protocols import Detector, Embedder
 from tracker.types import Detections, Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CameraRequest:
     """What one camera wants of the networks.
 
     Attributes:
         class_ids: to keep; all when None.
         region: ``(K, 2)`` polygon in fractions that objects stand in; everywhere when None.
-        embedding_score: lowest score of what is compared by looks; None where the recipe compares none.
+        embedding_score: lowest score of what is compared by embedding; None where the recipe compares none.
     """
 
     class_ids: tuple[int, ...] | None
     region: NDArray[np.float64] | None
     embedding_score: float | None
+
+
+def camera_request(settings: CameraSettings, engine: Engine, class_names: Mapping[int, str]) -> CameraRequest:
+    """What a camera's settings and its tracker ask for.
+
+    Raises:
+        ConfigError: a class that the detector does not know.
+    """
+    wanted = class_ids(settings.classes, class_names, "the detector")
+    region = None if settings.region is None else np.array(settings.region)
+    score = engine.embedding_score if engine.uses_embedding else None
+    return CameraRequest(None if wanted is None else tuple(wanted), region, score)
 
 
 class Perception:
@@ -42,16 +57,16 @@ class Perception:
 
     @property
     def embeds(self) -> bool:
-        """Whether looks can be compared."""
+        """Whether embeddings can be compared."""
         return self._embedder is not None
 
-    def __call__(self, frames: Sequence[Frame], wishes: Sequence[Wish]) -> list[Detections]:
-        """The detections that each frame's camera wants, embedded where it compares looks."""
+    def __call__(self, frames: Sequence[Frame], requests: Sequence[CameraRequest]) -> list[Detections]:
+        """The detections that each frame's camera wants, embedded where it compares embeddings."""
         found = self._detect(frames)
-        found = [_wanted(d, wish, frame.size) for d, wish, frame in zip(found, wishes, frames, strict=True)]
-        looked_at = [i for i, wish in enumerate(wishes) if wish.embedding_score is not None]
+        found = [_wanted(d, request, frame.size) for d, request, frame in zip(found, requests, frames, strict=True)]
+        looked_at = [i for i, request in enumerate(requests) if request.embedding_score is not None]
         if self._embedder is not None and looked_at:
-            scores = [wishes[i].embedding_score or 0.0 for i in looked_at]
+            scores = [requests[i].embedding_score or 0.0 for i in looked_at]
             embedded = embed(self._embedder, [frames[i] for i in looked_at], [found[i] for i in looked_at], scores)
             for i, detections in zip(looked_at, embedded, strict=True):
                 found[i] = detections
@@ -67,12 +82,12 @@ class Perception:
         return [found[i] for i in range(len(frames))]
 
 
-def _wanted(detections: Detections, wish: Wish, size: tuple[int, int]) -> Detections:
+def _wanted(detections: Detections, request: CameraRequest, size: tuple[int, int]) -> Detections:
     """Without rows of other classes, outside the region, or that no tracker can use."""
     kept = np.ones(len(detections), bool)
     kept[list(detections.faults())] = False
-    if wish.class_ids is not None:
-        kept &= np.isin(detections.class_id, wish.class_ids)
-    if wish.region is not None:
-        kept &= inside(feet(detections.xyxy), wish.region * size)
+    if request.class_ids is not None:
+        kept &= np.isin(detections.class_id, request.class_ids)
+    if request.region is not None:
+        kept &= inside(feet(detections.xyxy), request.region * size)
     return detections if kept.all() else detections[kept]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.errors import ReacquireError
-from tracker.live.camera import Tracked
-from tracker.live.outlet import Outlet
+from tracker.live.background_writer import BackgroundWriter
+from tracker.live.frames import TrackedFrame
 from tracker.live.retention import Retention
 from tracker.live.settings import RecordSettings
 from tracker.sinks.annotate import Annotator
@@ -32,11 +32,11 @@ KEY_SECONDS = 2.0
 BLUR_SECONDS = 1.0
 """A box is blurred so long after it was seen last: detectors miss frames."""
 BLOCKS, MARGIN = 6, 0.15
-"""Blurred people are so many blocks wide; the box grows by this share on each side first."""
+"""Width of blurred people in blocks, and the share by which a box grows on each side first."""
 GB, DAY = 1e9, 86_400.0
 
 
-class Recorder(Outlet[Tracked]):
+class Recorder(BackgroundWriter[TrackedFrame]):
     """Records one camera as `recordings/CAMERA/2026-01-31/140000Z.mp4`, in fragments that are whole at any moment.
 
     Args:
@@ -60,7 +60,7 @@ class Recorder(Outlet[Tracked]):
         """What it does, in words."""
         return "on" if self.trouble is None else f"stopped: {self.trouble}"
 
-    def handle(self, item: Tracked) -> None:
+    def handle(self, item: TrackedFrame) -> None:
         self._check_room()
         try:
             self._record(item)
@@ -69,7 +69,7 @@ class Recorder(Outlet[Tracked]):
             self._abandon()
             raise
 
-    def _record(self, item: Tracked) -> None:
+    def _record(self, item: TrackedFrame) -> None:
         frame = item.frame
         if self._segment is not None and not self._segment.takes(frame, self._settings.segment_minutes * 60):
             self._close()
@@ -81,7 +81,7 @@ class Recorder(Outlet[Tracked]):
         image = self._segment.annotator.draw(frame, item.tracks) if self._settings.boxes else frame.image
         self._segment.write(image, frame.timestamp)
 
-    def proves(self, item: Tracked) -> bool:
+    def proves(self, item: TrackedFrame) -> bool:
         if self._segment is not None and self._segment.on_disk:
             self._failed = False
         return not self._failed
@@ -140,7 +140,7 @@ class Recorder(Outlet[Tracked]):
             with suppress(OSError):  # where there are others in it
                 day.rmdir()
 
-    def _blur(self, item: Tracked) -> Image:
+    def _blur(self, item: TrackedFrame) -> Image:
         """A copy of the picture with people made of a few blocks: all detections, not only those with an id."""
         now = item.frame.timestamp
         detections, tracks = item.detections, item.tracks

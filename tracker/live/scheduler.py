@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 from tracker.errors import ReacquireError
 from tracker.live.camera import Camera
+from tracker.live.clock import Clock
 from tracker.live.meters import Rate
-from tracker.live.perception import Wish
-from tracker.sources.live import Taken
+from tracker.live.perception import CameraRequest
+from tracker.sources.live import CapturedFrame
 from tracker.types import Detections, Frame
 
 log = logging.getLogger("reacquire.live")
@@ -24,7 +25,7 @@ SAVED_SECONDS = 0.5
 FAILURES = 10
 """Batches in a row that fail, after which the service gives up."""
 
-Perceive = Callable[[Sequence[Frame], Sequence[Wish]], list[Detections]]
+Perceive = Callable[[Sequence[Frame], Sequence[CameraRequest]], list[Detections]]
 
 
 class Scheduler:
@@ -36,20 +37,30 @@ class Scheduler:
 
     Args:
         cameras: to serve.
-        perceive: pictures and wishes in, detections out.
+        perceive: pictures and requests in, detections out.
         batch: pictures at a time, at most.
         deadline: seconds that a batch waits.
+        clock: that all of it goes by.
     """
 
-    def __init__(self, cameras: Sequence[Camera], perceive: Perceive, *, batch: int, deadline: float) -> None:
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        perceive: Perceive,
+        *,
+        batch: int,
+        deadline: float,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or Clock()
         self._cameras, self._perceive = cameras, perceive
         self.batch, self._deadline = batch, deadline
         self._news = threading.Condition()
         self._stop = False
         self._ticked = 0.0
         self._failures = 0
-        self._pictures, self._batches = Rate(), Rate()
-        self._received, self._dropped = Rate(), Rate()
+        self._pictures, self._batches = Rate(self._clock), Rate(self._clock)
+        self._received, self._dropped = Rate(self._clock), Rate(self._clock)
         self._counted = (0, 0)
 
     def notify(self) -> None:
@@ -76,12 +87,16 @@ class Scheduler:
             Exception: what the networks raised, batch after batch.
         """
         while not self._stop:
-            chosen = self._choose()
-            taken = [(camera, picture) for camera in chosen if (picture := camera.take()) is not None]
-            if taken:
-                self._serve(taken)
-            if time.monotonic() - self._ticked > TICK:
-                self._tick()
+            self.serve_once()
+
+    def serve_once(self) -> None:
+        """One batch, or a while in which no picture came; see `run`."""
+        chosen = self._choose()
+        captured = [(camera, frame) for camera in chosen if (frame := camera.take()) is not None]
+        if captured:
+            self._serve(captured)
+        if self._clock.now() - self._ticked > TICK:
+            self._tick()
 
     @property
     def pictures_per_second(self) -> float:
@@ -105,20 +120,20 @@ class Scheduler:
     def _choose(self) -> list[Camera]:
         """The cameras of the next batch, those that were served least first."""
         with self._news:
-            self._news.wait_for(lambda: self._stop or self._ready(), TICK)
+            self._clock.wait_for(self._news, lambda: self._stop or bool(self._ready()), TICK)
             expected = sum(camera.waiting or camera.expects(self._deadline) for camera in self._cameras)
             enough = min(self.batch, expected)
-            self._news.wait_for(lambda: self._stop or len(self._ready()) >= enough, self._deadline)
-        chosen = sorted(self._ready(), key=lambda camera: camera.progress)[: self.batch]
-        least = max(camera.progress for camera in self._cameras) - SAVED_SECONDS
+            self._clock.wait_for(self._news, lambda: self._stop or len(self._ready()) >= enough, self._deadline)
+        chosen = sorted(self._ready(), key=lambda camera: camera.traffic.progress)[: self.batch]
+        least = max(camera.traffic.progress for camera in self._cameras) - SAVED_SECONDS
         for camera in chosen:
-            camera.pay(least)
+            camera.traffic.pay(least)
         return chosen
 
-    def _serve(self, taken: Sequence[tuple[Camera, Taken]]) -> None:
-        frames = [Frame(picture.image, 0, picture.timestamp, camera.name) for camera, picture in taken]
+    def _serve(self, captured: Sequence[tuple[Camera, CapturedFrame]]) -> None:
+        frames = [Frame(frame.image, 0, frame.timestamp, camera.name) for camera, frame in captured]
         try:
-            found = self._perceive(frames, [camera.wish for camera, _ in taken])
+            found = self._perceive(frames, [camera.request for camera, _ in captured])
         except Exception as error:
             self._failures += 1
             log.exception("the networks failed on a batch of %d", len(frames))
@@ -128,16 +143,16 @@ class Scheduler:
                 time.sleep(TICK)
             return
         self._failures = 0
-        for (camera, picture), detections in zip(taken, found, strict=True):
+        for (camera, frame), detections in zip(captured, found, strict=True):
             try:
-                camera.track(picture, detections)
+                camera.track(frame, detections)
             except ReacquireError as error:
                 log.warning("%s: a picture is left out: %s", camera.name, error)
-        self._pictures.add(len(taken))
+        self._pictures.add(len(captured))
         self._batches.add()
 
     def _tick(self) -> None:
-        self._ticked = time.monotonic()
+        self._ticked = self._clock.now()
         received = sum(camera.source.received for camera in self._cameras)
         dropped = sum(camera.source.dropped for camera in self._cameras)
         self._received.add(received - self._counted[0])

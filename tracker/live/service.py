@@ -1,4 +1,4 @@
-"""The live service: cameras, networks and outlets put together, started, watched and stopped."""
+"""The live service: cameras, networks and writers put together, started, watched and stopped."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from reid.runtime import choose_device
 from tracker.analytics.zones import Line, Zone
 from tracker.config import PipelineSettings, Settings, load_settings
-from tracker.detection.base import class_ids
-from tracker.errors import ConfigError, ReacquireError
-from tracker.factory import batch_size, build_detector, build_embedder, load_tracker
-from tracker.live.camera import Camera, Tracked, go_on_at
+from tracker.errors import ConfigError
+from tracker.factory import batch_size, load_tracker
+from tracker.live.camera import Camera
 from tracker.live.cameras_file import ZONES_FILE, save_geometry
-from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
+from tracker.live.checkpoint_keeper import CheckpointKeeper
 from tracker.live.events import EventLog
 from tracker.live.folder import FolderLock
+from tracker.live.frames import TrackedFrame
+from tracker.live.networks import check_classes, load_networks, warm_up
 from tracker.live.numbers import EVENTS, Numbers, series_of
 from tracker.live.outputs import EventsFile, Mqtt, Webhook
 from tracker.live.perception import Perception
@@ -33,13 +32,10 @@ from tracker.live.status import Event, ServiceStatus
 from tracker.live.store import TrackStore
 from tracker.protocols import Detector, Embedder
 from tracker.redact import redact
-from tracker.types import Detections, Frame
 
 log = logging.getLogger("reacquire.live")
 STOP_SECONDS = 2.2
 """Within which everything has stopped, or is left behind."""
-RESTORE_TOLD_SECONDS = 86_400.0
-"""So long it is told that something of before could not be taken up."""
 
 
 class Running(Protocol):
@@ -63,7 +59,7 @@ class LiveService:
         path: the cameras' file, where changes are saved, and of a single video the one beside it, which the first
             change makes; None where there is none.
         detector: instead of the one that the settings name.
-        embedder: likewise.
+        embedder: instead of the one that the settings name.
 
     Raises:
         ReacquireError: weights that cannot be loaded; classes that nobody knows.
@@ -82,30 +78,27 @@ class LiveService:
         self.numbers = Numbers(settings.folder / "numbers.json")
         self.events = EventLog(allow=partial(self.numbers.allow, EVENTS))
         if detector is None:
-            detector, embedder = _networks(settings)
+            detector, embedder = load_networks(settings)
         self._perception = Perception(detector, embedder)
         names = dict(detector.class_names)
         for camera in settings.cameras:
-            _check_classes(camera.zones, camera.lines, names)
-        self._outlets: list[Running] = []
-        self._started, self._origin, self._began = time.time(), time.time(), time.monotonic()
+            check_classes(camera.zones, camera.lines, names)
+        self._writers: list[Running] = []
+        self._started = self._origin = time.time()
         self._store = TrackStore(settings.folder, settings.tracks, names) if settings.tracks else None
         if self._store is not None:
-            self._outlets.append(self._store)
-        self._event_outlets()
+            self._writers.append(self._store)
+        self._connect_event_writers()
         self.cameras: dict[str, Camera] = {c.name: self._camera(c, names) for c in settings.cameras}
         every = tuple(self.cameras.values())
         self.scheduler = Scheduler(
             every, self._perception, batch=batch_size(settings.batch, self.device), deadline=settings.deadline_ms / 1000
         )
         self._stop, self._ready = threading.Event(), threading.Event()
-        self._checkpoint_trouble: str | None = None
-        self._restore_trouble: str | None = None
-        self._taken_up = False
-        self._threads = [
-            threading.Thread(target=self._serve, name="networks", daemon=True),
-            threading.Thread(target=self._keep_checkpoints, name="checkpoint", daemon=True),
-        ]
+        self.checkpoints = CheckpointKeeper(
+            settings.folder, settings.checkpoint, lambda: tuple(self.cameras.values()), self.events, self.numbers
+        )
+        self._thread = threading.Thread(target=self._serve, name="networks", daemon=True)
         self._lock = FolderLock(settings.folder)
         self._changing = threading.Lock()
         self._added: set[str] = set()
@@ -118,17 +111,11 @@ class LiveService:
             ReacquireError: another service writes into the folder, or nobody can.
         """
         self._lock.take()
-        cameras = tuple(self.cameras.values())
-        said = restore_checkpoint(
-            self._checkpoint, cameras, self.events, self.settings.checkpoint, self.numbers, self._not_taken_up
-        )
-        log.info("checkpoint: %s", said)
-        self.numbers.start(self._following())
-        self._taken_up = True
-        for outlet in self._outlets:
-            outlet.start()
-        for thread in self._threads:
-            thread.start()
+        self.checkpoints.restore()
+        for writer in self._writers:
+            writer.start()
+        self._thread.start()
+        self.checkpoints.start()
         while not (self._ready.wait(0.1) or self._stop.is_set()):
             pass
 
@@ -147,18 +134,16 @@ class LiveService:
         for camera in self.cameras.values():
             camera.source.stop()
         self.scheduler.stop()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(end - time.monotonic() - 1.0, 0.0))
-        if self._taken_up:
-            finishing = threading.Thread(target=self._save_the_last, name="last checkpoint", daemon=True)
-            finishing.start()  # a disk that hangs is left behind
-            finishing.join(max(end - time.monotonic() - 0.5, 0.0))
+        self.checkpoints.stop()
+        if self._thread.is_alive():
+            self._thread.join(max(end - time.monotonic() - 1.0, 0.0))
+        self.checkpoints.join(max(end - time.monotonic() - 1.0, 0.0))
+        self.checkpoints.finish(max(end - time.monotonic() - 0.5, 0.0))
         self.events.wake()
-        for outlet in self._outlets:
-            outlet.stop()
-        for outlet in self._outlets:
-            outlet.join(max(end - time.monotonic(), 0.0))
+        for writer in self._writers:
+            writer.stop()
+        for writer in self._writers:
+            writer.join(max(end - time.monotonic(), 0.0))
         for camera in self.cameras.values():
             camera.source.close(patience=max(min(end - time.monotonic(), 0.3), 0.0))
         self._lock.release()
@@ -208,7 +193,7 @@ class LiveService:
             # For unique names, as the file will be read.
             whole = {"name": camera, "source": "0", "tracker": found.settings.tracker} | checked.model_dump()
             load_settings(CameraSettings, whole, name=camera)
-            _check_classes(checked.zones, checked.lines, dict(self._perception.class_names))
+            check_classes(checked.zones, checked.lines, dict(self._perception.class_names))
             if self._path is not None and self.saved_in(camera) is not None:
                 plain = checked.model_dump(mode="json", exclude_none=True)
                 copy = save_geometry(self._path, camera, plain["zones"], plain["lines"])
@@ -230,17 +215,19 @@ class LiveService:
             if name.lower() in {known.lower() for known in self.cameras}:
                 raise ConfigError(f"there is a camera {name!r} already")
             whole = None if self._path is None or self._path.name.endswith(ZONES_FILE) else self._path
-            settings, outlets = one_more_camera(whole, name, source), len(self._outlets)
+            settings, known = one_more_camera(whole, name, source), len(self._writers)
             names = dict(self._perception.class_names)
-            _check_classes(settings.zones, settings.lines, names)
+            check_classes(settings.zones, settings.lines, names)
             wanted = PipelineSettings(embedder=self.settings.embedder, tracker=settings.tracker)
             if wanted.embeds and not self._perception.embeds:
                 recipe = settings.tracker.name
-                raise ConfigError(f"{name}: the recipe {recipe!r} compares looks, but no camera of the file's does")
+                raise ConfigError(
+                    f"{name}: the recipe {recipe!r} compares embeddings, but no camera of the file's does"
+                )
             camera = self._camera(settings, names)
-            go_on_at(camera.engine, self.numbers.first(series_of(name)))  # it may have been there before
-            for outlet in self._outlets[outlets:]:
-                outlet.start()
+            camera.tracker.engine.continue_ids_at(self.numbers.first(series_of(name)))  # it may have been there before
+            for writer in self._writers[known:]:
+                writer.start()
             self._added.add(name)
             self.cameras = {**self.cameras, name: camera}
             self.scheduler.add(camera)
@@ -249,13 +236,13 @@ class LiveService:
     # How it is made, and what it does.
 
     def _camera(self, settings: CameraSettings, names: dict[int, str]) -> Camera:
-        outlets: list[Callable[[Tracked], None]] = [] if self._store is None else [self._store.put]
+        writers: list[Callable[[TrackedFrame], None]] = [] if self._store is None else [self._store.put]
         recording: Callable[[], str | None] = lambda: None  # noqa: E731
         if settings.record is not None:
             people = frozenset(n for n, name in names.items() if name == "person") or frozenset(names)
             recorder = Recorder(self.settings.folder, settings.name, settings.record, people)
-            self._outlets.append(recorder)
-            outlets.append(recorder.put)
+            self._writers.append(recorder)
+            writers.append(recorder.put)
             recording = recorder.status
         return Camera(
             settings,
@@ -264,12 +251,12 @@ class LiveService:
             self.events,
             origin=self._origin,
             notify=lambda: self.scheduler.notify(),
-            outlets=outlets,
+            writers=writers,
             recording=recording,
             allow=partial(self.numbers.allow, series_of(settings.name)),
         )
 
-    def _event_outlets(self) -> None:
+    def _connect_event_writers(self) -> None:
         settings = self.settings
         found: list[EventsFile | Webhook | Mqtt] = []
         if settings.events is not None:
@@ -278,26 +265,13 @@ class LiveService:
             found.append(Webhook(settings.webhook))
         if settings.mqtt is not None:
             found.append(Mqtt(settings.mqtt))
-        for outlet in found:
-            self.events.connect(outlet.put)
-            self._outlets.append(outlet)
-
-    def _warm_up(self) -> None:
-        """Let everything that compiles at first use do so before pictures wait for it."""
-        image = np.zeros((360, 640, 3), np.uint8)
-        wishes = [camera.wish for camera in self.cameras.values()]
-        # A whole batch, so that the networks take all the memory that they will ever need now.
-        wishes = wishes[: self.scheduler.batch]
-        self._perception([Frame(image, i, 0.0, "warm-up") for i in range(len(wishes))], wishes)
-        box = Detections([[10, 10, 50, 90]], [0.9], embedding=np.eye(1, 8, dtype=np.float32))
-        for recipe in {repr(c.settings.tracker): c.settings.tracker for c in self.cameras.values()}.values():
-            engine = load_tracker(recipe)
-            for second in range(3):
-                engine.update(box, timestamp=second / 10, image=image if engine.needs_image else None)
+        for writer in found:
+            self.events.connect(writer.put)
+            self._writers.append(writer)
 
     def _serve(self) -> None:
         try:
-            self._warm_up()
+            warm_up(self._perception, tuple(self.cameras.values()), self.scheduler.batch)
             if not self._stop.is_set():
                 for camera in self.cameras.values():
                     camera.source.start()
@@ -308,51 +282,10 @@ class LiveService:
             self.failure = redact(f"the networks failed: {error}")
             self._stop.set()
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.settings.folder / "checkpoint.npz"
-
-    def _keep_checkpoints(self) -> None:
-        if self.settings.checkpoint is not None:
-            while not self._stop.wait(self.settings.checkpoint.every_seconds):
-                self._save_checkpoint()
-
-    def _save_checkpoint(self, *, final: bool = False) -> None:
-        settings = self.settings.checkpoint
-        if settings is None or not self._taken_up:  # else what is there would be lost
-            return
-        try:
-            cameras = tuple(self.cameras.values())
-            keep = settings.keep_appearance
-            save_checkpoint(self._checkpoint, cameras, self.events, keep_appearance=keep, final=final)
-        except (ReacquireError, MemoryError) as error:
-            if self._checkpoint_trouble is None:
-                log.warning("checkpoint: %s; tried again, tracking goes on", error)
-            self._checkpoint_trouble = str(error) or "there is not enough memory"
-        else:
-            self._checkpoint_trouble = None
-
-    def _not_taken_up(self, why: str) -> None:
-        log.warning("%s", why)
-        self._restore_trouble = why if self._restore_trouble is None else f"{self._restore_trouble}; {why}"
-
-    def _save_the_last(self) -> None:
-        self._save_checkpoint(final=True)
-        self.numbers.stop(self._following())
-
-    def _following(self) -> dict[str, int]:
-        """The numbers that come next, by series."""
-        ids = {}
-        for camera in tuple(self.cameras.values()):
-            with camera.lock:
-                ids[series_of(camera.name)] = camera.engine.next_id
-        return {EVENTS: self.events.next_number, **ids}
-
     def _troubles(self) -> dict[str, str]:
         """What is wrong with where results go, by name."""
-        found = {outlet.name: outlet.trouble for outlet in self._outlets}
-        lately = time.monotonic() - self._began < RESTORE_TOLD_SECONDS
-        found["checkpoint"] = self._checkpoint_trouble or (self._restore_trouble if lately else None)
+        found = {writer.name: writer.trouble for writer in self._writers}
+        found["checkpoint"] = self.checkpoints.trouble
         found["numbers"] = self.numbers.trouble
         return {name: trouble for name, trouble in found.items() if trouble is not None}
 
@@ -369,34 +302,3 @@ class _Geometry(Settings):
 
     zones: tuple[Zone, ...] = ()
     lines: tuple[Line, ...] = ()
-
-
-def _networks(settings: LiveSettings) -> tuple[Detector, Embedder | None]:
-    """The detector for all cameras' classes, and the embedder where a recipe needs one."""
-    wanted = [camera.classes for camera in settings.cameras]
-    classes: tuple[str, ...] | None = None
-    if all(c is not None for c in wanted):
-        classes = tuple(sorted({name for c in wanted if c is not None for name in c}))
-    detector_settings = settings.detector
-    if classes is not None and detector_settings.classes is None:
-        detector_settings = detector_settings.model_copy(update={"classes": classes})
-    recipes = [camera.tracker for camera in settings.cameras]
-    looking = max(recipes, key=lambda recipe: (recipe.needs_embedding, recipe.uses_embedding))
-    pipeline = PipelineSettings(
-        detector=detector_settings, embedder=settings.embedder, tracker=looking, device=settings.device
-    )
-    return build_detector(pipeline), build_embedder(pipeline)
-
-
-def _check_classes(zones: Sequence[Zone], lines: Sequence[Line], names: dict[int, str]) -> None:
-    """Refuse classes that the detector does not know.
-
-    Raises:
-        ConfigError: names the zone or line, and the nearest class.
-    """
-    for kind, items in (("zone", zones), ("line", lines)):
-        for item in items:
-            try:
-                class_ids(item.classes, names, "the detector")
-            except ConfigError as error:
-                raise ConfigError(f"{kind} {item.name!r}: {error}") from error

@@ -265,7 +265,7 @@ def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: 
         load_settings(Recipe, found)  # so that an error in it names its own file
         whole["tracker"] = read_yaml(found)
     source = whole.get("source")
-    if isinstance(source, str) and source.strip() and not ADDRESS.match(source) and not source.isdigit():
+    if isinstance(source, str) and source.strip() and _names_a_file(source):
         # With an @ it was meant as an address, and what stands before the last one is a password.
         written = source.written if isinstance(source, Written) else source
         shown = f"…@{written.rpartition('@')[2]}" if "@" in written else written
@@ -274,10 +274,18 @@ def _whole_camera(camera: Mapping[str, Any], defaults: Mapping[str, Any], path: 
     return whole
 
 
+def _names_a_file(source: str) -> bool:
+    """Whether it is a path, or an address of a file, rather than an address of the network or a webcam's number."""
+    return not source.isdigit() and (not ADDRESS.match(source) or source.lower().startswith("file:"))
+
+
 def _found(source: str, path: Path, where: str) -> Path:
     """A video, or a webcam's device; looked for here, and beside the cameras' file."""
     try:
+        source = str(local_path(source))
         whole = _at_home(Path(source))
+    except SourceError as error:
+        raise ConfigError(f"{where}: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
     for candidate in (whole, path.parent / source):

@@ -48,10 +48,12 @@ class CameraStatus:
         fps_in: pictures a second that arrive, over the last seconds.
         fps_out: pictures a second that were tracked.
         dropped: pictures that arrived and were replaced by newer ones before they could be tracked, so far.
+        lost: damaged pictures that were left out, so far: longer steps of time.
         latency_p50: seconds from arrival to tracks, median of the last ones; None before the first.
         latency_p95: its 95th percentile.
         latencies: of all pictures so far, for histograms; None where nobody counts them.
         reconnects: how often it was lost and found again.
+        resized: how often its pictures came in another size, so far; tracks begin anew then.
         tracks: objects in view now.
         counts: distinct ids so far, by class.
         recording: what recording does, in words ("on", "stopped: the disk is full"); None where it is off.
@@ -67,10 +69,12 @@ class CameraStatus:
     fps_in: float = 0.0
     fps_out: float = 0.0
     dropped: int = 0
+    lost: int = 0
     latency_p50: float | None = None
     latency_p95: float | None = None
     latencies: Latencies | None = None
     reconnects: int = 0
+    resized: int = 0
     tracks: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     recording: str | None = None
@@ -79,7 +83,7 @@ class CameraStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Shot:
+class Snapshot:
     """A camera's newest tracked picture.
 
     Attributes:
@@ -203,10 +207,10 @@ class CameraView(Protocol):
     @property
     def settings(self) -> CameraSettingsLike: ...
     def status(self) -> CameraStatus: ...
-    def latest(self) -> Shot | None:
+    def latest(self) -> Snapshot | None:
         """The newest tracked picture; None before the first."""
 
-    def wait(self, number: int, timeout: float) -> Shot | None:
+    def wait(self, number: int, timeout: float) -> Snapshot | None:
         """The newest one after `number`, waiting up to `timeout` seconds for it; None when none came."""
 
     def identities(self, limit: int) -> list[Sighting]:

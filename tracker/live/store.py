@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tracker.live.camera import Tracked
-from tracker.live.outlet import Outlet
+from tracker.live.background_writer import BackgroundWriter
+from tracker.live.frames import TrackedFrame
 from tracker.live.retention import Retention
 from tracker.live.settings import TracksSettings
 from tracker.redact import redact
@@ -22,7 +22,7 @@ DAY = 86_400.0
 SWEEP_SECONDS = 600.0
 
 
-class TrackStore(Outlet[Tracked]):
+class TrackStore(BackgroundWriter[TrackedFrame]):
     """Writes `tracks/CAMERA/2026-01-31T14Z.parquet`, with unix seconds as timestamps; see `ParquetSink` for columns.
 
     Args:
@@ -44,7 +44,7 @@ class TrackStore(Outlet[Tracked]):
         self._join_left_parts()
         super().start()
 
-    def handle(self, item: Tracked) -> None:
+    def handle(self, item: TrackedFrame) -> None:
         hour = _hour(item.frame.timestamp)
         if self._open.get(item.camera, (hour,))[0] != hour:
             self._close(item.camera)
@@ -56,7 +56,7 @@ class TrackStore(Outlet[Tracked]):
             del self._open[item.camera]  # a new file when it is tried again; what was written is joined later
             raise
 
-    def proves(self, item: Tracked) -> bool:
+    def proves(self, item: TrackedFrame) -> bool:
         return self._open[item.camera][1].parts > 0
 
     def idle(self) -> None:

@@ -71,7 +71,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class CapturedFrame:
     """A picture out of the slot: its seconds by the source's clock, and when it arrived (`time.monotonic`)."""
 
     image: Image
@@ -108,6 +108,7 @@ class LiveSource(Source):
         frozen_seconds: a picture that stands still so long is a loss; None or 0: never.
         origin: what the first moment counts as, seconds.
         notify: called, in the reader's thread, after each new picture and each change of state.
+        now: the time by which pictures arrive, in seconds that run evenly.
 
     Attributes:
         connection: how it is.
@@ -132,6 +133,7 @@ class LiveSource(Source):
         frozen_seconds: float | None = None,
         origin: float = 0.0,
         notify: Callable[[], None] = lambda: None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name, self._report, self._attempts, self._max = name, report, attempts, max_frames
         self._final, self._refused = final, False
@@ -142,10 +144,11 @@ class LiveSource(Source):
         self.connection = Connection(since=time.time())
         self.arrived = self.received = self.dropped = 0
         self._changed = threading.Condition()
-        self._slot: Taken | None = None
+        self._slot: CapturedFrame | None = None
         self._ended = False
         self._stop = threading.Event()
-        self._clock = StreamClock(time.monotonic() - origin)
+        self._now = now
+        self._clock = StreamClock(now() - origin)
         self._thread = threading.Thread(target=self._keep_reading, name=f"read {name}", daemon=True)
         self._started = False
         self._told: tuple[str | None, float] = None, 0.0
@@ -167,12 +170,12 @@ class LiveSource(Source):
         while self._max is None or index < self._max:
             with self._changed:
                 self._changed.wait_for(lambda: self._slot is not None or self._ended)
-            taken = self.take()
-            if taken is None:
+            captured = self.take()
+            if captured is None:
                 return
-            image = sizes.fit(taken.image, index)
+            image = sizes.fit(captured.image, index)
             self.size, self.rescaled = sizes.size, sizes.changed
-            yield Frame(image, index, taken.timestamp, self.name)
+            yield Frame(image, index, captured.timestamp, self.name)
             index += 1
 
     def settle(self, seconds: float) -> None:
@@ -183,13 +186,13 @@ class LiveSource(Source):
                 lambda: self._slot is not None or self._ended or self.connection.reason is not None, seconds
             )
 
-    def take(self) -> Taken | None:
+    def take(self) -> CapturedFrame | None:
         """The newest picture, once; None where there is no new one. Never waits."""
         with self._changed:
-            taken, self._slot = self._slot, None
-        if taken is not None:
-            self.size = (taken.image.shape[1], taken.image.shape[0])
-        return taken
+            captured, self._slot = self._slot, None
+        if captured is not None:
+            self.size = (captured.image.shape[1], captured.image.shape[0])
+        return captured
 
     @property
     def started(self) -> bool:
@@ -286,7 +289,7 @@ class LiveSource(Source):
         self.lost += 1
 
     def _put(self, picture: Picture) -> None:
-        arrival = time.monotonic()
+        arrival = self._now()
         timestamp = self._clock.at(picture.seconds, arrival)
         self.arrived += 1
         self._frozen.check(picture, arrival)
@@ -298,7 +301,7 @@ class LiveSource(Source):
         with self._changed:
             self.received += 1
             self.dropped += self._slot is not None
-            self._slot = Taken(image, timestamp, arrival)
+            self._slot = CapturedFrame(image, timestamp, arrival)
             self._changed.notify_all()
         self._notify()
 

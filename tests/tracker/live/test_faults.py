@@ -2,7 +2,6 @@
 
 import logging
 import os
-import threading
 import time
 from types import SimpleNamespace
 
@@ -14,13 +13,14 @@ import pytest
 from tests.tracker.live.servers import until
 from tracker import load_tracker
 from tracker.errors import ReacquireError
-from tracker.live.camera import Tracked
+from tracker.live.camera_tracker import CameraTracker
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
 from tracker.live.events import EventLog
-from tracker.live.presence import Presence
+from tracker.live.frames import TrackedFrame
 from tracker.live.recording import Recorder
 from tracker.live.settings import CheckpointSettings, RecordSettings, TracksSettings
 from tracker.live.store import TrackStore
+from tracker.live.visits import Visits
 from tracker.types import Detections, Frame, Tracks
 
 pytestmark = pytest.mark.timeout(180)
@@ -30,7 +30,7 @@ NOW = 1.7e9
 
 def tracked(i, camera="c"):
     one = Tracks([1], [[0, 0, 9, 9]], [1], [0], [0], [1])
-    return Tracked(camera, Frame(NOISE[i % 3], i, NOW + i / 5, camera), Detections.empty(), one)
+    return TrackedFrame(camera, Frame(NOISE[i % 3], i, NOW + i / 5, camera), Detections.empty(), one)
 
 
 def pictures(path):
@@ -41,7 +41,7 @@ def pictures(path):
 @pytest.fixture
 def at_once(monkeypatch):
     """What failed is tried again at once."""
-    monkeypatch.setattr("tracker.live.outlet.Outlet.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("tracker.live.background_writer.BackgroundWriter.RETRY_SECONDS", 0.0)
 
 
 def test_a_recorder_whose_disk_is_full_at_any_byte(tmp_path, files_no_larger_than, at_once, caplog):
@@ -139,8 +139,8 @@ def test_one_table_that_cannot_be_finished_keeps_no_other(tmp_path, monkeypatch)
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, files_no_larger_than, monkeypatch):
-    life = {"presence": Presence(1.0), "lock": threading.RLock(), "crossings": {}, "rejoin": None}
-    camera = SimpleNamespace(name="c", engine=load_tracker("bytetrack"), **life)
+    activity = SimpleNamespace(visits=Visits(1.0), crossings={})
+    camera = SimpleNamespace(name="c", tracker=CameraTracker("c", load_tracker("bytetrack")), activity=activity)
     path = tmp_path / "checkpoint.npz"
     save_checkpoint(path, [camera], EventLog(77), keep_appearance=False, final=True)
     before = path.read_bytes()

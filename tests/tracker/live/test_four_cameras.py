@@ -49,16 +49,16 @@ class Watcher:
     def watch(self, camera):
         number, last, rounds = 0, None, 0
         while not self.stop.is_set():
-            shot = camera.wait(number, 0.2)
-            if shot is None:
+            snapshot = camera.wait(number, 0.2)
+            if snapshot is None:
                 continue
-            number, shown = shot.number, number_in(shot.frame)
+            number, shown = snapshot.number, number_in(snapshot.frame)
             if last is None:
                 rounds = round((number_now(self.epoch) - shown) / CLIP_PICTURES)
             else:
                 rounds += shown < last - CLIP_PICTURES // 2  # the clip began again
             last = shown
-            self.seen[camera.name][shown + rounds * CLIP_PICTURES] = shot.tracks
+            self.seen[camera.name][shown + rounds * CLIP_PICTURES] = snapshot.tracks
 
     def always_seen(self, name, begin, end):
         """Ids that a camera saw in nearly all its pictures between two of them."""

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import threading
 import time
 import zipfile
 from types import SimpleNamespace
@@ -12,11 +11,12 @@ import numpy as np
 import pytest
 
 from tracker import load_tracker
+from tracker.live.camera_tracker import CameraTracker
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
 from tracker.live.events import EventLog
 from tracker.live.numbers import EVENTS, Numbers, series_of
-from tracker.live.presence import Presence
 from tracker.live.settings import CheckpointSettings
+from tracker.live.visits import Visits
 from tracker.types import Detections
 
 pytestmark = pytest.mark.timeout(300)  # the engine may be compiled
@@ -25,8 +25,8 @@ NAME, GIVEN = "gate", 3
 
 def camera():
     """What is saved and restored of one."""
-    life = {"presence": Presence(1.0), "lock": threading.RLock(), "crossings": {}, "rejoin": None}
-    return SimpleNamespace(name=NAME, engine=load_tracker("bytetrack"), **life)
+    activity = SimpleNamespace(visits=Visits(1.0), crossings={})
+    return SimpleNamespace(name=NAME, tracker=CameraTracker(NAME, load_tracker("bytetrack")), activity=activity)
 
 
 def seen(second, count=GIVEN):
@@ -41,11 +41,11 @@ def whole(tmp_path_factory):
     one, numbers = camera(), Numbers(folder / "numbers.json")
     events = EventLog(12)
     for i in range(10):
-        tracks = one.engine.update(seen(i), timestamp=100 + i / 10)
-        one.presence.update(tracks, ["person"] * len(tracks), 100 + i / 10)
-    assert one.engine.next_id == GIVEN + 1
-    one.crossings = {"line": {"a_to_b": {"person": 2}}}
-    numbers.start({EVENTS: 12, series_of(NAME): one.engine.next_id})
+        tracks = one.tracker.engine.update(seen(i), timestamp=100 + i / 10)
+        one.activity.visits.update(tracks, ["person"] * len(tracks), 100 + i / 10)
+    assert one.tracker.engine.next_id == GIVEN + 1
+    one.activity.crossings = {"line": {"a_to_b": {"person": 2}}}
+    numbers.start({EVENTS: 12, series_of(NAME): one.tracker.engine.next_id})
     save_checkpoint(folder / "checkpoint.npz", [one], events, keep_appearance=False)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -66,7 +66,7 @@ def start(tmp_path):
         settings = CheckpointSettings(valid_seconds=3600)
         path = folder / "checkpoint.npz"
         said = restore_checkpoint(path, [one], events, settings, numbers, troubles.append)
-        numbers.start({EVENTS: events.next_number, series_of(NAME): one.engine.next_id})
+        numbers.start({EVENTS: events.next_number, series_of(NAME): one.tracker.engine.next_id})
         return SimpleNamespace(said=said, troubles=troubles, camera=one, events=events, path=path, numbers=numbers)
 
     return start
@@ -75,11 +75,10 @@ def start(tmp_path):
 def lives_on(started):
     """Its tracker goes on for a while, gives numbers that are new, and can be saved."""
     one = started.camera
-    if one.rejoin is not None:
-        one.rejoin(seen(20), 200.0)
+    one.tracker.rejoin(seen(20), 200.0)
     ids = set()
     for i in range(10):
-        ids |= set(one.engine.update(seen(20 + i, 6), timestamp=200 + i / 10).id.tolist())
+        ids |= set(one.tracker.engine.update(seen(20 + i, 6), timestamp=200 + i / 10).id.tolist())
     new = sorted(ids - set(range(1, GIVEN + 1)))
     assert len(ids) >= 3
     assert started.events.next_number >= 12
@@ -91,8 +90,8 @@ def test_what_is_whole_goes_on(whole, start):
     started = start(whole)
     assert started.said.startswith("3 tracks of")
     assert started.troubles == []
-    assert started.camera.presence.counts == {"person": 3}
-    assert started.camera.crossings == {"line": {"a_to_b": {"person": 2}}}
+    assert started.camera.activity.visits.counts == {"person": 3}
+    assert started.camera.activity.crossings == {"line": {"a_to_b": {"person": 2}}}
     new, ids = lives_on(started)
     assert {1, 2, 3} <= ids
     assert min(new) > 100  # what a crash may have cost is passed over
@@ -142,7 +141,7 @@ def test_cut_and_flipped_files_of_any_kind(whole, start, tmp_path):
         damaged = list(folder.glob("*.damaged"))
         assert bool(started.troubles) == bool(damaged)
         aside += len(damaged)
-        assert started.camera.engine.next_id > GIVEN
+        assert started.camera.tracker.engine.next_id > GIVEN
         assert started.events.next_number >= 12
         if trial % 10 == 0:
             assert min(lives_on(started)[0], default=99) > GIVEN
@@ -163,14 +162,14 @@ def test_something_else_in_its_place(missing, instead, whole, start):
     if instead != "nothing":
         files[missing] = content[instead]
     started = start(files)
-    assert started.camera.engine.next_id > GIVEN
+    assert started.camera.tracker.engine.next_id > GIVEN
     assert started.events.next_number >= 12
     if instead != "nothing":
         assert any(missing in trouble and "it is now" in trouble for trouble in started.troubles)
     new, _ = lives_on(started)
     assert min(new) > GIVEN
     again = start({})
-    assert again.camera.engine.next_id > max(new)
+    assert again.camera.tracker.engine.next_id > max(new)
     assert again.troubles == []
 
 
@@ -181,7 +180,7 @@ def test_nobody_may_read_it(whole, start, tmp_path):
     (tmp_path / "checkpoint.npz").chmod(0)
     started = start({})
     assert "Permission" in started.troubles[0]
-    assert started.camera.engine.next_id > GIVEN
+    assert started.camera.tracker.engine.next_id > GIVEN
 
 
 ABOUT = {
@@ -211,7 +210,7 @@ def somebody_from_the_future(about):
 
 def test_who_was_seen_after_the_last_picture_is_not_taken_up(whole, start):
     started = start(whole | {"checkpoint.npz": changed(whole["checkpoint.npz"], about=somebody_from_the_future)})
-    assert started.camera.presence.here == {}
+    assert started.camera.activity.visits.here == {}
     assert "the last picture is of" in started.troubles[0]
     assert min(lives_on(started)[0]) > GIVEN
 
@@ -234,10 +233,10 @@ def test_arrays_of_another_shape(shape, whole, start, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         started = start(whole | {"checkpoint.npz": changed(whole["checkpoint.npz"], **{name: SHAPES[shape]})}, folder)
-        assert started.camera.engine.next_id > GIVEN
+        assert started.camera.tracker.engine.next_id > GIVEN
         if started.troubles:
             assert "it is now checkpoint.damaged" in started.troubles[0]
-            assert started.camera.presence.here == {}
+            assert started.camera.activity.visits.here == {}
             assert min(lives_on(started)[0]) > GIVEN
             refused.add(name)
     assert {"next_id", "clock"} <= refused
@@ -291,5 +290,5 @@ def test_without_a_checkpoint_ids_go_on_all_the_same(whole, tmp_path):
     one, events = camera(), EventLog()
     said = restore_checkpoint(tmp_path / "checkpoint.npz", [one], events, None, Numbers(tmp_path / "numbers.json"))
     assert said == "nothing is taken up but numbers"
-    assert one.engine.next_id > GIVEN
+    assert one.tracker.engine.next_id > GIVEN
     assert events.next_number >= 12

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import threading
 import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -19,15 +18,17 @@ from paho.mqtt.enums import CallbackAPIVersion
 from tests.tracker.live.servers import broker, collector, free_port, serve, until
 from tracker import load_tracker
 from tracker.errors import ConfigError, ReacquireError
-from tracker.live.camera import GETTING_READY, Tracked
+from tracker.live.camera import GETTING_READY
+from tracker.live.camera_tracker import CameraTracker
 from tracker.live.cameras_file import save_geometry
 from tracker.live.checkpoint import restore_checkpoint, save_checkpoint
 from tracker.live.events import as_json
-from tracker.live.presence import Presence
+from tracker.live.frames import TrackedFrame
 from tracker.live.recording import Recorder, pixelated
 from tracker.live.service import LiveService
 from tracker.live.settings import CheckpointSettings, LiveSettings, RecordSettings, TracksSettings, load_live_settings
 from tracker.live.store import TrackStore
+from tracker.live.visits import Visits
 from tracker.sinks.parquet import ParquetSink
 from tracker.types import Detections, Frame, Tracks
 
@@ -64,33 +65,6 @@ def make(tmp_path, film, stub_detector):
 
 def kinds(service, camera=None):
     return [event.kind for event in service.recent_events(10_000, camera)]
-
-
-def test_when_overloaded_every_camera_slows_alike(make):
-    with make({"target_fps": 25}, {"target_fps": 25}, {"target_fps": 12.5}, seconds=0.04, batch=2) as service:
-        time.sleep(2)
-        before = [c._index for c in service.cameras.values()]
-        time.sleep(4)
-        served = [c._index - b for c, b in zip(service.cameras.values(), before, strict=True)]
-        status = service.status()
-    share = np.array(served) / [100, 100, 50]  # of what they asked for
-    assert share.max() < 0.75
-    assert share.max() / share.min() < 1.25
-    assert status.overloaded
-    assert status.batch > 1.5
-    assert all(c.status().dropped > 10 for c in service.cameras.values())
-
-
-def test_a_slow_camera_never_holds_the_batch(make):
-    with make({"target_fps": 20}, {"target_fps": 1}, deadline_ms=50) as service:
-        time.sleep(4)
-        fast, slow = (camera.status() for camera in service.cameras.values())
-    assert fast.fps_out > 15
-    assert slow.fps_out < 2.1  # two pictures, a second apart, where the start took long
-    assert fast.latency_p95 < 0.2
-    assert fast.dropped <= 5
-    assert not service.status().overloaded
-    assert sum(fast.latencies.counts) > 50
 
 
 def test_before_all_is_compiled_cameras_are_starting(make):
@@ -174,8 +148,8 @@ def test_who_is_only_expected_somewhere_was_not_there(make):
         box = [[x - 20, 50, x + 20, 200]]
         image[:] = 255 * (not seen)  # what stands where he is expected
         tracks = Tracks([1], box, [0.9], [0], [0 if seen else -1], [1 if seen else 2])
-        camera._follow(Frame(image, 0, now), tracks)
-        assert camera.presence.here[1].last == (now if seen else 0.2)
+        camera.activity.follow(Frame(image, 0, now), tracks)
+        assert camera.activity.visits.here[1].last == (now if seen else 0.2)
     assert kinds(service) == ["entered"]
     assert camera.status().lines == {"middle": {"a_to_b": {}, "b_to_a": {}}}
     crop = cv2.imdecode(np.frombuffer(camera.identities(1)[0].crop, np.uint8), cv2.IMREAD_COLOR)
@@ -212,8 +186,8 @@ def test_ids_are_never_given_twice_even_after_long(make):
     with make({}) as service:
         until(lambda: service.cameras["c0"].status().counts, 5, "a track")
     with make({}, checkpoint={"valid_seconds": 0}) as service:
-        shot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
-    assert shot.tracks.id.tolist() == [2]
+        snapshot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
+    assert snapshot.tracks.id.tolist() == [2]
 
 
 def test_nor_after_a_crash_between_two_checkpoints(make, tmp_path):
@@ -221,23 +195,23 @@ def test_nor_after_a_crash_between_two_checkpoints(make, tmp_path):
     settings = {"checkpoint": {"every_seconds": 3600, "valid_seconds": 0}}
     with make({}, **settings) as service:
         until(lambda: service.cameras["c0"].status().counts, 5, "a track")
-        service._save_checkpoint()
+        service.checkpoints.save()
         crashed = (tmp_path / "out/checkpoint.npz").read_bytes()
     (tmp_path / "out/checkpoint.npz").write_bytes(crashed)
     with make({}, **settings) as service:
-        shot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
+        snapshot = until(lambda: (s := service.cameras["c0"].latest()) and len(s.tracks) and s, 5, "a track")
         assert service.recent_events(1)[0].number > 1000
-    assert shot.tracks.id.tolist() == [102]
+    assert snapshot.tracks.id.tolist() == [102]
 
 
 def test_who_comes_back_enters_again_and_is_counted_once():
-    presence, counts = Presence(1.0, memory=60), []
+    visits, counts = Visits(1.0, memory=60), []
     for now, ids in ((0, [1]), (4, [1]), (10, [2]), (30, [1, 2]), (130, [1])):
-        left = list(presence.sweep(now))
+        left = list(visits.sweep(now))
         boxes = np.tile(np.array([0, 0, 9, 9], np.float32), (len(ids), 1))
         tracks = Tracks(ids, boxes, np.ones(len(ids)), np.zeros(len(ids)), np.arange(len(ids)), np.ones(len(ids)))
-        entered = presence.update(tracks, ["person"] * len(ids), float(now))
-        counts.append((now, left, entered, presence.counts["person"]))
+        entered = visits.update(tracks, ["person"] * len(ids), float(now))
+        counts.append((now, left, entered, visits.counts["person"]))
     assert counts == [
         (0, [], [1], 1),
         (4, [], [], 1),  # behind a post
@@ -299,10 +273,10 @@ def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
     path = tmp_path / "out/checkpoint.npz"
     for keep in (False, True):
         with make({"tracker": SEEING_RECIPE}, checkpoint={"keep_appearance": keep}) as service:
-            engine = service.cameras["c0"].engine
+            engine = service.cameras["c0"].tracker.engine
             service.cameras["c0"].source.stop()
             time.sleep(0.3)
-            with service.cameras["c0"].lock:
+            with service.cameras["c0"].tracker.lock:
                 engine.reset()
                 for t in range(10):
                     found = Detections([[10, 10, 50, 110], [90, 10, 130, 110]], [0.9, 0.9], embedding=np.eye(2, 8))
@@ -320,8 +294,8 @@ def test_the_checkpoint_holds_no_looks_unless_asked(make, tmp_path):
 def test_after_a_restart_the_embedder_may_be_another(tmp_path, dimension, threshold, keep, taken_up):
     def camera(threshold):
         engine = load_tracker("reacquire", overrides=[f"reidentification.threshold={threshold}"])
-        life = {"presence": Presence(1.0), "lock": threading.RLock(), "crossings": {}, "rejoin": None}
-        return SimpleNamespace(name="c", engine=engine, **life)
+        activity = SimpleNamespace(visits=Visits(1.0), crossings={})
+        return SimpleNamespace(name="c", tracker=CameraTracker("c", engine), activity=activity)
 
     def seen(dimension):
         return Detections([[10, 10, 50, 110]], [0.9], embedding=np.eye(1, dimension))
@@ -329,13 +303,14 @@ def test_after_a_restart_the_embedder_may_be_another(tmp_path, dimension, thresh
     path, events = tmp_path / "checkpoint.npz", SimpleNamespace(next_number=1, continue_at=lambda number: None)
     before, after = camera(0.655), camera(threshold)
     for frame in range(10):
-        before.presence.update(before.engine.update(seen(8), timestamp=frame / 10), ["person"], frame / 10)
+        before.activity.visits.update(
+            before.tracker.engine.update(seen(8), timestamp=frame / 10), ["person"], frame / 10
+        )
     save_checkpoint(path, [before], events, keep_appearance=keep, final=True)
     said = restore_checkpoint(path, [after], events, CheckpointSettings(keep_appearance=keep))
     assert said.startswith(f"{taken_up} tracks")
-    if after.rejoin is not None:
-        after.rejoin(seen(dimension), 2.0)
-    shown = [after.engine.update(seen(dimension), timestamp=2 + frame / 10).id.tolist() for frame in range(5)]
+    after.tracker.rejoin(seen(dimension), 2.0)
+    shown = [after.tracker.engine.update(seen(dimension), timestamp=2 + frame / 10).id.tolist() for frame in range(5)]
     assert shown[-1] == ([1] if taken_up else [2])
 
 
@@ -360,7 +335,7 @@ def test_what_is_recorded_plays_and_is_limited(make, tmp_path):
 
 def tracked(image, boxes, at):
     n = len(boxes)
-    return Tracked(
+    return TrackedFrame(
         "c",
         Frame(image, 0, at, "c"),
         Detections(np.array(boxes, np.float32).reshape(-1, 4), np.ones(n)),
@@ -481,7 +456,7 @@ def test_tables_are_of_an_hour_each_and_old_ones_go(tmp_path, monkeypatch):
     store.start()
     one = Tracks([1], [[0, 0, 1, 1]], [1], [0], [0], [1])
     for when in (this_hour - 3600, this_hour - 0.1, this_hour, this_hour + 0.1):
-        store.put(Tracked("c", Frame(np.zeros((2, 2, 3), np.uint8), 0, when), Detections.empty(), one))
+        store.put(TrackedFrame("c", Frame(np.zeros((2, 2, 3), np.uint8), 0, when), Detections.empty(), one))
     until(lambda: not (tmp_path / "tracks/gone/8 days.parquet").exists(), 5, "the old ones are deleted")
     store.stop()
     store.join(5)
@@ -545,7 +520,7 @@ def test_unknown_classes_are_refused_before_anything_starts(make):
 def test_a_camera_is_added_while_it_runs(make, film, tmp_path, monkeypatch):
     path = tmp_path / "cameras.yaml"
     path.write_text(f"cameras:\n  - name: c0\n    source: {film}\n")
-    with make({}, path=path) as service, pytest.raises(ConfigError, match="compares looks"):
+    with make({}, path=path) as service, pytest.raises(ConfigError, match="compares embeddings"):
         service.add_camera("new", str(film))
     path.write_text(f"defaults: {{target_fps: 20, tracker: bytetrack}}\ncameras:\n  - name: c0\n    source: {film}\n")
     before = path.read_text()

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tracker.errors import ConfigError
-from tracker.live.camera import open_camera
+from tracker.live.reader import open_camera
 from tracker.live.settings import load_live_settings, single_source
 from tracker.sources.stream import PlayedFile, Webcam
 

@@ -139,19 +139,19 @@ def camera(shared: Shared, name: CameraName) -> CameraOut:
 @router.get("/api/cameras/{name}/tracks", tags=["cameras"], responses=MISSING)
 def tracks(shared: Shared, name: CameraName) -> TracksOut:
     """What is in its newest picture."""
-    shot = shared.camera(name).latest()
-    if shot is None:
+    snapshot = shared.camera(name).latest()
+    if snapshot is None:
         raise HTTPException(404, "no picture yet")
-    return TracksOut.of(shot)
+    return TracksOut.of(snapshot)
 
 
 @router.get("/api/cameras/{name}/picture", tags=["cameras"], response_class=Response, responses=MISSING | JPEG)
 def picture(shared: Shared, name: CameraName, size: Size = Size.LARGE) -> Response:
     """Its newest picture with boxes and ids."""
-    shot = shared.camera(name).latest()
-    if shot is None:
+    snapshot = shared.camera(name).latest()
+    if snapshot is None:
         raise HTTPException(404, "no picture yet")
-    return Response(shared.gallery.painter(name).picture(shot, size).jpeg, media_type="image/jpeg")
+    return Response(shared.gallery.painter(name).picture(snapshot, size).jpeg, media_type="image/jpeg")
 
 
 @router.get("/api/cameras/{name}/identities", tags=["cameras"], responses=MISSING)

@@ -72,6 +72,8 @@ GAUGES: dict[str, tuple[str, Callable[[CameraStatus], float]]] = {
 }
 COUNTERS: dict[str, tuple[str, Callable[[CameraStatus], float]]] = {
     "frames_dropped": ("Frames that gave way to newer ones.", lambda status: status.dropped),
+    "frames_lost": ("Damaged frames that were left out.", lambda status: status.lost),
+    "resized": ("Times that frames came in another size.", lambda status: status.resized),
     "reconnects": ("Times it was lost and found again.", lambda status: status.reconnects),
 }
 

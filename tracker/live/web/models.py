@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tracker.live.status import CameraState, CameraView, Event, EventKind, LiveView, Shot, Sighting
+from tracker.live.status import CameraState, CameraView, Event, EventKind, LiveView, Sighting, Snapshot
 from tracker.redact import redact
 
 MOST_SHAPES, MOST_POINTS, MOST_CLASSES = 64, 200, 200
@@ -133,9 +133,11 @@ class CameraOut(Out):
     fps_in: float
     fps_out: float
     dropped: int = Field(description="frames that gave way to newer ones, so far")
+    lost: int = Field(description="damaged frames that were left out, so far")
     latency_p50: float | None = Field(description="seconds from arrival to tracks, median")
     latency_p95: float | None
     reconnects: int
+    resized: int = Field(description="times that frames came in another size, with which tracks begin anew")
     tracks: int = Field(description="objects in view now")
     counts: dict[str, int] = Field(description="distinct ids so far, by class")
     lines: list[LineCount]
@@ -160,9 +162,11 @@ class CameraOut(Out):
             fps_in=round(status.fps_in, 2),
             fps_out=round(status.fps_out, 2),
             dropped=status.dropped,
+            lost=status.lost,
             latency_p50=status.latency_p50,
             latency_p95=status.latency_p95,
             reconnects=status.reconnects,
+            resized=status.resized,
             tracks=status.tracks,
             counts=dict(status.counts),
             lines=lines,
@@ -245,10 +249,10 @@ class TracksOut(Out):
     tracks: list[TrackOut]
 
     @classmethod
-    def of(cls, shot: Shot) -> Self:
+    def of(cls, snapshot: Snapshot) -> Self:
         """From the service's own value."""
-        height, width = shot.frame.shape[:2]
-        tracks, names = shot.tracks, shot.class_names
+        height, width = snapshot.frame.shape[:2]
+        tracks, names = snapshot.tracks, snapshot.class_names
         boxes = (tracks.xyxy / [width, height, width, height]).round(5).tolist()
         columns = (tracks.id, tracks.class_id, tracks.score, tracks.detection < 0)
         rows = [
@@ -257,7 +261,7 @@ class TracksOut(Out):
             )
             for number, kind, score, predicted, box in zip(*(c.tolist() for c in columns), boxes, strict=True)
         ]
-        return cls(number=shot.number, arrived=shot.arrived, timestamp=shot.timestamp, tracks=rows)
+        return cls(number=snapshot.number, arrived=snapshot.arrived, timestamp=snapshot.timestamp, tracks=rows)
 
 
 class IdentityOut(Out):

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.live.status import CameraView, LiveView, Shot
+from tracker.live.status import CameraView, LiveView, Snapshot
 from tracker.live.web.settings import PictureSettings
 from tracker.redact import redact
 from tracker.sinks.annotate import Annotator
@@ -95,14 +95,14 @@ class Painter:
         """End the thread soon."""
         self._closing.set()
 
-    def picture(self, shot: Shot, size: Size) -> Picture:
-        """The shot at a size; painted at most once, whoever asks."""
+    def picture(self, snapshot: Snapshot, size: Size) -> Picture:
+        """The snapshot at a size; painted at most once, whoever asks."""
         with self._painting:
             newest = self.newest.get(size)
-            if newest is not None and newest.number >= shot.number:
+            if newest is not None and newest.number >= snapshot.number:
                 return newest
-            jpeg = self._encode(shot, size)
-            picture = Picture(self.view.name, shot.number, shot.arrived, jpeg)
+            jpeg = self._encode(snapshot, size)
+            picture = Picture(self.view.name, snapshot.number, snapshot.arrived, jpeg)
             self.newest[size] = picture
             self.encoded += 1
             return picture
@@ -115,14 +115,14 @@ class Painter:
             pause = min(due[size] for size in sizes) - time.monotonic()
             if pause > 0 and self._closing.wait(min(pause, PATIENCE)):
                 continue
-            shot = self._shot(number)
-            if shot is None:
+            snapshot = self._snapshot(number)
+            if snapshot is None:
                 continue
-            number, now = shot.number, time.monotonic()
+            number, now = snapshot.number, time.monotonic()
             for size in sizes:
                 if due[size] <= now:
                     due[size] = max(due[size] + 1 / self._settings[size].fps, now)
-                    self._publish(shot, size, loop)
+                    self._publish(snapshot, size, loop)
 
     def _goes_on(self) -> bool:
         """Whether somebody looks; whoever comes after a no finds no thread, and starts one."""
@@ -132,7 +132,7 @@ class Painter:
             self._thread = None
             return False
 
-    def _shot(self, number: int) -> Shot | None:
+    def _snapshot(self, number: int) -> Snapshot | None:
         try:
             return self.view.wait(number, PATIENCE)
         except Exception as error:  # noqa: BLE001  # whatever it is: the page goes on, and asks again
@@ -140,11 +140,11 @@ class Painter:
             self._closing.wait(PATIENCE)
             return None
 
-    def _publish(self, shot: Shot, size: Size, loop: asyncio.AbstractEventLoop) -> None:
+    def _publish(self, snapshot: Snapshot, size: Size, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            self.picture(shot, size)
+            self.picture(snapshot, size)
         except Exception as error:  # noqa: BLE001  # a strange picture is one lost, not a thread
-            LOGGER.warning("%s: picture %d cannot be painted: %s", self.view.name, shot.number, redact(str(error)))
+            LOGGER.warning("%s: picture %d cannot be painted: %s", self.view.name, snapshot.number, redact(str(error)))
             return
         try:
             loop.call_soon_threadsafe(self._ring, size)
@@ -156,21 +156,21 @@ class Painter:
             if viewer.size is size:
                 viewer.bell.set()
 
-    def _encode(self, shot: Shot, size: Size) -> bytes:
+    def _encode(self, snapshot: Snapshot, size: Size) -> bytes:
         settings = self._settings[size]
-        height, width = shot.frame.shape[:2]
+        height, width = snapshot.frame.shape[:2]
         scale = min(1.0, settings.width / width)
         target = max(1, round(width * scale)), max(1, round(height * scale))
-        image: NDArray[np.uint8] = np.ascontiguousarray(shot.frame)
+        image: NDArray[np.uint8] = np.ascontiguousarray(snapshot.frame)
         if scale < 1:
             image = cv2.resize(image, target, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-        tracks = _scaled(shot.tracks, scale)
+        tracks = _scaled(snapshot.tracks, scale)
         key = size, target
         if key not in self._annotators:
             self._annotators = {k: a for k, a in self._annotators.items() if k[0] is not size}
             rate = min(settings.fps, self.view.status().fps_out or settings.fps)  # trails are so many pictures long
             self._annotators[key] = Annotator(target, rate, trails=size is Size.LARGE, letters=LETTERS[size])
-        drawn = self._annotators[key].draw(Frame(image, shot.number, shot.timestamp), tracks)
+        drawn = self._annotators[key].draw(Frame(image, snapshot.number, snapshot.timestamp), tracks)
         done, jpeg = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
         if not done:
             raise ValueError("JPEG failed")

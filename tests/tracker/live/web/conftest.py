@@ -16,7 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tracker.errors import ConfigError
-from tracker.live.status import LATENCY_BOUNDS, CameraStatus, Event, Latencies, ServiceStatus, Shot, Sighting
+from tracker.live.status import LATENCY_BOUNDS, CameraStatus, Event, Latencies, ServiceStatus, Sighting, Snapshot
 from tracker.live.web import serve
 from tracker.live.web.app import create_app
 from tracker.live.web.settings import WebSettings
@@ -39,7 +39,7 @@ class FakeCamera:
     status_now: CameraStatus
     walkers: int = 3
     settings: Any = field(default_factory=lambda: SimpleNamespace(source=SECRET, zones=[], lines=[]))
-    shot: Shot | None = None
+    snapshot: Snapshot | None = None
     changed: threading.Condition = field(default_factory=threading.Condition)
     waits: int = 0
     broken: Exception | None = None
@@ -57,7 +57,7 @@ class FakeCamera:
         return np.stack([x, y, x + 44, y + 110], 1).astype(np.float32)
 
     def tick(self):
-        number = 1 if self.shot is None else self.shot.number + 1
+        number = 1 if self.snapshot is None else self.snapshot.number + 1
         boxes = self.places(number)
         frame = np.full((SIZE[1], SIZE[0], 3), (92, 104, 98), np.uint8)
         frame[::40] = frame[:, ::40] = (84, 96, 90)
@@ -66,7 +66,7 @@ class FakeCamera:
             cv2.rectangle(frame, (x1 + 6, y1 + 34), (x2 - 6, y2), (shade, 90, 255 - shade), -1)
         n = len(boxes)
         tracks = Tracks(np.arange(1, n + 1), boxes, np.full(n, 0.9), np.zeros(n), np.arange(n), np.ones(n))
-        shot = Shot(
+        snapshot = Snapshot(
             number=number,
             frame=frame,
             tracks=tracks,
@@ -75,9 +75,9 @@ class FakeCamera:
             arrived=time.time(),
         )
         with self.changed:
-            self.shot = shot
+            self.snapshot = snapshot
             self.changed.notify_all()
-        return shot
+        return snapshot
 
     def status(self):
         if self.broken is not None:
@@ -85,22 +85,22 @@ class FakeCamera:
         return self.status_now
 
     def latest(self):
-        return self.shot
+        return self.snapshot
 
     def wait(self, number, timeout):
         with self.changed:
             self.waits += 1
-            self.changed.wait_for(lambda: self.shot is not None and self.shot.number > number, timeout)
-            return self.shot if self.shot is not None and self.shot.number > number else None
+            self.changed.wait_for(lambda: self.snapshot is not None and self.snapshot.number > number, timeout)
+            return self.snapshot if self.snapshot is not None and self.snapshot.number > number else None
 
     def identities(self, limit):
-        if self.shot is None:
+        if self.snapshot is None:
             return []
         found = []
         for number, (x1, y1, x2, y2) in zip(
-            self.shot.tracks.id.tolist(), self.shot.tracks.xyxy.astype(int), strict=True
+            self.snapshot.tracks.id.tolist(), self.snapshot.tracks.xyxy.astype(int), strict=True
         ):
-            jpeg = cv2.imencode(".jpg", self.shot.frame[y1:y2, x1:x2])[1].tobytes()
+            jpeg = cv2.imencode(".jpg", self.snapshot.frame[y1:y2, x1:x2])[1].tobytes()
             found.append(Sighting(id=number, class_name="person", first=time.time() - 60, last=time.time(), crop=jpeg))
         return found[:limit]
 
@@ -171,7 +171,7 @@ class FakeLive:
         while not self._stop.wait(1 / rate):
             for camera in self.cameras.values():
                 if camera.status_now.state == "live":
-                    before = camera.shot
+                    before = camera.snapshot
                     after = camera.tick()
                     if before is not None:
                         self._judge(camera, before, after)

@@ -56,29 +56,29 @@ def test_status_of_service_and_cameras(live, client):
 
 def test_tracks_are_fractions_of_the_picture(live, client):
     found = client(live).get("/api/cameras/door/tracks").json()
-    shot = live.cameras["door"].shot
+    snapshot = live.cameras["door"].snapshot
     assert [track["id"] for track in found["tracks"]] == [1, 2, 3]
     boxes = np.array([track["box"] for track in found["tracks"]]) * [640, 360, 640, 360]
-    np.testing.assert_allclose(boxes, shot.tracks.xyxy, atol=0.01)
+    np.testing.assert_allclose(boxes, snapshot.tracks.xyxy, atol=0.01)
     assert found["tracks"][0]["class_name"] == "person"
     assert_problem(client(live).get("/api/cameras/yard/tracks"), 404)
 
 
 def test_tracks_say_who_is_only_expected_where_they_are(live, client):
     door = live.cameras["door"]
-    door.shot.tracks.detection[1] = -1
+    door.snapshot.tracks.detection[1] = -1
     found = client(live).get("/api/cameras/door/tracks").json()
     assert [track["predicted"] for track in found["tracks"]] == [False, True, False]
 
 
 def test_picture_has_boxes_on_it_and_leaves_the_frame_alone(live, client):
-    before = live.cameras["door"].shot.frame.copy()
+    before = live.cameras["door"].snapshot.frame.copy()
     answer = client(live).get("/api/cameras/door/picture?size=grid")
     picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (360, 640, 3)
-    x1, y1, x2, _ = live.cameras["door"].shot.tracks.xyxy[2].astype(int)
+    x1, y1, x2, _ = live.cameras["door"].snapshot.tracks.xyxy[2].astype(int)
     assert np.abs(picture[y1 - 1 : y1 + 2, x1:x2].astype(int) - before[y1 - 1 : y1 + 2, x1:x2]).max() > 60
-    np.testing.assert_array_equal(live.cameras["door"].shot.frame, before)
+    np.testing.assert_array_equal(live.cameras["door"].snapshot.frame, before)
 
 
 def test_pictures_are_capped_in_size(live, client):

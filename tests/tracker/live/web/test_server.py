@@ -207,7 +207,7 @@ def test_a_painter_outlives_what_it_cannot_paint(live, running, caplog):
     with connect(page, STREAM) as sock:
         read_until(sock, b"X-Number")
         with camera.changed:
-            camera.shot = replace(good, number=good.number + 1, frame=np.zeros((0, 0, 3), np.uint8))
+            camera.snapshot = replace(good, number=good.number + 1, frame=np.zeros((0, 0, 3), np.uint8))
             camera.changed.notify_all()
         wait_for(lambda: "cannot be painted" in caplog.text)
         camera.tick()

@@ -60,6 +60,7 @@ export class CameraView {
       "latency, median": milliseconds(camera.latency_p50),
       "latency, 95 %": milliseconds(camera.latency_p95),
       "dropped": camera.dropped.toLocaleString(),
+      ...(camera.lost ? { "damaged": camera.lost.toLocaleString() } : {}),
       "reconnected": camera.reconnects.toLocaleString(),
       ...(camera.recording === null ? {} : { "recording": camera.recording }),
     });

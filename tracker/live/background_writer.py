@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 log = logging.getLogger("reacquire.live")
 
 
-class Outlet(ABC, Generic[Item]):
+class BackgroundWriter(ABC, Generic[Item]):
     """Takes items at once and handles them one after the other in its own thread.
 
     Args:

@@ -26,7 +26,7 @@ STAY = 5.0
 
 
 @dataclass(slots=True)
-class Life:
+class Visit:
     """One id: when it was seen first and last (seconds of the camera), and as what."""
 
     class_name: str
@@ -36,17 +36,17 @@ class Life:
 
 @dataclass(slots=True)
 class _Portrait:
-    life: Life
+    visit: Visit
     crop: Image
     taken: float
     area: float
 
 
-class Presence:
+class Visits:
     """Keeps who is in view of one camera.
 
     Args:
-        lost_seconds: so long the tracker looks for who is out of sight.
+        lost_seconds: how long the tracker looks for who is out of sight.
         memory: seconds after which it no longer knows somebody again; who comes back meanwhile enters again, and is
             not counted again.
     """
@@ -55,7 +55,7 @@ class Presence:
         self._patience = max(lost_seconds, min(memory, STAY)) + MARGIN
         self._memory = memory + MARGIN
         self._gone: dict[int, float] = {}
-        self.here: dict[int, Life] = {}
+        self.here: dict[int, Visit] = {}
         self.counts: dict[str, int] = {}
         self._portraits: OrderedDict[int, _Portrait] = OrderedDict()
         self._lock = threading.Lock()
@@ -64,27 +64,27 @@ class Presence:
         """Take a frame's seen tracks with the names of their classes; the ids that entered."""
         entered = []
         for track_id, name in zip(tracks.id.tolist(), names, strict=True):
-            life = self.here.get(track_id)
-            if life is None:
-                self.here[track_id] = Life(name, now, now)
+            visit = self.here.get(track_id)
+            if visit is None:
+                self.here[track_id] = Visit(name, now, now)
                 if self._gone.pop(track_id, None) is None:
                     self.counts[name] = self.counts.get(name, 0) + 1
                 entered.append(track_id)
             else:
-                life.last = now
+                visit.last = now
         return entered
 
     def skip(self, seconds: float) -> None:
-        """Let so much time not have been: nobody looked."""
-        for life in self.here.values():
-            life.last += seconds
+        """Shift all visits by `seconds`, as after a pause in which nobody looked."""
+        for visit in self.here.values():
+            visit.last += seconds
 
-    def sweep(self, now: float) -> dict[int, Life]:
+    def sweep(self, now: float) -> dict[int, Visit]:
         """Those who have left by `now`; they are forgotten, but for their portraits."""
-        left = {i: life for i, life in self.here.items() if now - life.last > self._patience}
-        for track_id, life in left.items():
+        left = {i: visit for i, visit in self.here.items() if now - visit.last > self._patience}
+        for track_id, visit in left.items():
             del self.here[track_id]
-            self._gone[track_id] = life.last
+            self._gone[track_id] = visit.last
         if left:
             self._gone = {i: last for i, last in self._gone.items() if now - last <= self._memory}
         return left
@@ -95,8 +95,8 @@ class Presence:
         boxes = np.clip(tracks.xyxy, 0, [width, height, width, height]).astype(int)
         for track_id, (x1, y1, x2, y2) in zip(tracks.id.tolist(), boxes.tolist(), strict=True):
             area = float((x2 - x1) * (y2 - y1))
-            life, known = self.here.get(track_id), self._portraits.get(track_id)
-            if life is None or area < 1:
+            visit, known = self.here.get(track_id), self._portraits.get(track_id)
+            if visit is None or area < 1:
                 continue
             if known is not None and (now - known.taken < CROP_SECONDS or area < known.area * 0.8):
                 continue
@@ -104,16 +104,16 @@ class Presence:
             size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
             crop = cv2.resize(image[y1:y2, x1:x2], size, interpolation=cv2.INTER_AREA).astype(np.uint8)
             with self._lock:
-                self._portraits[track_id] = _Portrait(life, crop, now, area)
+                self._portraits[track_id] = _Portrait(visit, crop, now, area)
                 while len(self._portraits) > REMEMBERED:
-                    del self._portraits[min(self._portraits, key=lambda i: self._portraits[i].life.last)]
+                    del self._portraits[min(self._portraits, key=lambda i: self._portraits[i].visit.last)]
 
     def sightings(self, limit: int) -> list[Sighting]:
         """The last seen identities, newest first."""
         with self._lock:
-            last = sorted(self._portraits.items(), key=lambda item: -item[1].life.last)[: max(limit, 0)]
+            last = sorted(self._portraits.items(), key=lambda item: -item[1].visit.last)[: max(limit, 0)]
         return [
-            Sighting(id=i, class_name=p.life.class_name, first=p.life.first, last=p.life.last, crop=_jpeg(p.crop))
+            Sighting(id=i, class_name=p.visit.class_name, first=p.visit.first, last=p.visit.last, crop=_jpeg(p.crop))
             for i, p in last
         ]
 
