@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 GPU_BATCH, CPU_BATCH = 16, 8
 WEAK_SCORE = 0.1
 """Of the weakest boxes that trackers make use of."""
+LOOKS, PAIRS_SHARE = 4, 0.85
+"""Embeddings behind a track that odds are asked for; a file's threshold is of single crops, of tracks a share of it."""
 
 
 def load_tracker(
@@ -57,15 +59,25 @@ def load_tracker(
 
 
 def with_embedder_threshold(recipe: Recipe, embedder: str | Path) -> Recipe:
-    """The recipe with the threshold that an embedder's file brings, where it re-identifies by it."""
+    """The recipe with the distance at which an embedder's file calls two tracks as likely one person as two.
+
+    From the file's odds; where it has none, from its threshold; where it has neither, none: then nobody is known
+    again by what he looks like before the stream has taught it.
+    """
     if recipe.reidentification is None or embedder == "none":
         return recipe
+    from reid.calibration import load_calibration
     from reid.embedder import weights_path
     from reid.load import read_about
 
-    threshold = read_about(weights_path(embedder)).threshold
-    if threshold is None:
-        return recipe
+    path = weights_path(embedder)
+    calibration, threshold = load_calibration(path), read_about(path).threshold
+    if calibration.knows(across=False):
+        distance = np.linspace(0, 2, 2001)
+        ratio = calibration.log_likelihood_ratio(distance, LOOKS, LOOKS, across=False)
+        threshold = float(distance[max(int((ratio >= 0).sum()) - 1, 1)])
+    elif threshold is not None:
+        threshold *= PAIRS_SHARE
     fitted = recipe.reidentification.model_copy(update={"threshold": threshold})
     return recipe.model_copy(update={"reidentification": fitted})
 

@@ -3,7 +3,8 @@
 Four sets of groups, every group a list of draws, every draw the sequences that are scored together:
 - real: real detections alone. First the published setting: the second halves of MOT17's training sequences with
   YOLOX-X as ByteTrack trained it for its ablation (on the first halves), scored by MOT17's rules; again with every
-  second and every fourth frame, backwards, and with the camera motion that BoT-SORT's authors published. Then SORT's
+  second and every fourth frame, backwards, and with the camera motion that BoT-SORT's authors published. Then a small
+  network's detections (YOLOv8n) of the four views of CAMPUS's auditorium, two times 20 seconds of each; and SORT's
   public detections (Faster R-CNN) of MOT15, at the full and at half the frame rate;
 - plain: SORT's public detections of the MOT15 sequences whose ground truth the data folder has, and ground truth of
   MOT17 seen by a simulated detector (misses in runs, jitter, scores that fall with occlusion, false boxes); each again
@@ -104,6 +105,18 @@ def yolox(name: str, rate: float) -> Sequence:
     truth = truth.take(truth.frame >= half)
     truth = replace(truth, frame=truth.frame - half)
     return Sequence(name, frames, truth, rate, benchmark="mot17")
+
+
+def auditorium(view: str, first: int, frames: int = 600) -> Sequence:
+    """Some frames, from `first` on, of a view of CAMPUS's auditorium: what YOLOv8n sees of it."""
+    folder = DATA / "multicam/campus-auditorium" / view
+    found = np.loadtxt(folder / "det/det.txt", delimiter=",")
+    truth = read_gt(folder / "gt/gt.txt", rules_of("none"))
+    truth = truth.take((truth.frame >= first - 1) & (truth.frame < first - 1 + frames))
+    truth = replace(truth, frame=truth.frame - (first - 1))
+    rows = [found[found[:, 0] == frame] for frame in range(first, first + frames)]
+    seen = [np.column_stack([r[:, 2:4], r[:, 2:4] + r[:, 4:6], np.clip(r[:, 6], 0, 1)]) for r in rows]
+    return Sequence(view, seen, truth, 30)
 
 
 def with_camera(sequence: Sequence) -> Sequence:
@@ -282,6 +295,7 @@ def tracked(name: str, rate: float, maker: str, make: Maker) -> Sequence:
 MOT15 = (("TUD-Campus", 25), ("TUD-Stadtmitte", 25))
 MOT17 = (("MOT17-05", 14), ("MOT17-09", 30))
 YOLOX = (("MOT17-02", 30), ("MOT17-05", 14), ("MOT17-09", 30), ("MOT17-11", 30))
+AUDITORIUM = ("HC3", "HC4", "IP2", "IP5")
 UNLABELLED = (
     ("ADL-Rundle-6", 30), ("ADL-Rundle-8", 30), ("ETH-Bahnhof", 14), ("ETH-Pedcross2", 14), ("ETH-Sunnyday", 14),
     ("KITTI-13", 10), ("KITTI-17", 10), ("Venice-2", 30),
@@ -296,6 +310,7 @@ def real_groups() -> dict[str, Draws]:
     for step in (2, 4):
         made[f"mot17-yolox 1/{step}"] = [[every(s, step, first) for s in strong] for first in range(step)]
     made["mot17-yolox backwards"] = [[backwards(s) for s in strong]]
+    made["campus-yolov8n"] = [[auditorium(view, first) for view in AUDITORIUM] for first in (900, 3300)]
     made["mot15"] = [weak]
     made["mot15 1/2"] = [[every(s, 2, first) for s in weak] for first in range(2)]
     return made

@@ -23,10 +23,10 @@ def predict(buffers: Buffers, parts: Any) -> None:
     fade = math.exp(-elapsed / motion.coast_seconds)
     for row in range(counters.tracks):
         track = buffers.tracks[row]
-        if track.status == rc.REMEMBERED:
-            continue
         if counters.moved:
             parts.follow_camera(track, kind, counters.camera)
+        if track.status == rc.REMEMBERED:
+            continue
         if track.status == rc.LOST:
             # The size of what is out of sight stays as it was.
             velocity = track.state.velocity

@@ -40,6 +40,7 @@ class Parts(NamedTuple):
     direction: Any
     weigh: Any
     assign: Any
+    widen: Any
     watch_gaps: Any
     estimate_survival: Any
     reupdate: Any
@@ -77,6 +78,7 @@ def parts_of(recipe: Recipe) -> Parts:
         else stages.assign_mutually
         if True in mutual
         else stages.assign_exactly,
+        widen=lifecycle.widen if gaps or recipe.reidentification is not None else lifecycle.watch_no_gaps,
         watch_gaps=lifecycle.watch_gaps if gaps else lifecycle.watch_no_gaps,
         estimate_survival=lifecycle.estimate_survival if gaps else lifecycle.watch_no_gaps,
         reupdate=filtering.reupdate if recipe.motion.reupdate else filtering.no_reupdate,
@@ -195,6 +197,7 @@ def make_frame(parts: Parts) -> Any:
         parts.scale_scores(buffers)
         parts.boost(buffers, grid)
         stages.associate(buffers, embedding, grid, parts)
+        parts.widen(buffers)
         parts.watch_gaps(buffers)
         lifecycle.update_tracks(buffers, embedding, parts)
         born = lifecycle.choose_births(buffers, grid, parts)

@@ -112,6 +112,12 @@ def watch_no_gaps(buffers: Buffers) -> None:
 
 
 @kernel
+def widen(buffers: Buffers) -> None:
+    """Note from where to where anything is seen."""
+    pr.widen(buffers.priors[0], buffers.xyxy, buffers.counters[0].detections)
+
+
+@kernel
 def watch_gaps(buffers: Buffers) -> None:
     """Note which gaps lasted and which closed."""
     counters, priors = buffers.counters[0], buffers.priors[0]
@@ -130,7 +136,6 @@ def watch_gaps(buffers: Buffers) -> None:
 def estimate_survival(buffers: Buffers) -> None:
     """Say of each lost track how probably it is still where it is expected."""
     counters, priors = buffers.counters[0], buffers.priors[0]
-    pr.widen(priors, buffers.xyxy, counters.detections)
     pr.estimate_survival(priors)
     for row in range(counters.tracks):
         track = buffers.tracks[row]

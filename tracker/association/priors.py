@@ -24,6 +24,8 @@ BINS = len(EDGES) - 1
 KINDS = 4
 """Of gaps: bit 0 of a track matched less than `GROWN` times, bit 1 of one at the side of the picture."""
 GROWN = 10
+BORDER = 0.25
+"""Of a box's side; whoever is lost so near to where nothing was ever seen has left."""
 SCORES, YOUNG, GROWN_UP_SECONDS, FEWEST = 10, 9, 0.3, 3
 """Bins of a young track's mean score; it has proved real by YOUNG matches, or by FEWEST over so many seconds."""
 
@@ -34,6 +36,12 @@ PRIORS = np.dtype(
         ("weighted_scores", np.float64),
         ("left", np.float64),  # pixels: from where to where anything was seen
         ("right", np.float64),
+        ("top", np.float64),
+        ("bottom", np.float64),
+        ("compared", np.int64),  # pairs of people who were in view at once
+        ("company", np.float64),  # what counts of them
+        ("company_mean", np.float64),  # of their cosine distances
+        ("company_variance", np.float64),
         ("gap_seconds", np.float64, (KINDS, BINS)),  # that gaps of this kind and age were watched
         ("gaps_closed", np.float64, (KINDS, BINS)),
         ("gaps_fitted", np.float64, (KINDS, BINS)),  # how well the expected box fitted then, summed
@@ -47,6 +55,10 @@ SCORE_SECONDS, MOST_RAISED = 30.0, 2.0
 """Time constant in which the scores of long ago fade; the largest factor that scores are raised by."""
 GAP_PRIOR, CLOSE_RATE, CLOSE_SECONDS, FIT = 0.5, 0.4, 0.1, 0.7
 """Closed gaps that the prior is worth; it closes gaps at CLOSE_RATE / (age + CLOSE_SECONDS) a second, fitting FIT."""
+COMPANY_PRIOR, COMPANY_USUAL, COMPANY_DEVIATION = 30.0, 1.6, 0.25
+"""Pairs that the prior is worth; mean and deviation of different people's distances, in units of the even distance."""
+COMPANY_MEMORY, COMPANY_ENOUGH, COMPANY_BOUND = 1000.0, 200.0, 2.0
+"""Pairs that are remembered; that stand in for an embedder's word; deviations below the mean that are still unlike."""
 BIRTH_PRIOR, EVEN_SCORE, SLOPE, MATCH_ODDS = 2.0, 0.5, 6.0, 3.0
 """Beginnings that the prior is worth; its log odds are SLOPE × (score - EVEN_SCORE) at the second match, and each
 further match multiplies the odds by MATCH_ODDS."""
@@ -56,7 +68,7 @@ def initial_priors() -> NDArray[Any]:
     """``(1,)`` of `PRIORS`: nothing seen yet."""
     priors = np.zeros(1, PRIORS)
     priors["noise_factor"] = 1.0
-    priors["left"], priors["right"] = np.inf, -np.inf
+    priors["left"], priors["right"], priors["top"], priors["bottom"] = np.inf, -np.inf, np.inf, -np.inf
     return priors
 
 
@@ -107,12 +119,54 @@ def widen(priors: Record, xyxy: Float64, count: int) -> None:
     """Note from where to where anything is seen, by the first `count` boxes."""
     for j in range(count):
         priors.left, priors.right = min(priors.left, xyxy[j, 0]), max(priors.right, xyxy[j, 2])
+        priors.top, priors.bottom = min(priors.top, xyxy[j, 1]), max(priors.bottom, xyxy[j, 3])
+
+
+@kernel
+def note_company(priors: Record, distance: float) -> None:
+    """Two people who were in view at once look so unlike; what was long ago counts less and less."""
+    priors.company = min(priors.company + 1, COMPANY_MEMORY)
+    share, off = 1 / priors.company, distance - priors.company_mean
+    priors.company_mean += share * off
+    priors.company_variance = (1 - share) * (priors.company_variance + share * off * off)
+
+
+@kernel
+def even_distance(priors: Record, given: float) -> float:
+    """The cosine distance at which one person and two are equally likely, in this stream.
+
+    `given`, by the embedder; but where people who were in view at once look more alike than that, what hardly any two
+    of them do. Where the embedder says nothing (0), that alone, once enough was seen.
+    """
+    if given <= 0:
+        if priors.company < COMPANY_ENOUGH:
+            return 0.0
+        mean, variance = priors.company_mean, priors.company_variance
+    else:
+        known = priors.company / (priors.company + COMPANY_PRIOR)
+        usual, deviation = COMPANY_USUAL * given, COMPANY_DEVIATION * given
+        mean = usual + known * (priors.company_mean - usual)
+        variance = deviation**2 + known * (priors.company_variance - deviation**2)
+    allowed = max(mean - COMPANY_BOUND * math.sqrt(variance), 0.0)
+    return float(min(allowed, given) if given > 0 else allowed)
 
 
 @kernel
 def gap_kind(priors: Record, hits: int, box: Box) -> int:
     """Of a track matched so often and now expected at `box`."""
     return (1 if hits < GROWN else 0) + (2 if box[0] < priors.left or box[2] > priors.right else 0)
+
+
+@kernel
+def left_picture(priors: Record, box: Box, dy: float) -> bool:
+    """Whether somebody last seen at `box` has probably gone out, past all where anything was ever seen.
+
+    To a side: who touches it. Up or down: whom his course, `dy` pixels a second, takes past it; where all walk on one
+    line everybody touches it.
+    """
+    margin, height = BORDER * (box[2] - box[0]), BORDER * (box[3] - box[1])
+    aside = box[0] <= priors.left + margin or box[2] >= priors.right - margin
+    return bool(aside or box[1] + dy < priors.top - height or box[3] + dy > priors.bottom + height)
 
 
 @kernel

@@ -132,7 +132,10 @@ class Appearance(Part):
 
 
 class Reidentification(Part):
-    """How somebody who was lost gets his id back, by the embedding alone, wherever he turns up.
+    """How somebody who was lost gets his id back, by place, time and embedding, wherever he turns up.
+
+    What speaks for it is a sum of log-likelihood ratios (`tracker.association.evidence`): soon after he was lost,
+    where he would be by now counts most; later, and elsewhere, hardly anything but his embedding does.
 
     Evidence is how often a track was seen well, each time by as much as its embedding was learned (`appearance`):
     with `momentum_by_score`, a detection of score 1 counts once and one at `appearance.score` not at all.
@@ -142,15 +145,19 @@ class Reidentification(Part):
 
     seconds: float = Field(60.0, ge=0, le=86_400, description="who is known is remembered out of sight for this time")
     evidence: Positive = Field(4.0, description="makes a track known, and a newcomer sure")
-    threshold: Annotated[float, Field(gt=0, le=2)] = Field(
-        0.582,
-        description="cosine distance up to which two crops are of one person, as the bundled embedder says; "
-        "`load_tracker(…, embedder=…)` puts in what another says",
+    threshold: Annotated[float, Field(gt=0, le=2)] | None = Field(
+        0.506,
+        description="cosine distance at which two tracks of one camera are as likely one person as two, by the odds of "
+        "the bundled embedder; `load_tracker(…, embedder=…)` puts in what another says; null: nobody knows, and nobody "
+        "is known again by his embedding before the stream has shown how unlike people in view at once are",
+        json_schema_extra={"unset": 0.0},
     )
-    gate: Positive = Field(0.9, description="thresholds that a sure newcomer may be off")
-    at_first: Fraction = Field(0.7, description="share of the gate for one just seen; grows to 1 with its evidence")
+    gate: Positive = Field(1.0, description="thresholds at which the embedding of a sure newcomer says nothing")
+    at_first: Fraction = Field(
+        0.7, description="share of it for one just seen, or small in the picture; grows to 1 with its evidence"
+    )
     margin: Annotated[float, Field(ge=0)] = Field(
-        0.1, description="thresholds by which a pair must be better than its rivals"
+        1.0, description="log-likelihood ratio by which a pair must be better than its rivals"
     )
     wait_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         2.0, description="longest that a newcomer waits for its id while it could be somebody who was lost"
@@ -184,6 +191,11 @@ class Recipe(Part):
         "scores of a detector that is less sure are raised, by the factor that brings the sure detections of this "
         "stream to this score (ours): then what is said of scores here holds for it too; null: scores are as given",
         0.0,
+    )
+    memory: Literal["identity", "visit"] = Field(
+        "identity",
+        description="whether who left and comes back keeps the id, or has a new one for every visit, as in the ground "
+        "truth of MOTChallenge; who is hidden within the picture for no more than two seconds keeps it",
     )
     boost: Fraction = Field(0.0, description="raise scores to this × overlap with a track's expected box (BoostTrack)")
     class_agnostic: bool = Field(False, description="objects of different classes may match")

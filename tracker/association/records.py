@@ -100,6 +100,8 @@ TERMS = {
     "mahalanobis": "squared distance by motion",
     "centre_distance": "distance of the centres, in heights or, for its cost, in diagonals",
     "given": "what a cost in Python said",
+    "likeness": "evidence of the embeddings, a log-likelihood ratio",
+    "place": "evidence of place and time, a log-likelihood ratio",
 }
 """The terms of a cost; NaN where a stage did not ask."""
 PAIR = np.dtype(

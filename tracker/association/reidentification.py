@@ -14,16 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.association import records as rc
-from tracker.association.appearance import similarity
+from tracker.association.appearance import is_set, similarity
 from tracker.association.buffers import Buffers
+from tracker.association.evidence import compare_company, likeness, place
+from tracker.association.grid import box_at
 from tracker.association.matching.assignment import solve
-from tracker.association.matching.candidates import Edges, forget_terms
+from tracker.association.matching.candidates import Edges, box_of, forget_terms
+from tracker.association.priors import even_distance, left_picture
 from tracker.compiled import Record, compiled, kernel
 from tracker.compiled_arrays import grown, integers, longer, numbers
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
+
+CLEAR_HEIGHT = 96.0
+"""Pixels; of smaller people embeddings say less."""
+VISIT_SECONDS = 2.0
+"""Out of sight, after which coming back is another visit."""
+HOPELESS = -4.0
+"""Evidence below which a newcomer does not wait to be seen better."""
 
 
 @kernel
@@ -45,6 +55,7 @@ def reidentify(buffers: Buffers) -> None:
     new, gone, newcomers, lost = buffers.rows, buffers.scratch, 0, 0
     if not rules.embeddings:
         return
+    compare_company(buffers)
     for row in range(n):
         status = tracks[row].status
         if status == rc.TENTATIVE and tracks[row].detection >= 0:
@@ -57,11 +68,9 @@ def reidentify(buffers: Buffers) -> None:
         return
     begin, settings = buffers.counters[0].pairs, rules.reidentification
     edges = compare(buffers, new[:newcomers], gone[:lost])
-    gain = numbers(len(edges.cost), 0.0)
-    for edge in range(len(edges.cost)):
-        gain[edge] = edges.cost[edge] - settings.gate * settings.threshold
+    gain = edges.cost.copy()
     chosen = solve(edges.first, edges.detection, gain, n)
-    clear_pairs(edges, chosen, n, settings.margin * settings.threshold)
+    clear_pairs(edges, chosen, n, settings.margin)
     for i in range(newcomers):
         if chosen[i] >= 0:
             row = edges.detection[chosen[i]]
@@ -76,25 +85,24 @@ def reidentify(buffers: Buffers) -> None:
 
 @compiled
 def compare(buffers: Buffers, new: Index, gone: Index) -> Edges:
-    """All pairs that are alike enough; their `detection` is the row of the lost track. Says in `waits` who waits."""
+    """All pairs for which more speaks than against; their cost is the evidence, negative, and their `detection` the
+    row of the lost track. Says in `waits` who waits."""
     tracks, rules, now = buffers.tracks, buffers.rules[0], buffers.counters[0].now
     first, row_of = integers(len(new) + 1, 0), integers(16, 0)
     cost, settings, count = numbers(16, 0.0), rules.reidentification, 0
     for i in range(len(new)):
         newcomer, first[i] = tracks[new[i]], count
         sure = min(newcomer.evidence / settings.evidence, 1.0)
-        gate = settings.gate * settings.threshold * (settings.at_first + (1 - settings.at_first) * sure)
         for k in range(len(gone)):
             row = gone[k]
-            if not could_be(tracks[row], newcomer, rules):
+            if not could_be(tracks[row], newcomer, buffers.priors[0], rules):
                 continue
-            newcomer.waits = True
-            unlike = 1.0 - similarity(buffers.gallery[row], False, buffers.gallery[new[i], 0])
-            write_down(buffers, row, newcomer.detection, unlike, gate)
-            if unlike <= gate:
+            evidence = weigh(buffers, row, new[i])
+            newcomer.waits |= evidence > HOPELESS or sure < 0.5
+            if evidence >= 0:
                 if count == len(cost):
                     row_of, cost = grown(row_of, 2 * count), longer(cost, 2 * count)
-                row_of[count], cost[count] = row, unlike
+                row_of[count], cost[count] = row, -evidence
                 count += 1
         stranger = sure >= 1 and count == first[i]
         if stranger or now - newcomer.born > settings.wait_seconds - 1e-6:
@@ -104,31 +112,59 @@ def compare(buffers: Buffers, new: Index, gone: Index) -> Edges:
 
 
 @kernel
-def write_down(buffers: Buffers, row: int, detection: int, unlike: float, gate: float) -> None:
+def weigh(buffers: Buffers, row: int, new: int) -> float:
+    """How much speaks for the newcomer `new` being the lost track `row`; kept for explanations."""
+    lost, newcomer, rules = buffers.tracks[row], buffers.tracks[new], buffers.rules[0]
+    settings, priors, pair = rules.reidentification, buffers.priors[0], buffers.pairs[0]
+    found = box_at(buffers.xyxy, newcomer.detection)
+    forget_terms(pair)
+    pair.place = place(priors, rules.motion.state, lost, found, buffers.counters[0].now, rules.nominal)
+    pair.likeness = 0.0
+    if is_set(buffers.gallery[row, 0]) and is_set(buffers.gallery[new, 0]):
+        unlike = 1.0 - similarity(buffers.gallery[row], False, buffers.gallery[new, 0])
+        pair.embedding = unlike / 2
+        even = even_distance(priors, settings.gate * settings.threshold)
+        if even > 0:
+            known = min(newcomer.evidence, lost.evidence) / settings.evidence
+            clear = min(found[3] - found[1], lost.box[3] - lost.box[1]) / CLEAR_HEIGHT
+            sure = min(known, 1.0) * min(clear, 1.0)
+            pair.likeness = likeness(unlike, even * (settings.at_first + (1 - settings.at_first) * sure))
+    evidence = pair.likeness + pair.place
+    write_down(buffers, row, newcomer.detection, evidence)
+    return float(evidence)
+
+
+@kernel
+def write_down(buffers: Buffers, row: int, detection: int, evidence: float) -> None:
     """Keep what was thought of a pair, for explanations."""
     pairs, counters = buffers.pairs, buffers.counters[0]
     if len(pairs) == 1:
         return
     counters.pairs += 1
     pair = pairs[0]
-    forget_terms(pair)
     pair.stage, pair.track, pair.detection = buffers.rules[0].stage_count, row, detection
-    pair.cost, pair.embedding, pair.gate = unlike, unlike / 2, gate
-    pair.verdict = rc.UNASSIGNED if unlike <= gate else rc.UNLIKE
+    pair.cost, pair.gate = -evidence, 0.0
+    pair.verdict = rc.UNASSIGNED if evidence >= 0 else rc.UNLIKE
     if counters.pairs < len(pairs):
         pairs[counters.pairs] = pair
+    forget_terms(pair)
 
 
 @kernel
-def could_be(lost: Record, newcomer: Record, rules: Record) -> bool:
-    """Whether nothing but the embedding can speak against a newcomer being somebody who was lost.
+def could_be(lost: Record, newcomer: Record, priors: Record, rules: Record) -> bool:
+    """Whether a newcomer can be somebody who was lost at all.
 
-    Classes have to agree even where `class_agnostic` lets boxes of different classes match: without overlap nothing
-    but the embedding is left to tell a truck from the person who left before it came.
+    Classes have to agree even where `class_agnostic` lets boxes of different classes match: without overlap too
+    little is left to tell a truck from the person who left before it came.
     """
     if lost.class_id != newcomer.class_id:
         return False
-    return bool(is_known(lost, rules) and lost.seen < newcomer.born)  # nobody is in two places at once
+    if rules.memory == 1:
+        gone = newcomer.born - lost.seen > VISIT_SECONDS
+        if gone or left_picture(priors, box_of(lost), lost.state_seen.velocity[1] / rules.nominal):
+            return False
+    known = is_known(lost, rules) or lost.status == rc.LOST
+    return bool(known and lost.seen < newcomer.born)  # nobody is in two places at once
 
 
 @compiled

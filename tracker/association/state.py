@@ -151,7 +151,7 @@ def _not_finite(values: Array) -> NDArray[np.bool_]:
 def _check_priors(priors: Any) -> None:
     limits = {"noise_factor": (1e-4, 1e3), "survival": (0, 1)}
     for name in pr.PRIORS.names or ():
-        low, high = limits.get(name, (-np.inf, np.inf) if name in ("left", "right") else (0, LARGEST))
+        low, high = limits.get(name, (-np.inf, np.inf) if name in ("left", "right", "top", "bottom") else (0, LARGEST))
         if _out(np.atleast_1d(priors[name])[None], low, high).any():
             raise DataError(f"the saved state is damaged: priors.{name} is not within {low:g} and {high:g}")
 

@@ -308,7 +308,19 @@ def _settings(
         from tracker.benchmark.associate import motion_only as without
 
         settings = settings.model_copy(update={"tracker": without(settings.tracker)})
-    return settings
+    return _by_visits(settings)
+
+
+def _by_visits(settings: PipelineSettings) -> PipelineSettings:
+    """Who comes back gets a new id, as in the ground truth that is scored against; unless the settings say it."""
+    recipe = settings.tracker
+    if recipe.reidentification is None or "memory" in recipe.model_fields_set:
+        return settings
+    stderr.print(
+        "memory: visit, as MOTChallenge's ground truth has it: who leaves the picture and comes back gets a new id "
+        "(--set tracker.memory=identity keeps it)"
+    )
+    return settings.model_copy(update={"tracker": recipe.model_copy(update={"memory": "visit"})})
 
 
 def _sequences(

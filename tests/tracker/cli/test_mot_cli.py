@@ -55,6 +55,22 @@ def test_from_a_folder_to_numbers_and_an_archive(data, tmp_path):
         assert archive.namelist() == ["one.txt", "two.txt"]
 
 
+def memory_of(*said):
+    """What the run's record says of `mot track` with the default recipe on public detections."""
+    common = ("--detector", "public", "--reid", "none", "--tracker", "reacquire", "--out", "run", "--overwrite")
+    done = mot("track", *common, *said)
+    assert done.exit_code == 0, done.output
+    recipe = json.loads(Path("run/run.json").read_text(encoding="utf-8"))["settings"]["tracker"]
+    return recipe.get("memory", "identity"), "memory: visit" in done.stderr
+
+
+def test_who_comes_back_has_a_new_id_as_in_the_ground_truth_and_it_is_said(data):
+    assert memory_of("--data", data) == ("visit", True)
+    assert memory_of("--data", data, "--set", "tracker.memory=identity") == ("identity", False)
+    assert memory_of("--data", data, "--set", "tracker.memory=visit") == ("visit", False)
+    assert memory_of("--data", data, "--motion-only")[1] is False
+
+
 def test_a_failed_sequence_exits_1_and_is_named(data):
     (data / "train/one/det/det.txt").unlink()
     done = mot("track", "--data", data, "--detector", "public", "--tracker", "sort")

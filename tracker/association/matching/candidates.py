@@ -219,3 +219,4 @@ def forget_terms(pair: Record) -> None:
     """Nothing is measured of the next pair yet."""
     pair.iou = pair.motion = pair.embedding = pair.direction = np.nan
     pair.score_change = pair.mahalanobis = pair.centre_distance = pair.given = np.nan
+    pair.likeness = pair.place = np.nan
