@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reid.calibration.counts import BINS, REGIMES, SIZES, PairCounts, chord
+from reid.calibration.quality import Quality
 from reid.errors import WeightsError
 
 FORMAT = "reacquire-calibration/1"
@@ -31,12 +32,14 @@ class Calibration:
             with distance: within a camera and across cameras, by `SIZES`, at the `EDGES` of distance.
         known: ``(2,)`` whether there were pairs enough to say anything within a camera, and across cameras.
         counts: the pairs.
+        quality: tells good crops from bad ones by what is seen of them; None where that was not learned.
         about: in words: what was measured, on what, with which weights.
     """
 
     value: NDArray[np.float64]
     known: NDArray[np.bool_]
     counts: PairCounts
+    quality: Quality | None = None
     about: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -45,12 +48,14 @@ class Calibration:
         return cls.fitted(PairCounts.none())
 
     @classmethod
-    def fitted(cls, counts: PairCounts, about: Mapping[str, str] | None = None) -> Self:
+    def fitted(
+        cls, counts: PairCounts, about: Mapping[str, str] | None = None, *, quality: Quality | None = None
+    ) -> Self:
         """From pairs of tracklets; what too few of them say stays unknown."""
         from reid.calibration.fit import log_ratios
 
         value, known = log_ratios(counts)
-        return cls(value, known, counts, dict(about or {}))
+        return cls(value, known, counts, quality, dict(about or {}))
 
     def log_likelihood_ratio(
         self, distance: ArrayLike, n_left: ArrayLike, n_right: ArrayLike, *, across: ArrayLike
@@ -103,7 +108,7 @@ class Calibration:
         mixed = self.counts * weight + counts
         total = mixed.count.sum(-1, keepdims=True)
         share = np.divide(before + further, total, out=np.ones_like(total), where=total > 0)
-        return Calibration.fitted(mixed * share, self.about)
+        return Calibration.fitted(mixed * share, self.about, quality=self.quality)
 
     def renamed(self, **about: str) -> Calibration:
         """With further words about it."""
@@ -121,6 +126,8 @@ class Calibration:
                 }
                 for place, size in enumerate(SIZES)
             }
+        if self.quality is not None:
+            content["quality"] = self.quality.to_plain()
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -152,7 +159,9 @@ def _short(count: NDArray[np.float64]) -> list[float]:
     return [int(n) if float(n).is_integer() else round(float(n), 3) for n in count]
 
 
-def _read(text: str) -> tuple[NDArray[np.float64], NDArray[np.bool_], PairCounts, dict[str, str]]:
+def _read(
+    text: str,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], PairCounts, Quality | None, dict[str, str]]:
     """The parts of a calibration, checked.
 
     Raises:
@@ -182,7 +191,8 @@ def _read(text: str) -> tuple[NDArray[np.float64], NDArray[np.bool_], PairCounts
                 counts.count[regime, place, kind] = _numbers(table[kind_name], BINS, 0, 2**53, where)
     if value[~known].any():
         raise ValueError("evidence where nothing is known")
-    return value, known, counts, about
+    quality = Quality.from_plain(content["quality"]) if "quality" in content else None
+    return value, known, counts, quality, about
 
 
 def _numbers(values: Any, length: int, least: float, most: float, where: str) -> NDArray[np.float64]:

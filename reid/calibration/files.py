@@ -11,6 +11,7 @@ from reid.calibration.calibration import MOST_LETTERS, Calibration
 from reid.embedder import weights_path
 from reid.errors import WeightsError
 from reid.file_kind import kind_of
+from reid.files import replacing
 from reid.weights_file import read_metadata
 
 KEY = "calibration"
@@ -62,25 +63,17 @@ def write_calibration(path: Path, calibration: Calibration) -> Path:
             _put_inside(path, calibration)
             return path
         path = beside(path)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_text(calibration.to_json() + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
 def _put_inside(path: Path, calibration: Calibration) -> None:
     """Into the metadata of safetensors, tensors as they are."""
     metadata = read_metadata(path) | {KEY: calibration.to_json()}
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with replacing(path) as partial:
         save_file(load_file(path), partial, metadata=metadata)
         shutil.copymode(path, partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def beside(weights: Path) -> Path:

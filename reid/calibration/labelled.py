@@ -36,7 +36,12 @@ class Drawn(NamedTuple):
 
 
 def count_pairs(
-    vectors: NDArray[np.float32], identity: NDArray[np.int64], camera: NDArray[np.int64], *, seed: int = 0
+    vectors: NDArray[np.float32],
+    identity: NDArray[np.int64],
+    camera: NDArray[np.int64],
+    *,
+    apart: NDArray[np.bool_] | None = None,
+    seed: int = 0,
 ) -> PairCounts:
     """Pairs of tracklets of labelled crops.
 
@@ -47,6 +52,7 @@ def count_pairs(
         vectors: ``(N, D)`` of unit length, those of a camera and an identity in the order of time.
         identity: ``(N,)``; below 1 (junk, distractors) is left out.
         camera: ``(N,)``; below 0 (unknown) is left out.
+        apart: ``(I, I)`` which identities, by their numbers, are certainly two; all that differ when None.
         seed: of the draws.
     """
     counts, random = PairCounts.none(), np.random.default_rng(seed)
@@ -58,7 +64,7 @@ def count_pairs(
             if not len(left):
                 continue
             counts.add(_distance(drawn, left, right), np.ones(len(left), bool), size=size, across=across)
-            left, right = _different(drawn, across, STRANGERS * len(left), random)
+            left, right = _different(drawn, across, STRANGERS * len(left), random, apart)
             counts.add(_distance(drawn, left, right), np.zeros(len(left), bool), size=size, across=across)
     return counts
 
@@ -131,16 +137,18 @@ def _same(drawn: Drawn, across: bool) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def _different(
-    drawn: Drawn, across: bool, wanted: int, random: np.random.Generator
+    drawn: Drawn, across: bool, wanted: int, random: np.random.Generator, apart: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of two identities, drawn at random; fewer where there are not as many."""
     tracklets = len(drawn.identity)
-    if tracklets**2 <= 8 * wanted:
+    if apart is not None or tracklets**2 <= 8 * wanted:
         left, right = np.triu_indices(tracklets, 1)
     else:
         drawn_pairs = np.sort(random.integers(tracklets, size=(2, 8 * wanted)), 0)
         left, right = np.divmod(np.unique(drawn_pairs[0] * tracklets + drawn_pairs[1]), tracklets)
     good = drawn.identity[left] != drawn.identity[right]
+    if apart is not None:
+        good &= apart[drawn.identity[left], drawn.identity[right]]
     good &= (drawn.camera[left] != drawn.camera[right]) == across
     rows = random.permutation(np.flatnonzero(good))[:wanted]
     return left[rows], right[rows]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
 from tracker.cli.console import print_json, stderr, stdout
 from tracker.cli.progress import FrameProgress
 from tracker.cli.reid_options import WEIGHTS, AsJson, Backend, Device, Overwrite, Size, embedder_of
+from tracker.cli.reid_runs import RunTracks, looked_at, read_run
 
 if TYPE_CHECKING:
     from reid.calibration import Calibration, PairCounts
     from reid.data.cropset import CropSet
+    from reid.embedder import Embedder
 
 EPILOG = """
 [bold]Examples[/]
@@ -34,9 +38,13 @@ weights (safetensors), or beside them as NAME.calibration.json, where `track`, `
 
 
 def calibrate(
-    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help=WEIGHTS)],
+    weights: Annotated[str, typer.Argument(metavar="WEIGHTS", help=WEIGHTS)] = "default",
     folders: Annotated[
         list[Path] | None, typer.Argument(metavar="FOLDER…", help="Crops of which it is known who is who.")
+    ] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="RUN", help="Learn from this run, without labels; may be given again."),
     ] = None,
     data_format: Annotated[
         str,
@@ -63,30 +71,71 @@ def calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Learn what distances mean: log-likelihood ratios of tracklets, within a camera and across cameras."""
-    from reid.calibration import Calibration, PairCounts, load_calibration, write_calibration
-    from reid.errors import DataError
+    from reid.calibration import load_calibration, write_calibration
 
-    if not folders and not add:
-        raise typer.BadParameter("nothing to learn from: give a FOLDER of labelled crops, or --add FILE.json")
-    target = _target(weights, out, overwrite=overwrite)
-    added = [load_calibration(path) for path in add or []]
-    counts = sum((calibration.counts for calibration in added), PairCounts.none())
-    if folders:
-        counts = counts + _count(weights, folders, data_format, size, device, backend)
-    about = [calibration.about.get("data", str(path)) for calibration, path in zip(added, add or [], strict=True)]
-    about += [f"{Path(weights).name} on {_spoken(folder)} ({data_format})" for folder in folders or []]
-    made = Calibration.fitted(counts, {"data": "; ".join(about)})
-    if not made.known.any():
-        raise DataError(
-            f"{', '.join(map(str, folders or add or []))}: too few tracklets to say anything: it takes 30 pairs of one "
-            "identity in two crops of a camera, or of two cameras"
+    if not folders and not add and not runs:
+        raise typer.BadParameter(
+            "nothing to learn from: give a FOLDER of labelled crops, --from RUN, or --add FILE.json"
         )
+    target = _target(weights, out, overwrite=overwrite)
+    seen = [read_run(folder) for folder in runs or []]  # before anything is embedded
+    known = _labelled(weights, folders or [], data_format, add or [], (size, device, backend))
+    if runs:
+        own = known or load_calibration(weights)
+        made = _corrected(own, seen, embedder_of(weights, device, backend, size))
+    else:
+        assert known is not None
+        made = known
     written = write_calibration(target, made)
     if as_json:
         print_json({"file": str(written), **summary(made)})
     else:
         print_calibration(made)
     stderr.print(f"{written}: written", highlight=False)
+
+
+def _labelled(
+    weights: str, folders: list[Path], data_format: str, add: list[Path], running: tuple[str | None, str, Any]
+) -> Calibration | None:
+    """What labelled crops and other calibrations say; None where neither was given."""
+    from reid.calibration import Calibration, PairCounts, load_calibration
+    from reid.errors import DataError
+
+    if not folders and not add:
+        return None
+    added = [load_calibration(path) for path in add]
+    counts = sum((calibration.counts for calibration in added), PairCounts.none())
+    if folders:
+        counts = counts + _count(weights, folders, data_format, *running)
+    about = [calibration.about.get("data", str(path)) for calibration, path in zip(added, add, strict=True)]
+    about += [f"{Path(weights).name} on {_spoken(folder)} ({data_format})" for folder in folders]
+    quality = next((calibration.quality for calibration in added if calibration.quality), None)
+    made = Calibration.fitted(counts, {"data": "; ".join(about)}, quality=quality)
+    if not made.known.any():
+        raise DataError(
+            f"{', '.join(map(str, [*folders, *add]))}: too few tracklets to say anything: it takes 30 pairs of one "
+            "identity in two crops of a camera, or of two cameras"
+        )
+    return made
+
+
+def _corrected(before: Calibration, runs: list[RunTracks], embedder: Embedder) -> Calibration:
+    """With the pairs of runs: tracks seen at once are two, the halves of a track are one."""
+    from reid.calibration import PairCounts
+    from reid.calibration.quality import Quality
+    from reid.calibration.stream import count_seen, from_own_track
+
+    counts, cues, distances, people = PairCounts.none(), [], [], []
+    for number, run in enumerate(runs):
+        rows, looked = looked_at(run, embedder)
+        counts = counts + count_seen(run.boxes, rows, looked.vector)
+        cues.append(looked.cues)
+        distances.append(from_own_track(run.boxes, rows, looked.vector))
+        people.append(run.boxes.track[rows] + number * MOST_TRACKS)
+    words = f"{before.about.get('data', '')}; without labels, {', '.join(_spoken(run.folder) for run in runs)}"
+    made = before.with_pairs(counts).renamed(data=words.removeprefix("; "))
+    learned = Quality.fitted(np.concatenate(cues), np.concatenate(distances), np.concatenate(people))
+    return replace(made, quality=before.quality or learned)
 
 
 def _target(weights: str, out: Path | None, *, overwrite: bool) -> Path:
@@ -119,6 +168,8 @@ def _count(
         return count_labelled(embedder, sets, progress=lambda count: progress.advance(count=count))
 
 
+MOST_TRACKS = 1 << 40
+"""Of a run: beyond, another run's tracks are counted."""
 SHOWN = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Distances of the table."""
 

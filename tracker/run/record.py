@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from reid.files import reserve, write_json
 from tracker.run.job import Job
 from tracker.run.result import RunResult
+from tracker.sources.places import local_path
 
 if TYPE_CHECKING:
     from tracker.pipeline import Pipeline
@@ -44,6 +46,7 @@ class RunRecord:
         self._about: dict[str, Any] = {
             "source": {
                 "name": source.name,
+                "place": _place(job.source),
                 "kind": source.kind,
                 "size": source.size,
                 "frame_rate": source.frame_rate,
@@ -72,6 +75,12 @@ class RunRecord:
         self._about["source"] |= {"lost": self._source.lost, "rescaled": self._source.rescaled}
         times = {"started": self._started, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
         write_json(self.path, summary | times | self._about)
+
+
+def _place(source: str) -> str | None:
+    """Where a local source lies, so that its pictures can be read again; None of an address or a webcam."""
+    path = None if source.isdecimal() and not os.path.exists(source) else local_path(source)
+    return None if path is None else os.path.abspath(path)
 
 
 def versions() -> dict[str, str]:

@@ -61,7 +61,7 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
     """
     from tracker.offline.joining import fill, join
 
-    table = _read(folder)
+    table = read_tracks(folder)
     table = table.take(~(table.predicted | table.filled))
     if what != "gap":
         table = join(table, looks)
@@ -76,12 +76,17 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
     return written
 
 
-def _read(folder: Path) -> Table:
+def read_tracks(folder: Path) -> Table:
+    """The table of tracks of a run, with times.
+
+    Raises:
+        DataError: there is none, or a damaged one.
+    """
     from tracker.formats.table import Notes
 
     there = [FORMATS[name] for name in SOURCES if (folder / str(FORMATS[name].saved)).is_file()]
     if not there:
-        raise DataError(f"{folder / str(FORMATS[SOURCES[0]].saved)}: no table of tracks to refine")
+        raise DataError(f"{folder / str(FORMATS[SOURCES[0]].saved)}: no table of tracks with times")
     (table,) = there[0].read(folder / str(there[0].saved), Notes())
     if table.time is None and len(table):
         raise DataError(f"{folder / str(there[0].saved)}: a table of tracks needs the column timestamp to be refined")

@@ -1,0 +1,1 @@
+"""Learning the user's cameras from their own tracks, without labels."""
