@@ -204,7 +204,7 @@ class Adaptation:
         augment = Augment(
             colour=0.2, tint=0.1, gamma=0.2, erase=0.4, generator=torch.Generator().manual_seed(s.seed + self.steps)
         )
-        self.network.train()
+        _train_without_statistics(self.network)
         epoch = self.steps
         while True:
             for rows in sampler.epoch(epoch):
@@ -314,6 +314,14 @@ class Adaptation:
 
 def _plain(settings: Settings) -> dict[str, Any]:
     return asdict(settings) | {"blends": list(settings.blends)}
+
+
+def _train_without_statistics(network: nn.Module) -> None:
+    """Train the weights, and leave the batch normalisation's statistics: they are what old cameras need first."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
 
 
 def _origin(network: nn.Module) -> float:
