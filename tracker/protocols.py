@@ -92,6 +92,10 @@ class Detector(Protocol):
     def describe(self) -> dict[str, Any]:
         """What it is, for a run's record: weights, hash, size, backend, thresholds."""
 
+    def end(self, frames: int) -> None:  # only those that know what should have come have something to say
+        """Told that the source is at its end after so many frames; what is wrong with that goes to `warnings`."""
+        return
+
 
 class Embedder(Protocol):
     """Turns crops into vectors; `reid.load_embedder` makes one.

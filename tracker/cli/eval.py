@@ -167,6 +167,7 @@ def _scored(gt: Path, pred: list[Path], benchmark: str, crosscheck: bool) -> dic
         with stderr.status("scoring") as status:
             scores = score(gt, path, benchmark=benchmark, begin=_telling(status))
         trackers[str(path)] = scores
+        _tell_of_nothing(path, scores)
         if crosscheck:
             from tracker.evaluation.crosscheck import disagreements
 
@@ -174,6 +175,14 @@ def _scored(gt: Path, pred: list[Path], benchmark: str, crosscheck: bool) -> dic
             for line in found or ["motmetrics agrees on CLEAR and Identity"]:
                 stderr.print(line, highlight=False)
     return trackers
+
+
+def _tell_of_nothing(path: Path, scores: dict[str, Scores]) -> None:
+    """Say where a score of 0 is none: there were no predictions, so there was nothing to compare."""
+    for name, score in scores.items():
+        if name != COMBINED and not score.count.Dets:
+            line = f"{path}: no predictions for {name}: there was nothing to compare, and its scores say 0"
+            stderr.print(line, style="yellow", highlight=False, markup=False, soft_wrap=True)
 
 
 def _telling(status: Status) -> Callable[[str], None]:

@@ -89,6 +89,15 @@ class PublicDetections(Detector):
             self._check_form(frame, detections)
         return [self._inside(frame, detections) for frame, detections in zip(frames, found, strict=True)]
 
+    def end(self, frames: int) -> None:
+        """Told that the source has so many frames; rows beyond them are those of another video, or of a longer cut."""
+        beyond = int((self._frame > frames).sum())
+        if beyond:
+            self.warnings.append(
+                f"{self._path}: {beyond} rows are of frames beyond the last, {frames} (the file goes to "
+                f"{self._frame[-1]}): is it of another video?"
+            )
+
     def _inside(self, frame: Frame, detections: Detections) -> Detections:
         """Without boxes wholly outside the picture."""
         xyxy = detections.xyxy

@@ -116,13 +116,14 @@ class _Run:
 
     def _track(self, sinks: Sequence[Sink]) -> None:
         pipeline, result = self.pipeline, self.result
-        started, compiled = time.perf_counter(), clock.seconds
+        started, compiled, frames = time.perf_counter(), clock.seconds, 0
         try:
             with closing(pipeline.steps(self.source)) as steps:
                 for step in steps:
                     with pipeline.timings.measure("write"):
                         for sink in sinks:
                             sink.write(step.frame, step.detections, step.tracks)
+                    frames = step.frame.index + 1
                     result.counts.count(len(step.detections), step.tracks, step.frame.timestamp)
                     self.listener.stepped(step)
                     if self.stopped():
@@ -137,6 +138,8 @@ class _Run:
             result.status = "interrupted"
         if result.status == "done" and self.source.problem is not None:
             result.status, result.problem = "damaged", self.source.problem
+        if result.status == "done" and self.job.max_frames is None:
+            pipeline.detector.end(frames)
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def test_lengths_are_checked_against_the_data_set(small, tmp_path):
     run = results(tmp_path / "run", ["one", "two"])
     (run / "two.txt").write_text(ROW.format(frame=41))
     sequences = find_dataset(small)
-    with pytest.raises(DataError, match=r"two.txt, line 1 .*the sequence has only 40"):
+    with pytest.raises(DataError, match=r"two.txt, line 1: the sequence has only 40"):
         submit(run, tmp_path / "out.zip", benchmark="dancetrack", sequences=sequences)
     (run / "two.txt").write_text(ROW.format(frame=40))
     assert sorted(submit(run, tmp_path / "out.zip", benchmark="dancetrack", sequences=sequences)) == ["one", "two"]

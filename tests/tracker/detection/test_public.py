@@ -163,6 +163,15 @@ def test_places_that_cannot_be_are_dropped(tmp_path):
     assert "line 2: no width or height" in "".join(detector.warnings)
 
 
+def test_rows_beyond_the_end_are_told(tmp_path):
+    found = load_detector(write(tmp_path, "1,-1,5,5,10,20,1\n3,-1,5,5,10,20,1\n4,-1,5,5,10,20,1\n"))
+    found.end(4)
+    assert not found.warnings
+    found.end(2)
+    (line,) = found.warnings
+    assert "2 rows are of frames beyond the last, 2 (the file goes to 4): is it of another video?" in line
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         load_detector(f"public:{tmp_path / 'none.txt'}")

@@ -91,6 +91,15 @@ def test_an_empty_result_scores_zero(tmp_path):
     assert summary["ML"] == 8
 
 
+def test_an_empty_result_is_said_to_be_empty(folders, reacquire):
+    """Its table of zeros looked like a tracker that is always wrong."""
+    (folders / "pred/TUD-Campus.txt").write_text("")
+    done = reacquire("eval", "-b", "mot15", "--gt", folders / "gt", "--pred", folders / "pred")
+    assert done.code == 0
+    assert "no predictions for TUD-Campus: there was nothing to compare" in " ".join(done.stderr.split())
+    assert "TUD-Stadtmitte: there was" not in done.stderr
+
+
 def test_rows_in_any_order(tmp_path):
     rows = rows_of(RESULT)
     path = tmp_path / "shuffled.txt"
