@@ -9,14 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.identity.decision import SURE
 from tracker.identity.review import Found, Nodes
 from tracker.identity.table import NONE, Table
 from tracker.identity.tracklet import Key
 
 Int64 = NDArray[np.int64]
 Kind = Literal["given", "merged", "split", "opened", "forgotten"]
-AMBIGUOUS = float(np.log(9.0))
-"""Evidence below the bar from which nobody says "somebody new": odds of 9 to 1, as in `decision.SURE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,8 @@ def new_identities(table: Table, found: Found, next_identity: int) -> Int64:
     """``(N,)`` which identity each node of a review has from now on.
 
     A cluster keeps the identity that most of its tracklets have, the oldest of equals; an identity that two clusters
-    would keep stays with the one that has more of it. A cluster of tracklets that have none gets a new one, unless
-    another cluster is nearly as likely its own: then it stays open.
+    would keep stays with the one that has more of it. A cluster of tracklets that have none gets a new one where it is
+    sure, as in `decision`, that it is no other cluster; else it stays open.
 
     Args:
         table: of all tracklets.
@@ -66,9 +65,9 @@ def new_identities(table: Table, found: Found, next_identity: int) -> Int64:
             chosen[cluster] = identity
             taken.add(identity)
     voted = {cluster for cluster, _ in votes}
-    nearest = found.linked.similarity.max(1, initial=-np.inf)
+    odds = np.exp(np.minimum(found.linked.similarity - found.bar, 60)).sum(1)
     for cluster in range(clusters):
-        if chosen[cluster] == NONE and (cluster in voted or nearest[cluster] <= found.bar - AMBIGUOUS):
+        if chosen[cluster] == NONE and (cluster in voted or 1 / (1 + odds[cluster]) >= SURE):
             chosen[cluster] = next_identity
             next_identity += 1
     return chosen[label]
@@ -93,7 +92,7 @@ def apply(table: Table, retired: Table, nodes: Nodes, new: Int64, time: float, n
     unseen = np.ones(len(after), bool)
     unseen[nodes.rows] = False
     _take_along(after, before, unseen, nodes.group, new)
-    table.rows["identity"], retired.rows["identity"] = after[: len(table)], after[len(table) :]
+    table.rows["identity"][:], retired.rows["identity"][:] = after[: len(table)], after[len(table) :]
     left = set(after.tolist())
     moved: dict[tuple[int, int], list[Key]] = defaultdict(list)
     for row in np.flatnonzero(after != before).tolist():

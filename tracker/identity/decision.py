@@ -92,24 +92,36 @@ def weigh(terms: Float64, identity: Int64, forbidden: Mask, bar: float) -> Weigh
         forbidden: ``(N,)`` tracklets that cannot be it; nor can their identities.
         bar: prior odds against each identity, as a logarithm.
     """
-    known, inverse = np.unique(identity, return_inverse=True)
+    known, inverse = _numbered(identity)
     count = np.bincount(inverse, minlength=len(known))
     means = np.stack([np.bincount(inverse, term, len(known)) for term in terms]) / np.maximum(count, 1)
-    possible = (np.bincount(inverse[forbidden], minlength=len(known)) == 0) & (known != NONE)
+    possible = (count > 0) & (np.bincount(inverse[forbidden], minlength=len(known)) == 0) & (known != NONE)
     means, count, known = means[:, possible], count[possible], known[possible]
     odds = np.exp(np.clip(means.sum(0) - bar, -60, 60))
     total = 1 + odds.sum()
     return Weighed(known, means, count, odds / total, float(1 / total))
 
 
+def _numbered(identity: Int64) -> tuple[Int64, Int64]:
+    """Identities, some of them perhaps of nobody, and which of them each row has."""
+    low, high = (int(identity.min()), int(identity.max())) if len(identity) else (0, 0)
+    if high - low < 1000 + 8 * len(identity):  # most are there: quicker than sorting
+        return np.arange(low, high + 1), identity - low
+    known, inverse = np.unique(identity, return_inverse=True)
+    return known, inverse
+
+
 def candidates(weighed: Weighed, bar: float) -> tuple[Candidate, ...]:
     """The likeliest few."""
-    best = np.lexsort((weighed.identity, -weighed.probability))[:SHOWN]
+    probability = weighed.probability
+    least = np.partition(probability, -SHOWN)[-SHOWN] if len(probability) > SHOWN else 0.0
+    likely = np.flatnonzero(probability >= least)
+    best = likely[np.lexsort((weighed.identity[likely], -probability[likely]))[:SHOWN]]
     shown = []
     for i in best.tolist():
         looks, place, travel = weighed.terms[:, i].tolist()
-        probability, tracklets = float(weighed.probability[i]), int(weighed.tracklets[i])
-        shown.append(Candidate(int(weighed.identity[i]), looks, place, travel, -bar, probability, tracklets))
+        chance, tracklets = float(probability[i]), int(weighed.tracklets[i])
+        shown.append(Candidate(int(weighed.identity[i]), looks, place, travel, -bar, chance, tracklets))
     return tuple(shown)
 
 

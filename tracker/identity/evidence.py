@@ -16,6 +16,7 @@ from tracker.identity.travel import TravelTimes
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+ALL = slice(None)
 TERMS = ("appearance", "place", "travel time")
 """What is added up."""
 
@@ -68,68 +69,68 @@ class Evidence:
     travel: TravelTimes = field(default_factory=TravelTimes.unknown)
     views: Views = field(default_factory=Views)
 
-    def terms(self, table: Table, one: Int64, others: Int64) -> Float64:
+    def terms(self, table: Table, one: Int64, others: Int64 | slice = ALL) -> Float64:
         """Evidence of rows against rows, term by term.
 
         Args:
             table: of both.
             one: ``(M,)`` rows.
-            others: ``(N,)`` rows.
+            others: ``(N,)`` rows; of all, nothing is copied.
 
         Returns:
             ``(3, M, N)`` natural logarithms: `TERMS`.
         """
-        left, right = table.rows[one][:, None], table.rows[others][None]
-        across = left["camera"] != right["camera"]
+        rows = table.rows
+        count, camera = rows["count"], rows["camera"]
+        across = camera[one][:, None] != camera[others][None]
         distance = tracklet_distance(table.prototypes[one], table.prototypes[others])
-        looks = self.distances.log_likelihood_ratio(distance, left["count"], right["count"], across=across)
+        looks = self.distances.log_likelihood_ratio(distance, count[one][:, None], count[others][None], across=across)
         return np.stack([looks, self._place(table, one, others), self.travel_term(table, one, others)])
 
-    def travel_term(self, table: Table, one: Int64, others: Int64) -> Float64:
+    def travel_term(self, table: Table, one: Int64, others: Int64 | slice = ALL) -> Float64:
         """``(M, N)`` the last of `terms`."""
-        left, right = table.rows[one][:, None], table.rows[others][None]
-        first = left["begin"] < right["begin"]  # of the pair; of those that began together, either is
-        before = np.where(first, left["camera"], right["camera"])
-        after = np.where(first, right["camera"], left["camera"])
-        return self.travel.log_ratio(before, after, _gap(left, right))
+        camera = table.rows["camera"]
+        left, right = camera[one][:, None], camera[others][None]
+        first, gap = _order(table, one, others)
+        return self.travel.log_ratio(np.where(first, left, right), np.where(first, right, left), gap)
 
-    def _place(self, table: Table, one: Int64, others: Int64) -> Float64:
+    def _place(self, table: Table, one: Int64, others: Int64 | slice) -> Float64:
         """``(M, N)``; nothing between cameras, and of those that were there together."""
-        rows = table.rows
-        left, right = rows[one][:, None], rows[others][None]
-        gap = _gap(left, right)
+        rows, index = table.rows, np.arange(len(table))[others]
+        first, gap = _order(table, one, others)
         ratio = np.zeros(gap.shape)
-        i, j = np.nonzero((left["camera"] == right["camera"]) & (gap > 0))
-        swap = rows["begin"][one[i]] >= rows["begin"][others[j]]
-        lost, found = rows[np.where(swap, others[j], one[i])], rows[np.where(swap, one[i], others[j])]
-        ratio[i, j] = place_ratio(lost["last"], lost["velocity"], found["first"], gap[i, j])
+        i, j = np.nonzero((rows["camera"][one][:, None] == rows["camera"][others][None]) & (gap > 0))
+        lost = np.where(first[i, j], one[i], index[j])
+        found = np.where(first[i, j], index[j], one[i])
+        ratio[i, j] = place_ratio(rows["last"][lost], rows["velocity"][lost], rows["first"][found], gap[i, j])
         return ratio
 
-    def forbidden(self, table: Table, one: Int64, others: Int64) -> Mask:
+    def forbidden(self, table: Table, one: Int64, others: Int64 | slice = ALL) -> Mask:
         """``(M, N)`` which cannot be one: of two classes, or seen at one instant where one object cannot be."""
-        left, right = table.rows[one][:, None], table.rows[others][None]
-        together = (left["begin"] <= right["end"]) & (right["begin"] <= left["end"])
-        exclusive = self.views.exclusive(left["camera"], right["camera"])
-        return np.asarray((together & exclusive) | (left["class_id"] != right["class_id"]))
+        rows = table.rows
+        begin, end, camera, class_id = (rows[name] for name in ("begin", "end", "camera", "class_id"))
+        together = (begin[one][:, None] <= end[others][None]) & (begin[others][None] <= end[one][:, None])
+        exclusive = self.views.exclusive(camera[one][:, None], camera[others][None])
+        return np.asarray((together & exclusive) | (class_id[one][:, None] != class_id[others][None]))
 
 
-def simultaneous(rows: NDArray[np.void], views: Views) -> tuple[Int64, Int64]:
-    """Pairs of rows that were seen at one instant where one object cannot be; each once."""
-    order = np.argsort(rows["begin"], kind="stable")
-    begin, end = rows["begin"][order], rows["end"][order]
-    count = np.searchsorted(begin, end, side="right") - np.arange(len(rows)) - 1
-    i = np.repeat(np.arange(len(rows)), count)
+def simultaneous(begin: Float64, end: Float64, camera: Int64, views: Views) -> tuple[Int64, Int64]:
+    """Pairs of tracklets that were seen at one instant where one object cannot be; each once."""
+    order = np.argsort(begin, kind="stable")
+    count = np.searchsorted(begin[order], end[order], side="right") - np.arange(len(order)) - 1
+    i = np.repeat(np.arange(len(order)), count)
     j = i + 1 + np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
     i, j = order[i], order[j]
-    chosen = views.exclusive(rows["camera"][i], rows["camera"][j])
+    chosen = views.exclusive(camera[i], camera[j])
     return i[chosen], j[chosen]
 
 
-def _gap(left: NDArray[np.void], right: NDArray[np.void]) -> Float64:
-    """Seconds from the end of the one that began first to the beginning of the other."""
-    return np.asarray(
-        np.maximum(left["begin"], right["begin"]) - np.where(left["begin"] < right["begin"], left["end"], right["end"])
-    )
+def _order(table: Table, one: Int64, others: Int64 | slice) -> tuple[Mask, Float64]:
+    """``(M, N)`` whether the one began first, and seconds from the end of what did to the beginning of the other."""
+    begin, end = table.rows["begin"], table.rows["end"]
+    left, right = begin[one][:, None], begin[others][None]
+    first = left < right  # of those that began together, either is
+    return first, np.where(first, right - end[one][:, None], left - end[others][None])
 
 
 def learn_travel(table: Table, rows: Int64, label: Int64) -> TravelTimes:
@@ -140,10 +141,9 @@ def learn_travel(table: Table, rows: Int64, label: Int64) -> TravelTimes:
         rows: ``(N,)`` which.
         label: ``(N,)``, equal for one identity.
     """
-    facts = table.rows[rows]
-    begin, class_id = facts["begin"], facts["class_id"]
+    begin, end, camera, class_id = (table.rows[name][rows] for name in ("begin", "end", "camera", "class_id"))
     i, j = np.nonzero((begin[:, None] <= begin[None]) & (class_id[:, None] == class_id[None]))
     once = (begin[i] < begin[j]) | (i < j)
     i, j = i[once], j[once]
-    camera = np.stack([facts["camera"][i], facts["camera"][j]])
-    return TravelTimes.learned(camera, begin[j] - facts["end"][i], label[i] == label[j], len(table.cameras))
+    gap = begin[j] - end[i]
+    return TravelTimes.learned(np.stack([camera[i], camera[j]]), gap, label[i] == label[j], len(table.cameras))

@@ -291,8 +291,7 @@ class IdentityMemory:
         identity = facts["identity"][row]
         if identity == NONE:
             return []
-        every, this = np.arange(len(facts)), np.array([row])
-        against = self._evidence.forbidden(self._table, this, every)[0] & (facts["identity"] == identity)
+        against = self._evidence.forbidden(self._table, np.array([row]))[0] & (facts["identity"] == identity)
         against[row] = False
         later = against & (facts["begin"] >= facts["begin"][row])
         losers = np.flatnonzero(later)
@@ -308,15 +307,14 @@ class IdentityMemory:
         return [change]
 
     def _weigh(self, row: int) -> tuple[Weighed, float]:
-        """A row against all others of its class, and what is held against each of their identities."""
-        facts = self._table.rows
-        same_class = facts["class_id"] == facts["class_id"][row]
-        same_class[row] = False
-        others, this = np.flatnonzero(same_class), np.array([row])
-        bar = -stated_odds(len(others) + 1) if self._bar is None else self._bar
-        terms = self._evidence.terms(self._table, this, others)[:, 0]
-        forbidden = self._evidence.forbidden(self._table, this, others)[0]
-        identity = facts["identity"][others]
+        """A row against all others, and what is held against each of their identities."""
+        rows, this = self._table.rows, np.array([row])
+        bar = -stated_odds(int((rows["class_id"] == rows["class_id"][row]).sum())) if self._bar is None else self._bar
+        terms = self._evidence.terms(self._table, this)[:, 0]
+        forbidden = self._evidence.forbidden(self._table, this)[0]
+        forbidden[row] = False
+        identity = rows["identity"].copy()
+        identity[row] = NONE
         elsewhere = self._retired_at(row)
         if len(elsewhere):
             forbidden |= np.isin(identity, elsewhere)
@@ -324,12 +322,12 @@ class IdentityMemory:
 
     def _answer(self, row: int) -> Answer:
         """What is said of a row: the identity that it has, or what the evidence suffices for."""
-        facts = self._table.rows[row]
-        if facts["class_id"] not in self.settings.classes:
-            return Answer(None, 0.0, (), f"the embedder knows nothing of class {facts['class_id']}")
+        rows = self._table.rows
+        if rows["class_id"][row] not in self.settings.classes:
+            return Answer(None, 0.0, (), f"the embedder knows nothing of class {rows['class_id'][row]}")
         weighed, bar = self._weigh(row)
         shown = decision.candidates(weighed, bar)
-        identity: int | None = int(facts["identity"]) or None
+        identity: int | None = int(rows["identity"][row]) or None
         if identity is None:
             if weighed.new >= SURE:
                 identity = self._next_identity
@@ -341,11 +339,10 @@ class IdentityMemory:
         """Identities that were seen elsewhere, or in the same camera, while this row was, by what only is kept so."""
         if not len(self._retired):
             return np.empty(0, np.int64)
-        rows = self._retired.rows
-        facts = self._table.rows[row]
-        together = (rows["begin"] <= facts["end"]) & (facts["begin"] <= rows["end"])
+        rows, here = self._retired.rows, self._table.rows
+        together = (rows["begin"] <= here["end"][row]) & (here["begin"][row] <= rows["end"])
         at = np.flatnonzero(together)
-        exclusive = self._evidence.views.exclusive(rows["camera"][at], np.full(len(at), facts["camera"]))
+        exclusive = self._evidence.views.exclusive(rows["camera"][at], np.full(len(at), here["camera"][row]))
         return np.unique(rows["identity"][at[exclusive]])
 
     def _retired_conflicts(self, row: int, identity: int) -> bool:

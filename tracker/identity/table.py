@@ -11,19 +11,18 @@ from reid.tracklets import prototype
 from tracker.errors import DataError
 from tracker.identity.tracklet import Key, Tracklet
 
-ROW = np.dtype(
-    [
-        ("camera", np.int64),
-        ("class_id", np.int64),
-        ("begin", np.float64),
-        ("end", np.float64),
-        ("count", np.int64),  # embeddings
-        ("identity", np.int64),  # 0 for none
-        ("first", np.float64, 4),  # boxes, fractions of the picture, NaN for none
-        ("last", np.float64, 4),
-        ("velocity", np.float64, 2),
-    ]
-)
+COLUMNS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+    "camera": (np.int64, ()),
+    "class_id": (np.int64, ()),
+    "begin": (np.float64, ()),
+    "end": (np.float64, ()),
+    "count": (np.int64, ()),  # embeddings
+    "identity": (np.int64, ()),  # 0 for none
+    "first": (np.float64, (4,)),  # boxes, fractions of the picture, NaN for none
+    "last": (np.float64, (4,)),
+    "velocity": (np.float64, (2,)),
+}
+"""What is known of each tracklet: a column each, so that a comparison with all reads only what it needs."""
 NONE = 0
 """The identity of tracklets that have none."""
 
@@ -56,7 +55,8 @@ class Table:
 
     def __init__(self, cameras: Cameras | None = None) -> None:
         self.cameras = Cameras() if cameras is None else cameras
-        self._rows, self._vectors = np.zeros(0, ROW), np.zeros((0, 0), np.float32)
+        self._columns = {name: np.zeros((0, *shape), kind) for name, (kind, shape) in COLUMNS.items()}
+        self._vectors = np.zeros((0, 0), np.float32)
         self._tracklets: list[Tracklet] = []
         self._row_of: dict[Key, int] = {}
 
@@ -64,9 +64,9 @@ class Table:
         return len(self._tracklets)
 
     @property
-    def rows(self) -> NDArray[np.void]:
-        """``(N,)`` of `ROW`; a view, which may be written."""
-        return self._rows[: len(self)]
+    def rows(self) -> dict[str, NDArray[Any]]:
+        """``(N, …)`` of each of `COLUMNS`; views, which may be written."""
+        return {name: column[: len(self)] for name, column in self._columns.items()}
 
     @property
     def prototypes(self) -> NDArray[np.float32]:
@@ -100,23 +100,23 @@ class Table:
         row = self._row_of.get(tracklet.key)
         if row is None:
             row = len(self)
-            if row == len(self._rows):
-                self._rows = _grown(self._rows)
+            if row == len(self._vectors):
+                self._columns = {name: _grown(column) for name, column in self._columns.items()}
                 self._vectors = _grown(self._vectors)
-            self._rows[row] = np.zeros((), ROW)
+            self._columns["identity"][row] = NONE
             self._row_of[tracklet.key] = row
             self._tracklets.append(tracklet)
         self._tracklets[row] = tracklet
         self._write(row, tracklet)
         if identity is not None:
-            self._rows["identity"][row] = identity
+            self._columns["identity"][row] = identity
         return row
 
     def _fit(self, tracklet: Tracklet) -> None:
         """Have columns for its embeddings."""
         count, size = tracklet.embeddings.shape
         if count and not self.dimension:
-            self._vectors = np.zeros((len(self._rows), size), np.float32)
+            self._vectors = np.zeros((len(self._vectors), size), np.float32)
         elif count and size != self.dimension:
             raise DataError(
                 f"tracklet {tracklet.track} of camera {tracklet.camera!r}: embeddings of {size} numbers, but those "
@@ -124,14 +124,23 @@ class Table:
             )
 
     def _write(self, row: int, tracklet: Tracklet) -> None:
-        facts = self._rows[row]
-        facts["camera"] = self.cameras.number_of(tracklet.camera)
-        facts["class_id"], facts["count"] = tracklet.class_id, len(tracklet.embeddings)
-        facts["begin"], facts["end"] = tracklet.begin, tracklet.end
-        for name, box in (("first", tracklet.first_xyxy), ("last", tracklet.last_xyxy)):
-            facts[name] = np.nan if box is None else box
-        moved = facts["last"] - facts["first"]
-        facts["velocity"] = np.nan_to_num(moved[:2] + moved[2:]) / 2 / max(tracklet.end - tracklet.begin, 0.5)
+        first, last = (
+            np.full(4, np.nan) if box is None else np.asarray(box, np.float64)
+            for box in (tracklet.first_xyxy, tracklet.last_xyxy)
+        )
+        moved = last - first
+        facts = {
+            "camera": self.cameras.number_of(tracklet.camera),
+            "class_id": tracklet.class_id,
+            "begin": tracklet.begin,
+            "end": tracklet.end,
+            "count": len(tracklet.embeddings),
+            "first": first,
+            "last": last,
+            "velocity": np.nan_to_num(moved[:2] + moved[2:]) / 2 / max(tracklet.end - tracklet.begin, 0.5),
+        }
+        for name, value in facts.items():
+            self._columns[name][row] = value
         if self.dimension:
             vectors = tracklet.embeddings if len(tracklet.embeddings) else np.zeros((0, self.dimension), np.float16)
             self._vectors[row] = prototype(vectors, tracklet.quality)
@@ -139,7 +148,8 @@ class Table:
     def keep(self, mask: NDArray[np.bool_]) -> None:
         """Let the other rows go; those that stay keep their order."""
         kept = np.flatnonzero(mask)
-        self._rows, self._vectors = self.rows[kept].copy(), self.prototypes[kept].copy()
+        self._columns = {name: column[kept] for name, column in self._columns.items()}
+        self._vectors = self._vectors[kept]
         self._tracklets = [self._tracklets[row] for row in kept]
         self._row_of = {tracklet.key: row for row, tracklet in enumerate(self._tracklets)}
 

@@ -128,7 +128,7 @@ def test_what_cannot_be_one():
         i, j = np.nonzero(np.triu(mask, 1))
         same_class = table.rows["class_id"][i] == table.rows["class_id"][j]
         assert same_class.sum() == len(i) - 5  # the last row is of another class
-        sparse = simultaneous(table.rows, views)
+        sparse = simultaneous(*(table.rows[c] for c in ("begin", "end", "camera")), views)
         found = {(int(a), int(b)) for a, b in zip(i[same_class], j[same_class], strict=True)}
         assert {tuple(sorted((int(a), int(b)))) for a, b in zip(*sparse, strict=True)} == found
         return found
