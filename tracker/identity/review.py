@@ -115,7 +115,8 @@ def history(table: Table, retired: Table, nodes: Nodes, views: Views) -> tuple[I
     identity = np.concatenate([table.rows["identity"], retired.rows["identity"]])
     earlier = np.array([first.get(i, -1) for i in identity.tolist()], np.int64)
     earlier[nodes.rows] = np.arange(len(nodes.rows))
-    i, j = simultaneous(*(np.concatenate([table.rows[c], retired.rows[c]]) for c in ("begin", "end", "camera")), views)
+    begin, end, camera = (np.concatenate([table.rows[c], retired.rows[c]]) for c in ("begin", "end", "camera"))
+    i, j = simultaneous(begin, end, camera, views)
     pairs = earlier[i], earlier[j]
     both = (pairs[0] >= 0) & (pairs[1] >= 0)
     return pairs[0][both], pairs[1][both]
