@@ -109,7 +109,8 @@ def export(
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write weights as ONNX, with their preprocessing, distance and threshold inside."""
+    """Write weights as ONNX, with their preprocessing, distance and threshold inside, and their odds beside them."""
+    from reid.calibration import load_calibration, write_calibration
     from reid.crop_network import write_onnx
     from reid.embedder import weights_path
     from reid.load import read_about
@@ -117,6 +118,9 @@ def export(
     writable(out, overwrite=overwrite, endings=(".onnx",))
     about = read_about(weights_path(weights), size=parsed(size))
     write_onnx(about, out, inputs=inputs)
+    calibration = load_calibration(weights)
+    if calibration.known.any():
+        write_calibration(out, calibration)
     difference = _difference(weights, out, check, size) if check is not None else None
     if as_json:
         print_json({"file": str(out), "dimension": about.dimension, "largest_difference": difference})

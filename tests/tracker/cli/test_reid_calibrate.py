@@ -128,10 +128,14 @@ def test_a_foreign_network_knows_nothing_until_enough_is_seen(reacquire, run_fol
     foreign = tmp_path / "foreign.onnx"
     exported = reacquire("reid", "export", "--out", foreign, "--inputs", "crops")
     assert exported.code == 0, exported.stderr
+    sidecar = foreign.with_suffix(".calibration.json")
+    np.testing.assert_array_equal(load_calibration(foreign).value, load_calibration().value)
+    sidecar.unlink()
     assert not load_calibration(foreign).known.any()
     done = reacquire("reid", "calibrate", foreign, "--from", run_folder)
     assert done.code == 0, done.stderr
     assert "not known: too few pairs" in done.stdout  # across cameras
+    assert sidecar.is_file()
     learned = load_calibration(foreign)
     assert learned.knows(across=False)
     assert not learned.knows(across=True)
