@@ -31,7 +31,7 @@ def wide(rows: Any) -> Any:
 def ours(recipe: str) -> Maker:
     def make() -> tuple[Callable[[Any], Any], Update]:
         from tracker import Detections, load_tracker
-        from tracker.benchmark.associate import motion_only
+        from tracker.benchmark.replay import motion_only
         from tracker.config import load_recipe
 
         engine = load_tracker(motion_only(load_recipe(recipe)))

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker import ConfigError, Detections, load_tracker
-from tracker.benchmark.associate import as_predictions
+from tracker.benchmark.replay import as_predictions
 from tracker.evaluation import clear
 from tracker.evaluation.benchmarks import prepare, rules_of
 from tracker.evaluation.evaluate import Scores, combine, score_sequence

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tools.benchmarks.motion_scenes import Maker, Rows, Update
 from tracker import Detections
 from tracker.association.engine import Engine
-from tracker.benchmark.associate import motion_only
+from tracker.benchmark.replay import motion_only
 from tracker.config import load_recipe
 
 

@@ -45,7 +45,7 @@ class CacheError(DataError):
 
 
 @dataclass(slots=True)
-class Seen:
+class CachedInputs:
     """All that association needs of a sequence.
 
     Attributes:
@@ -217,7 +217,7 @@ class Entry:
             return f" by this detector; there are those of: {', '.join(str(m['detector']['weights']) for m in same)}"
         return " of these frames: they have changed since, or what is there is of another data set"
 
-    def load(self, *, embed: bool, cameras: Iterable[str]) -> Seen:
+    def load(self, *, embed: bool, cameras: Iterable[str]) -> CachedInputs:
         """What was seen.
 
         Raises:
@@ -226,7 +226,7 @@ class Entry:
         table = self.read("detections")
         xyxy = np.column_stack([table[c].to_numpy() for c in ("x1", "y1", "x2", "y2")]).reshape(-1, 4)
         first = np.searchsorted(table["frame"].to_numpy(), np.arange(self.sequence.length + 1)).astype(np.int64)
-        return Seen(
+        return CachedInputs(
             first=first,
             xyxy=np.ascontiguousarray(xyxy, np.float32),
             score=np.array(table["score"].to_numpy(), np.float32),

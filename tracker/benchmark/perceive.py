@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from tracker.benchmark.cache import CAMERA, DETECTIONS, Cache, CacheError, Entry, Seen
+from tracker.benchmark.cache import CAMERA, DETECTIONS, Cache, CachedInputs, CacheError, Entry
 from tracker.benchmark.dataset import SequenceFolder
 from tracker.benchmark.frames import open_frames
 from tracker.benchmark.jobs import Reporter
@@ -28,8 +28,8 @@ FLUSH_FRAMES = 128
 T = TypeVar("T")
 
 
-class Perceiver:
-    """Looks at sequences; the networks are loaded when they are first needed, and kept.
+class SequenceCache:
+    """What networks see in sequences, kept on disk; they are loaded when they are first needed, and kept.
 
     Args:
         settings: of detector, embedder and device. `detector.weights: public` takes each sequence's own file.
@@ -41,7 +41,7 @@ class Perceiver:
         self._detector: Detector | None = None
         self._embedder: Embedder | None = None
 
-    def look(self, sequence: SequenceFolder, *, embed: bool, cameras: Iterable[str], report: Reporter) -> Seen:
+    def fill(self, sequence: SequenceFolder, *, embed: bool, cameras: Iterable[str], report: Reporter) -> CachedInputs:
         """What was seen, from the cache; what it lacks, or has damaged or out of date, is made first.
 
         Raises:

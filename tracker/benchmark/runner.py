@@ -17,11 +17,11 @@ import numpy as np
 
 from reid.files import replacing, write_json, write_text, writing
 from reid.runtime import choose_device
-from tracker.benchmark.associate import associate, cameras_of
-from tracker.benchmark.cache import Cache, CacheError, Seen
+from tracker.benchmark.cache import Cache, CachedInputs, CacheError
 from tracker.benchmark.dataset import SequenceFolder, guess_benchmark
 from tracker.benchmark.jobs import Audience, Outcome, Reporter, do_all
-from tracker.benchmark.perceive import Perceiver
+from tracker.benchmark.perceive import SequenceCache
+from tracker.benchmark.replay import cameras_of, replay
 from tracker.compile_clock import clock
 from tracker.config import PipelineSettings
 from tracker.errors import DataError
@@ -154,15 +154,15 @@ class Look:
     embed: bool
     cameras: list[str]
     fill: bool = True
-    _perceiver: Perceiver | None = field(default=None, init=False)
+    _inputs: SequenceCache | None = field(default=None, init=False)
 
-    def __call__(self, sequence: SequenceFolder, report: Reporter) -> Seen:
-        if self._perceiver is None:
-            self._perceiver = Perceiver(self.settings, Cache(self.cache))
+    def __call__(self, sequence: SequenceFolder, report: Reporter) -> CachedInputs:
+        if self._inputs is None:
+            self._inputs = SequenceCache(self.settings, Cache(self.cache))
         if self.fill:
-            return self._perceiver.look(sequence, embed=self.embed, cameras=self.cameras, report=report)
+            return self._inputs.fill(sequence, embed=self.embed, cameras=self.cameras, report=report)
         try:
-            return self._perceiver.cache.entry(sequence, self.settings).load(embed=self.embed, cameras=self.cameras)
+            return self._inputs.cache.entry(sequence, self.settings).load(embed=self.embed, cameras=self.cameras)
         except CacheError as error:
             raise CacheError(f"{error}; `reacquire mot cache` with the same options makes it") from error
 
@@ -198,12 +198,14 @@ class Track:
             scores = evaluate_files(gt, path, rules_of(self.benchmark), length=sequence.length)
         return Tracked(len(seen), boxes, predicted, ids, seconds, scores)
 
-    def _write(self, path: Path, sequence: SequenceFolder, seen: Seen, report: Reporter) -> tuple[int, int, int]:
+    def _write(
+        self, path: Path, sequence: SequenceFolder, seen: CachedInputs, report: Reporter
+    ) -> tuple[int, int, int]:
         recipe = with_embedder_threshold(self.look.settings.tracker, self.look.settings.embedder.weights)
         nothing, no_picture = Detections.empty(), np.zeros((1, 1, 3), np.uint8)
         boxes, predicted, ids = 0, 0, set[int]()
         with replacing(path) as partial, LineSink(partial, "mot") as sink:
-            for index, tracks in enumerate(associate(recipe, seen, sequence)):
+            for index, tracks in enumerate(replay(recipe, seen, sequence)):
                 sink.write(Frame(no_picture, index, 0.0), nothing, tracks)
                 out_of_sight = int(tracks.predicted.sum())
                 boxes, predicted = boxes + len(tracks) - out_of_sight, predicted + out_of_sight

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from reid.files import writing
 from reid.runtime import sha256
 from tracker.association.recipe import Recipe
-from tracker.benchmark.associate import as_predictions, associate, cameras_of
-from tracker.benchmark.cache import Cache, Seen
+from tracker.benchmark.cache import Cache, CachedInputs
 from tracker.benchmark.dataset import SequenceFolder, base_name
 from tracker.benchmark.jobs import Audience, Outcome, Reporter, do_all
+from tracker.benchmark.replay import as_predictions, cameras_of, replay
 from tracker.benchmark.runner import GT, Look, part_of_gt
 from tracker.benchmark.space import Dimension, flatten, with_values
 from tracker.config import PipelineSettings
@@ -92,7 +92,7 @@ class Scene:
     """A sequence as a trial needs it."""
 
     sequence: SequenceFolder
-    seen: Seen
+    seen: CachedInputs
     gt: Table
 
 
@@ -247,7 +247,7 @@ class Search:
 
 def judge(recipe: Recipe, scene: Scene, rules: Rules) -> Scores:
     """Scores of a recipe on one sequence, without a file in between."""
-    result = as_predictions(associate(recipe, scene.seen, scene.sequence))
+    result = as_predictions(replay(recipe, scene.seen, scene.sequence))
     length = scene.sequence.length
     return score_sequence(compute_similarity(*prepare(scene.gt, result, rules, length), length))
 

@@ -169,7 +169,7 @@ def cache(
     Embeddings are kept if the recipe looks, or for any recipe with --reid WEIGHTS. What is there already, of the same
     frames and weights, is checked and left.
     """
-    from tracker.benchmark.associate import cameras_of
+    from tracker.benchmark.replay import cameras_of
     from tracker.benchmark.runner import DataSetJob, cache_all
 
     settings = _settings(config, override, tracker, detector, reid, device, motion_only)
@@ -305,7 +305,7 @@ def _settings(
     if settings.detector.weights.startswith("public:"):
         raise DataError("--detector public:FILE is of one sequence: write --detector public for each one's det/det.txt")
     if motion_only:
-        from tracker.benchmark.associate import motion_only as without
+        from tracker.benchmark.replay import motion_only as without
 
         settings = settings.model_copy(update={"tracker": without(settings.tracker)})
     return _by_visits(settings)

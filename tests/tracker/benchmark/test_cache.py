@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tracker.benchmark.associate import associate
 from tracker.benchmark.cache import EMBED_FROM, Cache, CacheError, embedded_from
 from tracker.benchmark.dataset import find_dataset
-from tracker.benchmark.perceive import Perceiver
+from tracker.benchmark.perceive import SequenceCache
+from tracker.benchmark.replay import replay
 from tracker.config import load_pipeline_settings, load_recipe
 from tracker.errors import ConfigError
 
@@ -32,7 +32,7 @@ def filled(small, settings, tmp_path):
     """A sequence, what was seen in it, and its entry in the cache."""
     sequence = find_dataset(small, names=("one",))[0]
     cache = Cache(tmp_path / "cache")
-    seen = Perceiver(settings, cache).look(sequence, embed=False, cameras=[], report=Quiet())
+    seen = SequenceCache(settings, cache).fill(sequence, embed=False, cameras=[], report=Quiet())
     return sequence, seen, cache.entry(sequence, settings)
 
 
@@ -55,7 +55,7 @@ def test_a_damaged_file_is_refused_and_made_again(filled, settings, damage):
     with pytest.raises(CacheError, match="damaged or cut off"):
         entry.load(embed=False, cameras=[])
     told = Quiet()
-    again = Perceiver(settings, Cache(entry.folder)).look(sequence, embed=False, cameras=[], report=told)
+    again = SequenceCache(settings, Cache(entry.folder)).fill(sequence, embed=False, cameras=[], report=told)
     assert "made again" in told.lines[0]
     np.testing.assert_array_equal(again.xyxy, seen.xyxy)
 
@@ -72,13 +72,13 @@ def test_other_frames_are_noticed(filled, settings):
 def test_other_pictures_are_noticed(make_sequence, settings, tmp_path):
     folder = make_sequence(tmp_path / "set/s", frames=9, pictures=True)
     sequence, cache = find_dataset(folder)[0], Cache(tmp_path / "cache")
-    Perceiver(settings, cache).look(sequence, embed=False, cameras=["flow"], report=Quiet())
+    SequenceCache(settings, cache).fill(sequence, embed=False, cameras=["flow"], report=Quiet())
     assert cache.entry(sequence, settings).load(embed=False, cameras=["flow"]).motions["flow"].shape == (9, 2, 3)
     frames = folder / "img1"
     (frames / "000005.jpg").write_bytes((frames / "000008.jpg").read_bytes())
     with pytest.raises(CacheError, match="of these frames: they have changed"):
         cache.entry(sequence, settings).load(embed=False, cameras=["flow"])
-    Perceiver(settings, cache).look(sequence, embed=False, cameras=["flow"], report=Quiet())
+    SequenceCache(settings, cache).fill(sequence, embed=False, cameras=["flow"], report=Quiet())
     assert cache.entry(sequence, settings).load(embed=False, cameras=["flow"])
 
 
@@ -86,7 +86,7 @@ def test_sequences_of_one_name_in_two_data_sets_do_not_meet(make_sequence, setti
     cache = Cache(tmp_path / "cache")
     for frames in (9, 12):
         sequence = find_dataset(make_sequence(tmp_path / f"set{frames}/s", frames=frames))[0]
-        Perceiver(settings, cache).look(sequence, embed=False, cameras=[], report=Quiet())
+        SequenceCache(settings, cache).fill(sequence, embed=False, cameras=[], report=Quiet())
     for frames in (9, 12):
         sequence = find_dataset(tmp_path / f"set{frames}/s")[0]
         assert len(cache.entry(sequence, settings).load(embed=False, cameras=[])) == frames
@@ -103,7 +103,7 @@ def test_looks_that_were_not_embedded_are_refused(filled):
     sequence, seen, _ = filled
     low = load_recipe("strongsort", ["birth.score=0.02"])
     with pytest.raises(ConfigError, match=r"compares looks from score 0.02 up, embedded are those from 0.1 up"):
-        next(associate(low, seen, sequence))
+        next(replay(low, seen, sequence))
 
 
 def test_other_detections_are_another_entry(filled, settings):
@@ -126,13 +126,13 @@ def test_nothing_half_written_is_left(small, settings, tmp_path):
     sequence = find_dataset(small, names=("one",))[0]
     sequence.public.write_text("1,-1,not,a,number,1,1\n")
     with pytest.raises(ValueError, match="expected a number"):
-        Perceiver(settings, Cache(tmp_path / "cache")).look(sequence, embed=False, cameras=[], report=Quiet())
+        SequenceCache(settings, Cache(tmp_path / "cache")).fill(sequence, embed=False, cameras=[], report=Quiet())
     assert not list((tmp_path / "cache").iterdir())
 
 
 def test_detections_of_another_sequence_are_told(small, settings, tmp_path):
     sequence = find_dataset(small, names=("one",), split="train-half")[0]
-    perceiver = Perceiver(settings, Cache(tmp_path / "cache"))
+    inputs = SequenceCache(settings, Cache(tmp_path / "cache"))
     sequence.public.write_text(sequence.public.read_text() + f"{sequence.whole + 1},-1,10,10,20,20,0.9,-1,-1,-1\n")
     with pytest.raises(ValueError, match=rf"det\.txt, line \d+ .*the sequence has only {sequence.whole} frames"):
-        perceiver.look(sequence, embed=False, cameras=[], report=Quiet())
+        inputs.fill(sequence, embed=False, cameras=[], report=Quiet())

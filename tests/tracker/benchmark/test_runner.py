@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tracker import Pipeline
-from tracker.benchmark.associate import as_predictions, associate, cameras_of, motion_only
 from tracker.benchmark.cache import Cache
 from tracker.benchmark.dataset import find_dataset
 from tracker.benchmark.jobs import Audience
-from tracker.benchmark.perceive import Perceiver
+from tracker.benchmark.perceive import SequenceCache
+from tracker.benchmark.replay import as_predictions, cameras_of, motion_only, replay
 from tracker.benchmark.runner import DataSetJob, cache_all, track_all
 from tracker.config import load_pipeline_settings, load_recipe
 from tracker.evaluation.evaluate import evaluate
@@ -156,8 +156,8 @@ def test_results_in_memory_are_those_of_the_file(small, tmp_path):
 
     sequence, settings = find_dataset(small)[0], settings_for("bytetrack")
     outcome = run(small, tmp_path / "run", cache=tmp_path / "cache")
-    seen = Perceiver(settings, Cache(tmp_path / "cache")).look(sequence, embed=False, cameras=[], report=_quiet)
-    made = as_predictions(associate(settings.tracker, seen, sequence))
+    seen = SequenceCache(settings, Cache(tmp_path / "cache")).fill(sequence, embed=False, cameras=[], report=_quiet)
+    made = as_predictions(replay(settings.tracker, seen, sequence))
     read = read_predictions(outcome.folder / "one.txt")
     np.testing.assert_array_equal(made.frame, read.frame)
     np.testing.assert_array_equal(made.id, read.id)

@@ -7,7 +7,7 @@ import pytest
 from tracker.benchmark.cache import Cache
 from tracker.benchmark.dataset import find_dataset
 from tracker.benchmark.jobs import Audience
-from tracker.benchmark.perceive import Perceiver
+from tracker.benchmark.perceive import SequenceCache
 from tracker.benchmark.space import read_space, with_values
 from tracker.benchmark.tune import ALL, TuneJob, deal, read_objective, tune
 from tracker.config import config_names, load_pipeline_settings, load_recipe
@@ -106,7 +106,7 @@ def job(small, tmp_path):
     cache = Cache(tmp_path / "cache")
     sequences = find_dataset(small)
     for sequence in sequences:
-        Perceiver(settings, cache).look(sequence, embed=False, cameras=[], report=lambda stage, done: None)
+        SequenceCache(settings, cache).fill(sequence, embed=False, cameras=[], report=lambda stage, done: None)
     space = tmp_path / "space.yaml"
     space.write_text("birth.score: [0.1, 0.99]\nbirth.confirm_hits: [1, 4]\n")
 

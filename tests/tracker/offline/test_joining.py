@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tracker import DataError, Detections
 from tracker.association.engine import Engine
-from tracker.benchmark.associate import motion_only
+from tracker.benchmark.replay import motion_only
 from tracker.config import load_recipe
 from tracker.evaluation.evaluate import combine, score_sequence
 from tracker.evaluation.sequence import compute_similarity

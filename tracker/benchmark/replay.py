@@ -11,7 +11,7 @@ from tracker.association.engine import Engine
 from tracker.association.matching.costs import COSTS, NAMES, BothStage, Embedding, Fused, MinIouEmbedding
 from tracker.association.recipe import Recipe
 from tracker.association.stage import Stage
-from tracker.benchmark.cache import Seen
+from tracker.benchmark.cache import CachedInputs
 from tracker.benchmark.dataset import SequenceFolder
 from tracker.errors import ConfigError
 from tracker.factory import build_camera
@@ -25,7 +25,7 @@ def cameras_of(recipe: Recipe) -> list[str]:
     return [] if recipe.camera_motion in ("none", "file", "boxes") else [recipe.camera_motion]
 
 
-def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[Tracks]:
+def replay(recipe: Recipe, seen: CachedInputs, sequence: SequenceFolder) -> Iterator[Tracks]:
     """Tracks of every frame, as `Pipeline` would give them for the frames themselves.
 
     Raises:
@@ -42,7 +42,7 @@ def associate(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> Iterator[
         yield engine.update(seen.detections(frame), timestamp=frame / sequence.rate)
 
 
-def _camera(recipe: Recipe, seen: Seen, sequence: SequenceFolder) -> CameraMotion | None:
+def _camera(recipe: Recipe, seen: CachedInputs, sequence: SequenceFolder) -> CameraMotion | None:
     """The camera's motion as it was measured; `{sequence}` in the name of a recipe's file is the sequence's."""
     if recipe.camera_motion in ("none", "boxes"):
         return None
