@@ -115,10 +115,10 @@ def identity_loss(logits: Tensor, labels: Tensor, *, smoothing: float = 0.1) -> 
     return nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
-class CentreLoss(nn.Module):
-    """Half the squared distance to a learned centre of one's identity (Wen et al., ECCV 2016, equation 2).
+class CenterLoss(nn.Module):
+    """Half the squared distance to a learned center of one's identity (Wen et al., ECCV 2016, equation 2).
 
-    The centres are parameters: give them to an optimiser, usually with a rate of their own.
+    The centers are parameters: give them to an optimiser, usually with a learning rate of their own.
 
     Args:
         identities: how many.
@@ -127,7 +127,7 @@ class CentreLoss(nn.Module):
 
     def __init__(self, identities: int, dimension: int) -> None:
         super().__init__()
-        self.centres = nn.Parameter(torch.randn(identities, dimension))
+        self.centers = nn.Parameter(torch.randn(identities, dimension))
 
     def forward(self, vectors: Tensor, labels: Tensor) -> Tensor:
-        return 0.5 * (vectors - self.centres[labels]).square().sum(1).mean()
+        return 0.5 * (vectors - self.centers[labels]).square().sum(1).mean()

@@ -17,7 +17,7 @@ from reid.data.mot import mot
 from reid.data.published import cuhk03, dukemtmc, market1501, msmt17, veri776
 from reid.errors import ConfigError, DataError
 
-__all__ = ["IMAGES", "READERS", "CropSet", "Split", "folders", "images_in", "market1501", "read_set", "together"]
+__all__ = ["IMAGES", "READERS", "CropSet", "Split", "concat", "folders", "images_in", "market1501", "read_set"]
 
 
 def folders(folder: str | Path) -> CropSet:
@@ -81,7 +81,7 @@ def read_set(data_format: str, folder: str | Path, role: Split | None = None, **
     return reader(folder, **options)
 
 
-def together(sets: Sequence[CropSet]) -> CropSet:
+def concat(sets: Sequence[CropSet]) -> CropSet:
     """Several sets as one for training: junk and distractors left out, identities and cameras kept apart, from 0 up.
 
     An unknown camera stays unknown (-1).

@@ -36,7 +36,7 @@ class Health:
         said = []
         if row["spread"] < COLLAPSED:
             said.append(
-                "the embeddings have collapsed to one point: lower `rate`, begin with `margin: soft` or "
+                "the embeddings have collapsed to one point: lower `lr`, begin with `margin: soft` or "
                 "`mining: semi_hard`, or add the identity loss"
             )
         near = self.watches and abs(row.get("triplet", math.inf) - self.floor) < NEAR * self.floor
@@ -44,6 +44,6 @@ class Health:
         if self.standing and self.standing % PATIENCE == 0:
             said.append(
                 f"the triplet loss has stood at {self.floor:.3g} ({self.name}) for {self.standing} epochs: all "
-                "distances are equal to the network, nothing is learnt; if it stays, lower `rate` or change `mining`"
+                "distances are equal to the network, nothing is learnt; if it stays, lower `lr` or change `mining`"
             )
         return said

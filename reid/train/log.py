@@ -15,7 +15,7 @@ COLUMNS = (
     "triplet",
     "contrastive",
     "identity",
-    "centre",
+    "center",
     "easy",
     "semi_hard",
     "hard",
@@ -34,7 +34,7 @@ KINDS = ("easy", "semi_hard", "hard")
 def spoken(row: dict[str, float], epochs: int) -> str:
     """An epoch's figures as a line to read; all of them are in the file."""
     parts = [f"epoch {row['epoch']:.0f}/{epochs}"]
-    parts += [f"{name} {row[name]:.4g}" for name in ("triplet", "contrastive", "identity", "centre") if name in row]
+    parts += [f"{name} {row[name]:.4g}" for name in ("triplet", "contrastive", "identity", "center") if name in row]
     parts.append("triplets " + ", ".join(f"{100 * row[f'all_{k}']:.0f} % {k.replace('_', '-')}" for k in KINDS))
     parts.append(f"spread {row['spread']:.3f}")
     parts += [f"{name} {row[key]:.3f}" for name, key in (("rank-1", "rank1"), ("mAP", "mAP")) if key in row]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reid.distance import pairwise
 from reid.errors import ConfigError
-from reid.losses import CentreLoss, all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
+from reid.losses import CenterLoss, all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
 from reid.miners import (
     Triplets,
     batch_hard,
@@ -80,13 +80,13 @@ class Objective(nn.Module):
 
     Args:
         settings: weights and kinds of the losses.
-        identities: classes of the centre loss.
+        identities: classes of the center loss.
     """
 
     def __init__(self, settings: TrainSettings, identities: int) -> None:
         super().__init__()
         self.settings = settings
-        self.centre = CentreLoss(identities, settings.dimension) if settings.centre_weight else None
+        self.center = CenterLoss(identities, settings.dimension) if settings.center_weight else None
 
     def forward(
         self, features: Features, labels: Tensor, triplets: Triplets | None = None
@@ -111,10 +111,10 @@ class Objective(nn.Module):
             identity = identity_loss(features.logits, labels, smoothing=s.smoothing)
             loss = loss + s.identity_weight * identity
             parts["identity"] = identity
-        if self.centre is not None:
-            centre = self.centre(features.raw, labels)
-            loss = loss + s.centre_weight * centre
-            parts["centre"] = centre
+        if self.center is not None:
+            center = self.center(features.raw, labels)
+            loss = loss + s.center_weight * center
+            parts["center"] = center
         fixed = distance.detach()
         parts |= {f"all_{kind}": v for kind, v in shares_of_all(fixed, labels, margin=s.width)._asdict().items()}
         parts["spread"] = nn.functional.normalize(compared.detach()).std(0).mean()

@@ -39,7 +39,7 @@ def write_page(path: Path, settings: TrainSettings, rows: Sequence[dict[str, flo
         if settings.minutes is None
         else f"{last['epoch']:.0f}, of {settings.minutes:g} minutes",
         "network": f"{settings.backbone}, {settings.dimension} dimensions",
-        "learning": f"{settings.mining}, margin {settings.margin}, P×K = {settings.identities}×{settings.images}",
+        "learning": f"{settings.mining}, margin {settings.margin}, P×K = {settings.p}×{settings.k}",
         "time": f"{sum(r.get('seconds', 0.0) for r in rows) / 60:.1f} minutes",
     }
     if validation.ranking is not None:
@@ -64,7 +64,7 @@ def _column(rows: Sequence[dict[str, float]], name: str) -> list[float]:
 
 
 def _losses(rows: Sequence[dict[str, float]]) -> str:
-    names = ("triplet", "contrastive", "identity", "centre")
+    names = ("triplet", "contrastive", "identity", "center")
     epochs = _column(rows, "epoch")
     series = [Series(n, epochs, _column(rows, n)) for n in names if any(n in row for row in rows)]
     return chart("Loss", series, x_label="epoch")

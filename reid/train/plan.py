@@ -44,17 +44,17 @@ class Plan:
     def __init__(self, settings: TrainSettings, data: CropSet) -> None:
         self.settings, self.identity = settings, data.identity
         self.chosen: NDArray[np.int64] | None = None
-        distributed.part(settings.identities)
+        distributed.part(settings.p)
         try:
             self._sampler = IdentitySampler(
                 data.identity,
-                identities=settings.identities,
-                images=settings.images,
+                p=settings.p,
+                k=settings.k,
                 seed=settings.seed,
                 cameras=data.camera if settings.camera_aware else None,
             )
         except ValueError as error:
-            raise DataError(f"{error}; lower `identities` in the settings, or add data") from error
+            raise DataError(f"{error}; lower `p` in the settings, or add data") from error
 
     def batches(self, epoch: int, embed: Embed) -> list[Batch]:
         """Of an epoch. Offline there are as many, of that size, as by P×K, so that epochs cost the same."""
@@ -77,9 +77,7 @@ class Plan:
 
     def _offline(self, chosen: NDArray[np.int64], epoch: int, count: int) -> Iterator[Batch]:
         random = np.random.default_rng((self.settings.seed, epoch))
-        each = distributed.processes() * max(
-            self.settings.identities * self.settings.images // (3 * distributed.processes()), 1
-        )
+        each = distributed.processes() * max(self.settings.p * self.settings.k // (3 * distributed.processes()), 1)
         drawn = np.concatenate([random.permutation(len(chosen)) for _ in range(math.ceil(count * each / len(chosen)))])
         places = Triplets(*torch.arange(3 * each).view(3, each))
         for part in np.split(drawn[: count * each], count):

@@ -60,9 +60,9 @@ class Schedule:
         """Linear warm-up, then half a cosine down to one percent."""
         warmup = self.settings.warmup_epochs / self.settings.epochs
         if progress < warmup:
-            return self.settings.rate * max(progress / warmup, 0.01)
+            return self.settings.lr * max(progress / warmup, 0.01)
         part = min((progress - warmup) / max(1 - warmup, 1e-9), 1.0)
-        return self.settings.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+        return self.settings.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
 
     def rate(self, within: float) -> float:
         """When a share of the next epoch, 0–1, is done."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,9 +16,20 @@ LISTED = ("batch_hard", "semi_hard", "distance_weighted", "random", "offline")
 
 
 class Strict(BaseModel):
-    """Unknown keys are refused."""
+    """Unknown keys are refused; those of older versions by their new name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """What keys of older versions are called now."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_old_names(cls, values: Any) -> Any:
+        old = next((key for key in cls.renamed if isinstance(values, Mapping) and key in values), None)
+        if old is not None:
+            raise ValueError(f"`{old}` is now called `{cls.renamed[old]}`")
+        return values
 
 
 class DataSet(Strict):
@@ -26,10 +38,10 @@ class DataSet(Strict):
     format: str = "market1501"
     path: str
     split: Split | None = Field(None, description="of a published data set's own folders; by its role if not given")
-    identities: int | None = Field(None, ge=2, description="only the first so many")
-    without: int | None = Field(None, ge=1, description="all but the first so many identities")
-    per_camera: int | None = Field(None, ge=1, description="the first so many crops of an identity by each camera")
-    every: int | None = Field(None, ge=1, description="of MOT sequences: an identity's crop in every so many frames")
+    identities: int | None = Field(None, ge=2, description="the first identities alone, this many")
+    without: int | None = Field(None, ge=1, description="all but the first identities, this many")
+    per_camera: int | None = Field(None, ge=1, description="crops of an identity by each camera, the first ones")
+    every: int | None = Field(None, ge=1, description="of MOT sequences: frames between two crops of an identity")
     visibility: float | None = Field(None, ge=0, le=1, description="of MOT sequences: least visible share of a box")
 
 
@@ -57,6 +69,15 @@ class Augmentation(Strict):
 class TrainSettings(Strict):
     """All that decides the result."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "identities": "p",
+        "images": "k",
+        "rate": "lr",
+        "decay": "weight_decay",
+        "centre_weight": "center_weight",
+        "centre_rate": "center_lr",
+    }
+
     train: tuple[DataSet, ...] = Field(min_length=1)
     query: DataSet | None = None
     gallery: DataSet | None = None
@@ -71,9 +92,9 @@ class TrainSettings(Strict):
     )
 
     stages: tuple[Stage, ...] = Field(min_length=1)
-    identities: int = Field(16, ge=2, description="P, over all processes")
-    images: int = Field(4, ge=2, description="K")
-    camera_aware: bool = Field(False, description="the K images of an identity from as many cameras as there are")
+    p: int = Field(16, ge=2, description="identities in a batch, over all processes")
+    k: int = Field(4, ge=2, description="images of each")
+    camera_aware: bool = Field(False, description="the k images of an identity from as many cameras as there are")
 
     mining: Mining = "batch_hard"
     distance: Metric = "euclidean"
@@ -82,7 +103,7 @@ class TrainSettings(Strict):
         None, description="mean over all triplets, or over those with a loss; not given: nonzero for sums, else mean"
     )
     negative: Literal["closest", "random"] = Field("closest", description="which semi-hard one")
-    refresh_epochs: int = Field(1, ge=1, description="offline: triplets are chosen anew every so many epochs")
+    refresh_epochs: int = Field(1, ge=1, description="offline: epochs after which triplets are chosen anew")
     triplet_feature: Literal["raw", "unit"] = Field(
         "unit", description="what triplets compare: before the neck, or after it at unit length, as in use"
     )
@@ -91,11 +112,11 @@ class TrainSettings(Strict):
     contrastive_margin: float = Field(1.0, gt=0)
     identity_weight: float = Field(1.0, ge=0)
     smoothing: float = Field(0.1, ge=0, lt=1)
-    centre_weight: float = Field(0.0, ge=0)
-    centre_rate: float = Field(0.5, gt=0, description="of the centres' own gradient descent")
+    center_weight: float = Field(0.0, ge=0)
+    center_lr: float = Field(0.5, gt=0, description="learning rate of the centers' own gradient descent")
 
-    rate: float = Field(1.5e-3, gt=0)
-    decay: float = Field(0.02, ge=0)
+    lr: float = Field(1.5e-3, gt=0, description="learning rate at its height, after the warm-up; AdamW")
+    weight_decay: float = Field(0.02, ge=0)
     warmup_epochs: float = Field(3, ge=0)
     ema_decay: float = Field(0.999, ge=0, lt=1)
     clip: float = Field(5.0, gt=0)

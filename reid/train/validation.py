@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from reid.data.crops import CropStore, read_crops
 from reid.data.cropset import CropSet
+from reid.errors import DataError
 from reid.evaluate import Ranking, evaluate_ranking
 from reid.models import EmbeddingNetwork
 from reid.train.embedding import embed_crops
+from reid.train.settings import TrainSettings, read
 
 BINS = np.linspace(0, 2, 81)
 """Edges of histograms of the Euclidean distance of unit vectors."""
@@ -79,3 +81,41 @@ def _histograms(
         for kind, chosen in enumerate((same, ~same)):
             totals[kind] += np.histogram(distance[chosen & usable[rows]], BINS)[0]
     return totals[0], totals[1]
+
+
+class Validator:
+    """Judges networks on the query and gallery of the settings, or where they name none on crops of the training.
+
+    Args:
+        settings: of the training.
+        data: what is trained on.
+        device: of torch.
+
+    Raises:
+        DataError: a set that cannot be read, or nobody of the query is in the gallery.
+    """
+
+    def __init__(self, settings: TrainSettings, data: CropSet, device: str) -> None:
+        self._settings, self._data, self._device = settings, data, device
+        self.sets = self._read()
+        self._stores: tuple[CropStore, CropStore] | None = None
+
+    def _read(self) -> tuple[CropSet, CropSet] | None:
+        s = self._settings
+        if s.query is None or s.gallery is None:
+            return None
+        query, gallery = read(s.query, "query"), read(s.gallery, "gallery")
+        if not np.isin(query.identity[query.identity > 0], gallery.identity).any():
+            raise DataError(f"no identity of the query {s.query.path} is in the gallery {s.gallery.path}")
+        return query, gallery
+
+    def judge(self, network: EmbeddingNetwork, size: tuple[int, int]) -> Validation:
+        """How a network does on crops of a size."""
+        if self.sets is None:
+            return validate_on_training(network, self._data, size, device=self._device, seed=self._settings.seed)
+        query, gallery = self.sets
+        if self._stores is None or self._stores[0].size != size:
+            memory = self._settings.memory_gb * 1e9 / 4
+            first, second = (CropStore(crops.paths, size, memory=memory) for crops in self.sets)
+            self._stores = first, second
+        return validate(network, query, gallery, self._stores, device=self._device)

@@ -34,8 +34,8 @@ def settings_for(crops):
             "backbone": "slimnet_x0_5",
             "dimension": 16,
             "stages": (Stage(size=(32, 16), epochs=2), Stage(size=(48, 24), epochs=2)),
-            "identities": 4,
-            "images": 3,
+            "p": 4,
+            "k": 3,
             "warmup_epochs": 1,
             "evaluate_every": 4,
         }

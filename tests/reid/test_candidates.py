@@ -19,8 +19,8 @@ def test_candidates_train_side_by_side_within_their_time(crops, root, tmp_path):
         "backbone": "slimnet_x0_5",
         "dimension": 16,
         "stages": [{"size": [32, 16], "epochs": 4}],
-        "identities": 4,
-        "images": 3,
+        "p": 4,
+        "k": 3,
         "evaluate_every": 2,
         "threads": 1,
     }

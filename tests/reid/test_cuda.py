@@ -9,7 +9,7 @@ from torch.nn.parallel import DistributedDataParallel
 from reid.data.augment import Augment, apply
 from reid.models import create_model
 from reid.train import Stage, Trainer, distributed
-from reid.train.loop import _Forward
+from reid.train.learner import Forward
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 DEVICE = "cuda:0"
@@ -18,13 +18,13 @@ DEVICE = "cuda:0"
 def first_loss(settings, out):
     """Of a batch that every training here sees, and whether the weights moved."""
     trainer = Trainer(settings, out, device=DEVICE)
-    before = trainer.network.project.weight.clone()
+    before = trainer.learner.network.project.weight.clone()
     generator = torch.Generator(DEVICE).manual_seed(0)
     crops = torch.rand(12, 3, 64, 32, generator=generator, device=DEVICE)
     labels = torch.arange(12, device=DEVICE) // 3
-    trainer.network.train()
-    loss = trainer._step(crops, labels)["loss"]
-    return loss, not torch.equal(before, trainer.network.project.weight)
+    trainer.learner.network.train()
+    loss = trainer.learner.step(crops, labels)["loss"]
+    return loss, not torch.equal(before, trainer.learner.network.project.weight)
 
 
 @pytest.mark.parametrize(("amp", "tolerance"), [("bf16", 0.05), ("fp16", 0.02)])
@@ -68,7 +68,7 @@ def test_a_process_group_on_the_gpu_trains_as_one_process(tmp_path):
     try:
         for together in (False, True):
             network.load_state_dict(state)
-            forward: nn.Module = _Forward(network)
+            forward: nn.Module = Forward(network)
             if together:
                 forward = DistributedDataParallel(
                     distributed.synchronised(forward), device_ids=[0], broadcast_buffers=False

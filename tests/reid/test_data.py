@@ -11,7 +11,7 @@ from reid.data.augment import Augment, apply
 from reid.data.crops import CropStore, read_crops
 from reid.data.mot import mot as cut
 from reid.data.published import cuhk03, dukemtmc, msmt17, veri776
-from reid.data.sets import READERS, folders, market1501, together
+from reid.data.sets import READERS, concat, folders, market1501
 from reid.errors import ConfigError, DataError
 from reid.train import DataSet, read
 from tracker import DataError as RowsError
@@ -262,7 +262,7 @@ def test_together_keeps_identities_and_cameras_apart(tmp_path):
     for folder in ("a", "b"):
         made(tmp_path / folder, "0001_c1.jpg", "0007_c2.jpg", "-1_c1.jpg", "0000_c1.jpg")
     made(tmp_path / "c", "x/1.jpg", "y/2_c1.jpg")
-    crops = together([market1501(tmp_path / "a"), folders(tmp_path / "c"), market1501(tmp_path / "b")])
+    crops = concat([market1501(tmp_path / "a"), folders(tmp_path / "c"), market1501(tmp_path / "b")])
     parts = [set(crops.identity[i : i + 2].tolist()) for i in (0, 2, 4)]
     assert parts == [{0, 1}, {2, 3}, {4, 5}]
     assert crops.camera.tolist() == [0, 1, -1, 2, 3, 4]
@@ -282,7 +282,7 @@ def test_real_sets(data):
     sets = [read(d, "train") for d in train]
     assert [len(s) for s in sets] == [9401, 7239]
     assert [len(set(s.identity.tolist())) for s in sets] == [551, 743]
-    assert len(set(together(sets).identity.tolist())) == 1294
+    assert len(set(concat(sets).identity.tolist())) == 1294
 
 
 def test_crops_are_read_as_rgb(tmp_path):

@@ -20,16 +20,16 @@ settings, out = TrainSettings.model_validate_json(Path(sys.argv[1]).read_text())
 with distributed.launched("cpu") as device:
     for mining in ("batch_hard", "offline"):
         trainer = Trainer(settings.model_copy(update={"mining": mining}), out / mining, device=device)
-        gradients, step = {}, trainer._step
+        gradients, step = {}, trainer.learner.step
 
         def first_kept(*args):
             parts = step(*args)
             if not gradients:
-                named = trainer.network.named_parameters()
+                named = trainer.learner.network.named_parameters()
                 gradients.update((name, p.grad.clone()) for name, p in named if p.grad is not None)
             return parts
 
-        trainer._step = first_kept
+        trainer.learner.step = first_kept
         trainer.run()
         if distributed.rank() == 0:
             torch.save(gradients, out / mining / "gradients.pt")
@@ -57,9 +57,9 @@ def test_two_processes_train_as_one(settings_for, tmp_path, root):
     """First gradients, every figure of the log, and the averaged weights at the end."""
     settings = settings_for(
         amp="off",
-        centre_weight=0.01,
+        center_weight=0.01,
         contrastive_weight=0.1,
-        rate=1e-4,
+        lr=1e-4,
         clip=1e6,
         ema_decay=0.5,
         stages=(Stage(size=(32, 16), epochs=2),),
@@ -82,7 +82,7 @@ def test_two_processes_train_as_one(settings_for, tmp_path, root):
         a, b = (torch.load(f / "last.pt", weights_only=True)["average"] for f in (one, two))
         for name in a:
             # Adam turns rounding of near-zero gradients into steps of the rate's size; few of them were made.
-            torch.testing.assert_close(b[name].float(), a[name].float(), rtol=0.05, atol=8 * settings.rate, msg=name)
+            torch.testing.assert_close(b[name].float(), a[name].float(), rtol=0.05, atol=8 * settings.lr, msg=name)
 
 
 def test_a_batch_that_cannot_be_dealt_evenly_is_refused(settings_for, tmp_path, monkeypatch):

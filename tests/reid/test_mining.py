@@ -10,7 +10,7 @@ import torch
 from pytorch_metric_learning import distances, losses, miners, reducers
 
 from reid.distance import pairwise
-from reid.losses import CentreLoss, all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
+from reid.losses import CenterLoss, all_triplets_loss, contrastive_loss, identity_loss, triplet_loss
 from reid.miners import (
     Triplets,
     batch_all,
@@ -314,11 +314,11 @@ def test_contrastive_loss_without_pairs_of_a_kind():
     assert torch.isfinite(x.grad).all()
 
 
-def test_centre_loss_pulls_to_the_centres():
+def test_center_loss_pulls_to_the_centers():
     torch.manual_seed(0)
-    loss = CentreLoss(2, 3).double()
+    loss = CenterLoss(2, 3).double()
     x, labels = torch.randn(5, 3, dtype=torch.float64), torch.tensor([0, 1, 1, 0, 1])
-    expected = np.mean([0.5 * float(((x[i] - loss.centres[labels[i]]) ** 2).sum().detach()) for i in range(5)])
+    expected = np.mean([0.5 * float(((x[i] - loss.centers[labels[i]]) ** 2).sum().detach()) for i in range(5)])
     assert loss(x, labels).item() == pytest.approx(expected)
     assert torch.autograd.gradcheck(lambda v: loss(v, labels), (x.requires_grad_(),))
 

@@ -71,7 +71,7 @@ def test_a_training_by_the_clock_goes_on_where_it_was(settings_for, tmp_path):
         trainer = Trainer(settings, tmp_path / name)
         assert trainer.schedule.state() == first.schedule.state()
         trainer._train_epoch()
-        states.append(trainer.average.state_dict())
+        states.append(trainer.learner.average.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(*(s.values() for s in states), strict=True))
     trainer.schedule.walked(60.0)
     assert trainer.schedule.done  # late: what is left of the way is not walked

@@ -36,7 +36,7 @@ def same_weights(a, b):
 
 
 def test_learns_to_tell_colours_apart(settings_for, tmp_path):
-    settings = settings_for(stages=(Stage(size=(32, 16), epochs=8),), ema_decay=0.5, warmup_epochs=2, rate=1e-3)
+    settings = settings_for(stages=(Stage(size=(32, 16), epochs=8),), ema_decay=0.5, warmup_epochs=2, lr=1e-3)
     Trainer(settings, tmp_path).run()
     rows = log_of(tmp_path)
     assert float(rows[-1]["identity"]) < float(rows[0]["identity"])
@@ -65,7 +65,7 @@ def killed_at(settings_for, tmp_path):
 
 @pytest.mark.parametrize("mining", ["distance_weighted", "offline"])
 def test_a_training_killed_within_an_epoch_goes_on_to_the_bit(settings_for, killed_at, tmp_path, mining):
-    changes = {"mining": mining, "refresh_epochs": 2, "centre_weight": 0.01}
+    changes = {"mining": mining, "refresh_epochs": 2, "center_weight": 0.01}
     whole = Trainer(settings_for(**changes), tmp_path / "whole").run()
     folder = killed_at(0.6, **changes)
     assert 1 <= len(log_of(folder)) < 4
@@ -134,7 +134,7 @@ def test_a_checkpoint_of_another_network_is_refused(settings_for, tmp_path):
         {"mining": "offline"},
         {"mining": "batch_hard", "margin": "soft", "triplet_feature": "raw"},
         {"triplet_weight": 0.0, "contrastive_weight": 1.0},
-        {"contrastive_weight": 0.5, "centre_weight": 0.01, "identity_weight": 0.5},
+        {"contrastive_weight": 0.5, "center_weight": 0.01, "identity_weight": 0.5},
         {"camera_aware": True, "augment": Augmentation(flip=0, shift=0, zoom=0, colour=0, erase=0, coarse=0)},
         {"memory_gb": 0.0},
         {"amp": "bf16"},
@@ -145,12 +145,12 @@ def test_a_checkpoint_of_another_network_is_refused(settings_for, tmp_path):
 )
 def test_every_way_of_learning_runs(settings_for, tmp_path, changes):
     trainer = Trainer(settings_for(stages=ONE_EPOCH, query=None, gallery=None, **changes), tmp_path)
-    before = [p.clone() for p in trainer.network.parameters()]
+    before = [p.clone() for p in trainer.learner.network.parameters()]
     trainer.run()
     (row,) = trainer.log.rows
     assert np.isfinite(row["loss"])
     assert row["all_easy"] + row["all_semi_hard"] + row["all_hard"] == pytest.approx(1)
-    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.network.parameters(), strict=True))
+    assert any(not torch.equal(a, b) for a, b in zip(before, trainer.learner.network.parameters(), strict=True))
 
 
 def test_crops_read_batch_by_batch_are_the_same_training(settings_for, tmp_path):
@@ -163,22 +163,22 @@ def test_crops_read_batch_by_batch_are_the_same_training(settings_for, tmp_path)
 def test_the_sum_of_losses_is_weighted_as_the_settings_say(settings_for):
     torch.manual_seed(0)
     settings = settings_for(
-        triplet_weight=0.7, contrastive_weight=0.3, identity_weight=0.5, centre_weight=0.2, reduction="nonzero"
+        triplet_weight=0.7, contrastive_weight=0.3, identity_weight=0.5, center_weight=0.2, reduction="nonzero"
     )
     objective, labels = Objective(settings, 4), torch.arange(12) // 3
     raw, normal, logits = torch.randn(12, 16), torch.randn(12, 16), torch.randn(12, 4)
     loss, parts = objective(Features(raw, normal, logits), labels)
     distance = pairwise(nn.functional.normalize(normal))
-    centres = objective.centre.centres.detach()
+    centers = objective.center.centers.detach()
     expected = {
         "triplet": triplet_loss(distance, batch_hard(distance, labels), margin=0.3, reduction="nonzero"),
         "contrastive": contrastive_loss(distance, labels, margin=1.0),
         "identity": identity_loss(logits, labels, smoothing=0.1),
-        "centre": 0.5 * (raw - centres[labels]).square().sum(1).mean(),
+        "center": 0.5 * (raw - centers[labels]).square().sum(1).mean(),
     }
     for name, value in expected.items():
         assert parts[name] == pytest.approx(value.item(), rel=1e-5)
-    weights = {"triplet": 0.7, "contrastive": 0.3, "identity": 0.5, "centre": 0.2}
+    weights = {"triplet": 0.7, "contrastive": 0.3, "identity": 0.5, "center": 0.2}
     assert loss.item() == pytest.approx(sum(weights[n] * v.item() for n, v in expected.items()), rel=1e-5)
 
 
@@ -192,14 +192,16 @@ def test_what_the_mean_is_over_is_a_setting(settings_for, reduction):
     assert parts["triplet"] == pytest.approx(expected.loss.item(), rel=1e-5)
 
 
-def test_the_centres_learn_at_their_own_rate(settings_for, tmp_path):
-    trainer = Trainer(settings_for(centre_weight=1e-4, centre_rate=1.0), tmp_path)
-    before = trainer.objective.centre.centres.detach().clone()
+def test_the_centers_learn_at_their_own_rate(settings_for, tmp_path):
+    trainer = Trainer(settings_for(center_weight=1e-4, center_lr=1.0), tmp_path)
+    before = trainer.learner.objective.center.centers.detach().clone()
     crops, labels = torch.rand(12, 3, 32, 16), torch.arange(12) // 3
-    raw = trainer._forward(crops)[0].detach().float()  # statistics move, weights do not
-    trainer._step(crops, labels)
+    raw = trainer.learner._forward(crops)[0].detach().float()  # statistics move, weights do not
+    trainer.learner.step(crops, labels)
     gradient = torch.zeros_like(before).index_add_(0, labels, before[labels] - raw) / len(labels)
-    torch.testing.assert_close(trainer.objective.centre.centres.detach(), before - gradient, rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(
+        trainer.learner.objective.center.centers.detach(), before - gradient, rtol=1e-2, atol=1e-2
+    )
 
 
 def test_half_precision_is_chosen_for_the_machine(monkeypatch):
@@ -213,7 +215,7 @@ def test_half_precision_is_chosen_for_the_machine(monkeypatch):
 
 
 def test_the_rate_warms_up_and_falls(settings_for, tmp_path):
-    trainer = Trainer(settings_for(rate=1.0), tmp_path)
+    trainer = Trainer(settings_for(lr=1.0), tmp_path)
     rates = [trainer.schedule.rate_at(p) for p in np.linspace(0, 1, 101)]
     assert rates[25] == pytest.approx(1.0)  # one of four epochs
     assert all(b > a for a, b in itertools.pairwise(rates[1:26]))
@@ -223,16 +225,16 @@ def test_the_rate_warms_up_and_falls(settings_for, tmp_path):
 
 def test_gradients_are_clipped(settings_for, tmp_path):
     trainer = Trainer(settings_for(clip=1e-3), tmp_path)
-    trainer._step(torch.rand(12, 3, 32, 16), torch.arange(12) // 3)
-    norms = [p.grad.norm() for p in trainer.network.parameters() if p.grad is not None]
+    trainer.learner.step(torch.rand(12, 3, 32, 16), torch.arange(12) // 3)
+    norms = [p.grad.norm() for p in trainer.learner.network.parameters() if p.grad is not None]
     assert torch.stack(norms).norm().item() <= 1e-3 * 1.01
 
 
 def test_a_loss_that_is_no_number_stops_the_training(settings_for, tmp_path):
     trainer = Trainer(settings_for(), tmp_path)
     with torch.no_grad():
-        trainer.network.project.weight.fill_(torch.nan)
-    with pytest.raises(TrainingError, match="the loss is nan in epoch 1: lower `rate`"):
+        trainer.learner.network.project.weight.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="the loss is nan in epoch 1: lower `lr`"):
         trainer.run()
 
 
@@ -250,10 +252,10 @@ def test_progress_is_a_share_of_the_work(settings_for, tmp_path):
 
 def test_collapse_is_told(settings_for, tmp_path):
     said = []
-    settings = settings_for(rate=1e-12, triplet_feature="raw", stages=ONE_EPOCH)
+    settings = settings_for(lr=1e-12, triplet_feature="raw", stages=ONE_EPOCH)
     trainer = Trainer(settings, tmp_path, report=said.append)
     with torch.no_grad():
-        trainer.network.project.weight.fill_(1.0)  # every picture in one direction
+        trainer.learner.network.project.weight.fill_(1.0)  # every picture in one direction
     trainer.run()
     assert any("collapsed to one point" in line for line in said)
 
@@ -309,7 +311,7 @@ def test_tensorboard_that_is_not_there_is_told(tmp_path, monkeypatch):
 
 def weights_of(trainer, path, **changes):
     names = {"backbone": "slimnet_x0_5", "pooling": "gem"} | changes
-    save_weights(path, trainer.network, **names, preprocessing=Preprocessing((32, 16)), threshold=0.5)
+    save_weights(path, trainer.learner.network, **names, preprocessing=Preprocessing((32, 16)), threshold=0.5)
     return str(path)
 
 
@@ -317,7 +319,7 @@ def test_a_training_may_begin_with_weights(settings_for, tmp_path):
     first = Trainer(settings_for(seed=5), tmp_path / "first")
     init = weights_of(first, tmp_path / "w.safetensors")
     trainer = Trainer(settings_for(init=init), tmp_path / "second")
-    mine, given = trainer.network.state_dict(), first.network.state_dict()
+    mine, given = trainer.learner.network.state_dict(), first.learner.network.state_dict()
     for name, value in mine.items():
         if name.startswith("classifier"):
             assert not torch.equal(value, given[name])  # new
@@ -330,7 +332,7 @@ def test_a_training_may_begin_with_the_bundled_weights(settings_for, tmp_path, r
 
     trainer = Trainer(settings_for(init="default", backbone="slimnet_ibn_wide", dimension=256), tmp_path)
     given = load_file(root / "reid/weights/default.safetensors")
-    assert torch.equal(trainer.network.project.weight, given["project.weight"].float())
+    assert torch.equal(trainer.learner.network.project.weight, given["project.weight"].float())
 
 
 def test_an_epoch_is_told_in_words(settings_for, tmp_path):
@@ -359,7 +361,7 @@ def test_a_training_may_begin_with_a_foreign_backbone(settings_for, tmp_path):
     torch.save({"state_dict": theirs}, tmp_path / "osnet.pth")
     settings = settings_for(backbone="osnet_x0_25", init=str(tmp_path / "osnet.pth"))
     trainer = Trainer(settings, tmp_path / "out")
-    for name, value in trainer.network.backbone.state_dict().items():
+    for name, value in trainer.learner.network.backbone.state_dict().items():
         assert torch.equal(value, backbone.state_dict()[name])
 
 
@@ -410,8 +412,8 @@ def test_settings_that_do_not_fit_together_are_refused(settings_for, changes, me
 
 
 def test_data_that_does_not_fit_is_told_before_anything_is_trained(settings_for, crops, tmp_path):
-    with pytest.raises(DataError, match="the data has only 8; lower `identities`"):
-        Trainer(settings_for(identities=16), tmp_path)
+    with pytest.raises(DataError, match="the data has only 8; lower `p`"):
+        Trainer(settings_for(p=16), tmp_path)
     with pytest.raises(DataError, match=r"no identity of the query .* is in the gallery"):
         Trainer(settings_for(gallery=DataSet(path=str(crops / "train"))), tmp_path)
     with pytest.raises(DataError, match="no such folder"):
@@ -463,3 +465,12 @@ def test_identities_of_one_image_are_told(settings_for, crops, tmp_path):
     few = settings_for(stages=ONE_EPOCH, train=(DataSet(path=str(tmp_path / "crops")),))
     Trainer(few, tmp_path / "few", report=told.append)
     assert told[0].startswith("warning: 3 of 8 identities have one image only")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("rate", "lr"), ("decay", "weight_decay"), ("identities", "p"), ("centre_weight", "center_weight")]
+)
+def test_settings_of_older_versions_are_refused_by_their_new_name(old, new):
+    settings = {"train": [{"path": "crops"}], "stages": [{"size": [64, 32], "epochs": 1}], old: 3}
+    with pytest.raises(ValueError, match=f"`{old}` is now called `{new}`"):
+        TrainSettings.model_validate(settings)

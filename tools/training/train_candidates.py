@@ -46,7 +46,7 @@ def settings_of(name: str, args: argparse.Namespace) -> tuple[TrainSettings, dic
             placed = [data | {"identities": args.identities} for data in placed]
         values[role] = placed if role == "train" else placed[0]
     if args.identities:
-        values["identities"] = min(values["identities"], args.identities // 2)
+        values["p"] = min(values["p"], args.identities // 2)
     return TrainSettings.model_validate(values), besides
 
 
@@ -58,7 +58,7 @@ def train(name: str, args: argparse.Namespace) -> None:
     left = max(end - time.time() - RESERVE, 1.0)
     settings = settings.model_copy(update={"minutes": left / 60})
     trainer = Trainer(settings, args.work / name, device=args.device, report=lambda line: print(line, flush=True))
-    print(f"{len(trainer.data)} crops, {left:.0f} s, half precision {trainer.half}", flush=True)
+    print(f"{len(trainer.data)} crops, {left:.0f} s, half precision {trainer.learner.half}", flush=True)
     while not trainer.schedule.done:
         trainer.run_epoch()
         if besides["keep"] and (trainer.schedule.done or trainer.epoch % settings.evaluate_every == 0):

@@ -122,8 +122,8 @@ def _finish(trainer: Trainer, config: Path, report: Callable[[str], None]) -> No
 
     path = trainer.out / "weights.safetensors"
     trainer.write_weights(path, {"recipe": config.name})
-    if trainer.validation is not None:
-        judgement = judge(load_embedder(path, device=trainer.device), *trainer.validation)
+    if trainer.validator.sets is not None:
+        judgement = judge(load_embedder(path, device=trainer.device), *trainer.validator.sets)
         with_threshold(path, round(judgement.threshold, 3))
         print_judgements({"trained": judgement})
     else:
