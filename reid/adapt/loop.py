@@ -198,7 +198,7 @@ class Adaptation:
         linked = np.bincount(self.label)[label] > 1
         people = min(s.identities, len(np.unique(label)))
         sampler = IdentitySampler(
-            label, identities=people, images=s.images, seed=s.seed, cameras=self.learned.camera[self.learned.tracklet]
+            label, p=people, k=s.images, seed=s.seed, cameras=self.learned.camera[self.learned.tracklet]
         )
         random = np.random.default_rng([s.seed, self.steps])
         augment = Augment(
