@@ -84,7 +84,8 @@ def supervised(rows: Any) -> Any:
 def supervision() -> tuple[Callable[[Any], Any], Update]:
     import supervision
 
-    return supervised, supervision.ByteTrack().update_with_detections
+    make: Any = supervision  # later versions leave its tracker out
+    return supervised, make.ByteTrack().update_with_detections
 
 
 def trackers(name: str) -> Maker:

@@ -93,7 +93,7 @@ def make_environment(package: str, cache: Path) -> Path:
         ours = next(path for path in sys.path if path.endswith("site-packages"))
         (site / "shared.pth").write_text(f"import sys; sys.path.append({ours!r})\n")
     print(f"installing {package} …", file=sys.stderr, flush=True)
-    install = [python, "-m", "pip", "install", "--quiet", APART.get(package, package)]
+    install = [str(python), "-m", "pip", "install", "--quiet", APART.get(package, package)]
     done = subprocess.run(install, capture_output=True, text=True, check=False, timeout=900)
     if done.returncode:
         raise RuntimeError(f"does not install: {done.stderr.strip().splitlines()[-1][:200]}")
@@ -207,9 +207,9 @@ def show(contenders: list[Contender], loads: list[str]) -> None:
         peers = [c for c in contenders if c.tracker == algorithm and c.package != OWN]
         cells = []
         for load in loads:
-            best = min((t for c in peers if (t := c.median(load))), default=None)
+            least = min((t for c in peers if (t := c.median(load))), default=None)
             mine = own.median(load) if own else None
-            cells.append(f"{f'{mine / best:.2f}' if mine and best else '–':>11}")
+            cells.append(f"{f'{mine / least:.2f}' if mine and least else '–':>11}")
         print(f"{algorithm:<34}" + "".join(cells))
     sort, best = (next((c for c in contenders if c.name == n), None) for n in (f"{OWN} sort", OWN))
     if sort and best and not best.error:
@@ -233,7 +233,7 @@ def save_loads(loads: dict[str, list[Rows]], path: Path) -> None:
     arrays = {}
     for name, frames in loads.items():
         arrays[f"{name}|rows"], arrays[f"{name}|ends"] = np.concatenate(frames), np.cumsum([len(f) for f in frames])
-    np.savez(path, **arrays)
+    np.savez(path, **arrays)  # type: ignore[arg-type]  # the stub takes the names for its own options
 
 
 def main() -> None:

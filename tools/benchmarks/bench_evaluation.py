@@ -142,7 +142,7 @@ def one_sequence(frames: int, objects: int, side: float, repeats: int) -> None:
     if has_roboflow():
         contenders["Roboflow trackers"] = lambda: run_roboflow(boxes)
     contenders["motmetrics (CLEAR, Identity)"] = lambda: run_motmetrics(matchups)
-    pairs = len(sequence.pair_result) / frames
+    pairs = len(sequence.pair_pred) / frames
     print(f"{frames} frames of {objects} objects in {side:g}x{side:g} px, {pairs:.0f} overlapping pairs a frame")
     compare(contenders, repeats)
 
@@ -204,6 +204,8 @@ def roboflow_files(folder: Path) -> Shown:
     from trackers.eval import evaluate_mot_sequences
 
     found = evaluate_mot_sequences(folder / "gt", folder / "results", metrics=["CLEAR", "HOTA", "Identity"]).aggregate
+    if found.HOTA is None or found.CLEAR is None or found.Identity is None:
+        raise ValueError("the evaluator left out a metric that it was asked for")
     return {"HOTA": found.HOTA.HOTA, "MOTA": found.CLEAR.MOTA, "IDF1": found.Identity.IDF1}
 
 

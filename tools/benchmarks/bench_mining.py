@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ def ours(strategy: str) -> Callable[[Tensor, Tensor], Tensor]:
         if strategy == "distance_weighted":
             triplets = distance_weighted(distance, labels, dimension=DIMENSION)
             return triplet_loss(distance, triplets, margin=MARGIN, reduction="nonzero")
-        only = "semi-hard" if strategy == "semi_hard" else "all"
+        only: Literal["all", "semi-hard"] = "semi-hard" if strategy == "semi_hard" else "all"
         return all_triplets_loss(distance, labels, margin=MARGIN, only=only).loss
 
     return loss
@@ -48,15 +49,17 @@ def theirs(strategy: str) -> Callable[[Tensor, Tensor], Tensor]:
 
     lp = distances.LpDistance(normalize_embeddings=False, power=2 if strategy == "semi_hard" else 1)
     function = losses.TripletMarginLoss(MARGIN, distance=lp, reducer=reducers.AvgNonZeroReducer())
-    miner = {
+    miners_by_name: dict[str, Callable[[], Any]] = {
         "batch_hard": lambda: miners.BatchHardMiner(distance=lp),
         "batch_all": lambda: None,
         "semi_hard": lambda: miners.TripletMarginMiner(margin=MARGIN, type_of_triplets="semihard", distance=lp),
         "distance_weighted": lambda: miners.DistanceWeightedMiner(cutoff=0.5, nonzero_loss_cutoff=1.4),
-    }[strategy]()
+    }
+    miner = miners_by_name[strategy]()
 
     def loss(x: Tensor, labels: Tensor) -> Tensor:
-        return function(x, labels, miner(x, labels) if miner is not None else None)
+        value: Tensor = function(x, labels, miner(x, labels) if miner is not None else None)
+        return value
 
     return loss
 
@@ -70,7 +73,8 @@ def measure(who: str, strategy: str, size: int, seconds: float) -> dict[str, flo
     x = torch.nn.functional.normalize(base).requires_grad_()
     function = (ours if who == "ours" else theirs)(strategy)
     before = peak()
-    times, until = [], time.monotonic() + seconds
+    times: list[float] = []
+    until = time.monotonic() + seconds
     while len(times) < 3 or time.monotonic() < until:
         started = time.perf_counter()
         function(x, labels).backward()

@@ -89,11 +89,11 @@ def train(name: str, seed: int, out: Path, args: argparse.Namespace) -> None:
         ema_decay=0.98,
         seed=seed,
         threads=args.threads,
-        **(STRATEGIES | TRAPS)[name],  # type: ignore[arg-type]
+        **(STRATEGIES | TRAPS)[name],
     )
     trainer = Trainer(settings, out)
     if name == WRONG:
-        trainer.objective = FarthestNegative(settings, 0)
+        trainer.learner.objective = FarthestNegative(settings, 0)
     trainer.run()
 
 

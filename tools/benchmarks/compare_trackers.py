@@ -115,10 +115,15 @@ def as_line(name: str, row: Row, draws: Mapping[str, int]) -> str:
     return f"{name:<40}" + "".join(f"{cell:>27}" for cell in cells)
 
 
+def _ours(recipe: str) -> Maker:
+    """Makes a recipe anew for a sequence."""
+    return lambda scene: ours(recipe, camera=scene.camera)
+
+
 def contenders(recipes: list[str], peers: bool) -> Iterator[tuple[str, Maker]]:
     """Names, and how each is made anew for a sequence."""
     for recipe in recipes:
-        yield f"reacquire {recipe}", lambda scene, recipe=recipe: ours(recipe, camera=scene.camera)
+        yield f"reacquire {recipe}", _ours(recipe)
     yield from PEERS.items() if peers else ()
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import supervision as sv
 from numpy.typing import NDArray
+from supervision.metrics import MeanAveragePrecision
 
 from tracker import Detections, Frame, open_source
 from tracker.adapters import to_supervision
@@ -106,7 +106,7 @@ def precision_and_recall(found: Sequence[Detections], truth: Sequence[Boxes], sc
 
 def average_precision(found: Sequence[Detections], truth: Sequence[Boxes]) -> tuple[float, float]:
     """AP at overlap 0.5, and its mean over 0.5 to 0.95."""
-    metric = sv.metrics.MeanAveragePrecision()
+    metric = MeanAveragePrecision()
     metric.update([to_supervision(d) for d in found], [to_supervision(Detections(t)) for t in truth])
     result = metric.compute()
     return float(result.map50), float(result.map50_95)

@@ -64,7 +64,9 @@ def nearest_tracklet(tracklets: Tracklets, threshold: float) -> Int64:
 
 def running_centroid(tracklets: Tracklets, threshold: float) -> Int64:
     """A newcomer is who the nearest mean of all who came before is, and moves that mean."""
-    return _online(tracklets, threshold, lambda vectors, new: 1 - _unit(vectors.mean(0)) @ new, cannot_link=False)
+    return _online(
+        tracklets, threshold, lambda vectors, new: float(1 - _unit(vectors.mean(0)) @ new), cannot_link=False
+    )
 
 
 def online_average(tracklets: Tracklets, threshold: float) -> Int64:

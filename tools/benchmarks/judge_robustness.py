@@ -44,11 +44,11 @@ def views(change: str, crops: CropSet, size: tuple[int, int], seed: int) -> View
     ones = np.ones(n, np.float32)
     tint, gamma, coarse, grey = np.ones((n, 3), np.float32), ones, ones, np.zeros((n, 4), np.float32)
     if change == "tint":
-        tint = (1 + 0.2 * cameras.uniform(-1, 1, (CAMERAS, 3)))[crops.camera]
+        tint = (1 + 0.2 * cameras.uniform(-1, 1, (CAMERAS, 3)))[crops.camera].astype(np.float32)
     elif change == "gamma":
         gamma = np.exp(0.6 * cameras.uniform(-1, 1, CAMERAS))[crops.camera]
     elif change == "grey":
-        grey = np.tile(np.float32([0, height, 0, width]), (n, 1))
+        grey = np.tile(np.array([0, height, 0, width], np.float32), (n, 1))
     elif change == "coarse":
         coarse = 0.3 * ones
     elif change == "shift":

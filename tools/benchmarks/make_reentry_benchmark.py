@@ -78,7 +78,10 @@ def identities(split: str) -> list[Crops]:
         camera = np.array([int(path.name.split("_c")[1][0]) for path in paths[name]])
         if len(np.unique(camera)) > 1:
             known.append((paths[name], camera))
-    return [Crops([cv2.imread(str(p)) for p in chosen], camera) for chosen, camera in known[SPLITS[split] :: 2]]
+    return [
+        Crops([np.asarray(cv2.imread(str(p)), np.uint8) for p in chosen], camera)
+        for chosen, camera in known[SPLITS[split] :: 2]
+    ]
 
 
 def height_at(y: float) -> float:
@@ -95,8 +98,10 @@ def build_walls(chance: Chance) -> list[Wall]:
             left = int(chance.integers(60, WIDTH - 60 - width))
             if all(left > w.right + 40 or left + width < w.left - 40 for w in walls):
                 base = int(chance.integers(FAR + 70, NEAR - 40))
-                colour = tuple(int(c) for c in chance.integers(60, 170, 3))
-                walls.append(Wall(left, left + int(width), base - int(1.35 * height_at(base)), base, colour))
+                red, green, blue = chance.integers(60, 170, 3).tolist()
+                walls.append(
+                    Wall(left, left + int(width), base - int(1.35 * height_at(base)), base, (red, green, blue))
+                )
                 break
     return walls
 
@@ -291,7 +296,7 @@ class Detector:
         out = np.array(rows).reshape(-1, 5)
         out[:, [0, 2]] = np.clip(out[:, [0, 2]], 0, WIDTH)
         out[:, [1, 3]] = np.clip(out[:, [1, 3]], 0, HEIGHT)
-        return out[((out[:, 2:4] - out[:, :2]) > 6).all(1)]
+        return np.asarray(out[((out[:, 2:4] - out[:, :2]) > 6).all(1)], np.float64)
 
     def _false_boxes(self, people: Floats) -> list[Floats]:
         """One in six frames a new one, for 1 to 6 frames: somewhere, or between two people or beside one."""
@@ -332,7 +337,7 @@ def truth_rows(frame: int, boxes: Floats, seen: Floats) -> list[str]:
             continue
         kind = PEDESTRIAN if share > SEEN else OUT_OF_SIGHT
         flag = int(kind == PEDESTRIAN)
-        left, top, wide, tall = *box[:2], *(box[2:] - box[:2])
+        (left, top), (wide, tall) = box[:2], box[2:] - box[:2]
         lines.append(f"{frame},{i + 1},{left:.2f},{top:.2f},{wide:.2f},{tall:.2f},{flag},{kind},{share:.3f}\n")
     return lines
 

@@ -31,7 +31,7 @@ class Published:
     def estimate(self, _image: NDArray[np.uint8] | None, _boxes: NDArray[np.float32]) -> NDArray[np.float64]:
         """``(2, 3)`` of the next frame."""
         self.frame += 1
-        return self.moved[self.frame - 1]
+        return np.asarray(self.moved[self.frame - 1], np.float64)
 
     def state_dict(self) -> dict[str, NDArray[np.generic]]:
         """Where it is."""
@@ -39,7 +39,7 @@ class Published:
 
     def load_state_dict(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Go on from there."""
-        self.frame = int(state["frame"][0])  # type: ignore[arg-type]
+        self.frame = int(state["frame"][0])
 
 
 def ours(recipe: str, overrides: Iterable[str] = (), camera: NDArray[np.float64] | None = None) -> Update:
@@ -71,9 +71,9 @@ def ultralytics(
 
     settings = YAML.load(check_yaml(f"{name}.yaml")) | {"gmc_method": "none", "with_reid": False} | dict(changes or {})
     tracker = TRACKER_MAP[settings["tracker_type"]](SimpleNamespace(**settings))
-    told = camera is not None and hasattr(tracker, "gmc")
-    picture = np.zeros((2, 2, 3), np.uint8) if told else None
-    if told:
+    picture = None
+    if camera is not None and hasattr(tracker, "gmc"):
+        picture = np.zeros((2, 2, 3), np.uint8)
         published = Published(camera)
         tracker.gmc = SimpleNamespace(method="published", apply=published.estimate)
 

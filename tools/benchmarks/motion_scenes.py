@@ -275,18 +275,19 @@ def told(sequence: Sequence, rate: float) -> Sequence:
 
 def tracked(name: str, rate: float, maker: str, make: Maker) -> Sequence:
     """A MOT15 sequence whose truth is what a tracker makes of it: tracks of 8 frames and 0.8 s, gaps closed."""
-    frames, seen = detections(name), {}
+    frames = detections(name)
+    seen: dict[int, list[list[float]]] = {}
     update = make(Sequence(name, frames, NOBODY, rate))
     for index, rows in enumerate(frames):
         for who, box in zip(*update(rows, index / rate), strict=True):
             seen.setdefault(int(who), []).append([index + 1.0, *box])
     rows_of = []
-    for who, found in seen.items():
-        boxes = np.array(found)
-        if len(boxes) >= max(8, 0.8 * rate):
-            frame = np.arange(boxes[0, 0], boxes[-1, 0] + 1)
-            corners = [np.interp(frame, boxes[:, 0], boxes[:, c]) for c in range(1, 5)]
-            rows_of.append(np.column_stack([frame, np.full(len(frame), who), *corners]))
+    for identity, found in seen.items():
+        known = np.array(found)
+        if len(known) >= max(8, 0.8 * rate):
+            frame = np.arange(known[0, 0], known[-1, 0] + 1)
+            corners = [np.interp(frame, known[:, 0], known[:, c]) for c in range(1, 5)]
+            rows_of.append(np.column_stack([frame, np.full(len(frame), identity), *corners]))
     truth = np.concatenate(rows_of)
     boxes = make_table(frame=truth[:, 0] - 1, id=truth[:, 1], xyxy=truth[:, 2:])
     return Sequence(name, frames, boxes, rate, maker)

@@ -84,7 +84,7 @@ def cameras_file(asked: argparse.Namespace, folder: Path) -> Iterator[Path]:
         cameras = []
         for i, kind in enumerate(kinds):
             source = str(CLIP)
-            if kind == "rtsp":
+            if start is not None and kind == "rtsp":
                 camera = start()
                 source = camera.address
                 if asked.outage:

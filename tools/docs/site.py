@@ -34,7 +34,7 @@ def command_line() -> str:
     from tracker.cli.app import app
 
     command = typer.main.get_command(app)
-    context = command.make_context("reacquire", [], resilient_parsing=True)
+    context: Any = command.make_context("reacquire", [], resilient_parsing=True)  # of the click inside typer
     text = get_docs_for_click(obj=command, ctx=context, name="reacquire", title="The command line")
     text = re.sub(r"\*\*Commands\*\*:\n\n(\* .*\n)+", "", text)  # cut short; the verbs follow, each with a heading
     text = re.sub(r"\[bold\](.*?)\[/(?:bold)?\]", r"**\1**", re.sub(r"\[dim\](.*?)\[/(?:dim)?\]", r"\1", text))

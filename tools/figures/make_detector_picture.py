@@ -47,10 +47,11 @@ def of_clip(detector: Detector) -> list[Image]:
             if frame.index in CLIP:
                 left, top, missed, wrong = CLIP[frame.index]
                 found = detector.detect([frame])[0].xyxy
-                right = (iou(found, np.reshape(wrong, (-1, 4)).astype(np.float32)) < 0.5).all(1).tolist()
+                overlap = iou(found, np.reshape(wrong, (-1, 4)).astype(np.float32))
+                free = [bool(row) for row in np.max(overlap, axis=1, initial=0.0) < 0.5]
                 corner = np.array([left, top, left, top], np.float32)
                 part = np.ascontiguousarray(frame.image[top : top + SIDE, left : left + SIDE])
-                tiles.append(drawn(part, found - corner, right, np.reshape(missed, (-1, 4)) - corner))
+                tiles.append(drawn(part, found - corner, free, np.reshape(missed, (-1, 4)) - corner))
     return tiles
 
 

@@ -28,7 +28,12 @@ def cameras(folder: Path) -> dict[str, Any]:
     """The clip with a zone and a line, and a camera that is not there."""
     crossing = {"name": "Crossing", "polygon": [[0.32, 0.36], [0.62, 0.33], [0.68, 0.62], [0.34, 0.68]], "dwell": 4}
     kerb = {"name": "Kerb", "points": [[0.3, 0.96], [0.27, 0.3]]}
-    plaza = {"name": "plaza", "source": str(ROOT / "videos/plaza.mp4"), "zones": [crossing], "lines": [kerb]}
+    plaza: dict[str, Any] = {
+        "name": "plaza",
+        "source": str(ROOT / "videos/plaza.mp4"),
+        "zones": [crossing],
+        "lines": [kerb],
+    }
     plaza["target_fps"] = 3
     gate = {"name": "gate", "source": "rtsp://127.0.0.1:9/stream"}
     return {"cameras": [plaza, gate], "folder": str(folder), "web": {"port": 0}}

@@ -120,7 +120,7 @@ def photograph(page: Path, out: Path) -> None:
         tab.screenshot(path=str(out))
         browser.close()
     # Flat colours and small pictures: 8 bits a pixel are enough.
-    image = cv2.imread(str(out))
+    image = np.asarray(cv2.imread(str(out)), np.uint8)
     coarse = np.where(image < 248, image // 8 * 8 + 4, 255).astype(np.uint8)
     cv2.imwrite(str(out), coarse, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 

@@ -20,9 +20,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from reid import load_embedder
-from reid.data.sets import read_set
+from reid.data.sets import CropSet, read_set
 from reid.embedder import weights_path
 from reid.judge import judge, scores_of
 from reid.models import EmbeddingNetwork, create_model
@@ -124,9 +125,12 @@ def _eyes(name: str) -> Embed:
     if name == "teacher":
         teacher = Teacher(DATA / MODEL)
         size = TEACHER[::-1]
-        return lambda crops: np.float32(
-            teacher(np.stack([np.uint8(cv2.resize(cv2.imread(str(path)), size)) for path in crops.paths]))
-        )
+
+        def look(crops: CropSet) -> NDArray[np.float32]:
+            images = [cv2.resize(np.asarray(cv2.imread(str(path)), np.uint8), size) for path in crops.paths]
+            return np.asarray(teacher(np.asarray(images, np.uint8)), np.float32)
+
+        return look
     path = Path(name)
     if path.suffix == ".pt":
         path = path.with_name("judged.safetensors")

@@ -56,8 +56,8 @@ def cut(image: NDArray[np.uint8], box: NDArray[np.float32], source: str) -> Pers
     inside = box - np.tile(low, 2)
     scale = min(HIGHEST / (bottom - top), 1.0)
     if scale < 1:
-        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return Person(np.ascontiguousarray(part, np.uint8), np.float32(scale * inside), source, -1)
+        part = np.asarray(cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    return Person(np.ascontiguousarray(part, np.uint8), np.asarray(scale * inside, np.float32), source, -1)
 
 
 def labelled(data: Path, name: str) -> Iterator[Person]:
@@ -66,7 +66,7 @@ def labelled(data: Path, name: str) -> Iterator[Person]:
     for path, identity in zip(crops.paths, crops.identity.tolist(), strict=True):
         image = np.asarray(cv2.imread(str(path)), np.uint8)
         if identity > 0:
-            yield Person(image, np.float32([0, 0, image.shape[1], image.shape[0]]), name, identity)
+            yield Person(image, np.array([0, 0, image.shape[1], image.shape[0]], np.float32), name, identity)
 
 
 def in_pictures(data: Path) -> Iterator[Person]:
@@ -75,11 +75,12 @@ def in_pictures(data: Path) -> Iterator[Person]:
         if path.name.startswith(JUDGED_ELSEWHERE):
             continue
         labels = data / "person_det" / "labels" / path.parent.name / f"{path.stem}.txt"
-        boxes = np.loadtxt(labels, np.float32, ndmin=2) if labels.exists() and labels.stat().st_size else []
+        known = labels.exists() and labels.stat().st_size
+        boxes = np.loadtxt(labels, np.float32, ndmin=2) if known else np.empty((0, 5), np.float32)
         image = np.asarray(cv2.imread(str(path)), np.uint8)
         for _, x, y, w, h in boxes:
-            size = np.float32([image.shape[1], image.shape[0]] * 2)
-            person = cut(image, np.float32([x - w / 2, y - h / 2, x + w / 2, y + h / 2]) * size, "pictures")
+            size = np.array([image.shape[1], image.shape[0]] * 2, np.float32)
+            person = cut(image, np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2], np.float32) * size, "pictures")
             if person is not None:
                 yield person
 

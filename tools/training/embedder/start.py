@@ -57,7 +57,7 @@ def fit_head(network: EmbeddingNetwork, views: Views, *, ridge: float = 1e-2) ->
     network.train()
 
 
-def _pooled(network: EmbeddingNetwork, pixels: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+def _pooled(network: EmbeddingNetwork, pixels: np.ndarray) -> Tensor:
     crops = torch.from_numpy(pixels).flip(3).permute(0, 3, 1, 2).float() / 255
     with torch.autocast("cpu", torch.bfloat16):
         out: Tensor = network.pool(network.backbone(normalised(crops)))

@@ -42,4 +42,4 @@ class Teacher:
             full[: len(part)] = part
             vectors.append(next(iter(self._run([full]).values()))[: len(part)])
         found = np.concatenate(vectors).reshape(len(crops), -1)
-        return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float16)
+        return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), np.float16)

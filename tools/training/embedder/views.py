@@ -135,7 +135,7 @@ def coloured(image: Image, chance: Chance, random: np.random.Generator) -> Image
     exponent = np.exp(chance.gamma * random.uniform(-1, 1))
     # Saturation and tint are one linear map of colours, contrast and gamma one table of values.
     mix = saturation * np.eye(3) + (1 - saturation) / 3
-    mixed = cv2.transform(image, np.float32(tint[:, None] * mix))
+    mixed = cv2.transform(image, np.asarray(tint[:, None] * mix, np.float32))
     level = np.arange(256) / 255
     middle = float(mixed.mean()) / 255
     curve = np.clip(middle + contrast * (level - middle), 0, 1) ** exponent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,7 +109,7 @@ def judge(
 
 
 @torch.inference_mode()
-def speed(model: torch.nn.Module, side: int, device: torch.device, seconds: float) -> dict[str, float]:
+def speed(model: Any, side: int, device: torch.device, seconds: float) -> dict[str, float]:
     """Images a second through the fused network alone, by precision and batch."""
     rates = {}
     for precision in (torch.float32, torch.float16):

@@ -82,9 +82,9 @@ def blur(image: Tensor, chance: np.random.Generator, generator: torch.Generator)
     kernel = (kernel / kernel.sum(-1, keepdim=True)).to(image.dtype)
     height, width = image.shape[2:]
     wide = pad(image, (4, 4, 0, 0), mode="replicate")
-    image = sum(wide[..., i : i + width] * kernel[:, 0, i, None, None, None] for i in range(9))
+    image = sum((wide[..., i : i + width] * kernel[:, 0, i, None, None, None] for i in range(9)), image.new_zeros(()))
     tall = pad(image, (0, 0, 4, 4), mode="replicate")
-    return sum(tall[:, :, i : i + height] * kernel[:, 1, i, None, None, None] for i in range(9))
+    return sum((tall[:, :, i : i + height] * kernel[:, 1, i, None, None, None] for i in range(9)), image.new_zeros(()))
 
 
 def resample(image: Tensor, chance: np.random.Generator, generator: torch.Generator) -> Tensor:
@@ -128,4 +128,5 @@ def _quantised(planes: Tensor, factor: Tensor, table: int, device: torch.device)
     step = (constant(_QUANTA[table], device) * factor[:, None, None]).clamp(min=1)[:, None, None, None]
     coefficients = basis @ blocks @ basis.T
     blocks = basis.T @ ((coefficients / step).round() * step) @ basis
-    return blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+    picture: Tensor = blocks.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+    return picture

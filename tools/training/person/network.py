@@ -25,7 +25,7 @@ FORMAT = "reacquire-detector/1"
 HALF_WIDTH = "yolo11n-half"
 
 
-class PaddedLoss(v8DetectionLoss):
+class PaddedLoss(v8DetectionLoss):  # type: ignore[misc]  # Ultralytics is not followed (pyproject.toml)
     """Ultralytics' loss of targets that come padded, so that the device need not be asked how many there are."""
 
     def preprocess(self, targets: Tensor, batch_size: int, scale_tensor: Tensor) -> Tensor:

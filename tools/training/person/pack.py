@@ -75,6 +75,8 @@ def decode(encoded: Sequence[bytes]) -> list[Image]:
 
     def one(data: bytes) -> Image:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise ValueError("a picture of the pack cannot be decoded: make the pack again")
         order = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
         return np.asarray(cv2.cvtColor(image, order), np.uint8)
 

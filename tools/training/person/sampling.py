@@ -43,7 +43,7 @@ def weights(pictures: Sequence[Picture], pseudo: bool) -> NDArray[np.float64]:
             weight[row] *= 0.7
         if picture.source == "video":
             weight[row] *= 0.7 if pseudo else 0.0
-    return weight / weight.sum()
+    return np.asarray(weight / weight.sum(), np.float64)
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def together(command: Sequence[str], out: Path, work: Path, seconds: float) -> i
     for verb, process in running.items():
         print(f"== {verb}, exit status {process.returncode}")
         print((work / f"{verb}.txt").read_text()[-3000:])
-    return max(abs(p.returncode or 0) for p in running.values())
+    return max((abs(int(p.returncode or 0)) for p in running.values()), default=0)
 
 
 def gather(work: Path, out: Path) -> None:
