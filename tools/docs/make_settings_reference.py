@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tracker.association.matching.costs import COSTS
+from tracker.association.papers import PAPERS, From
 from tracker.association.recipe import Appearance, Birth, Death, Motion, Recipe, Reidentification
 from tracker.association.stage import Chosen, Stage
 from tracker.config import DetectorSettings, EmbedderSettings, PipelineSettings
@@ -76,12 +77,17 @@ def row_of(name: str, info: FieldInfo) -> str:
     only = f" Only beside `{extra['beside']}`.".replace("=", ": ") if "beside" in extra else ""
     words = (info.description or "").replace("|", "\\|")
     words = words[:1].upper() + words[1:] + ("." if words and not words.endswith(".") else "")
-    return f"| `{name}` | {kind_of(info.annotation)} | {limits_of(info)} | {shown} | {words}{only} |"
+    papers = "; ".join(str(m) for m in info.metadata if isinstance(m, From))
+    return f"| `{name}` | {kind_of(info.annotation)} | {limits_of(info)} | {shown} | {words}{only} | {papers} |"
 
 
 def table(fields: dict[str, FieldInfo]) -> list[str]:
     """Of settings."""
-    return ["| key | type | range | default | |", "|---|---|---|---|---|", *(row_of(n, i) for n, i in fields.items())]
+    return [
+        "| key | type | range | default | | paper |",
+        "|---|---|---|---|---|---|",
+        *(row_of(n, i) for n, i in fields.items()),
+    ]
 
 
 def reference() -> str:
@@ -97,6 +103,7 @@ def reference() -> str:
                 }
                 lines += [f"### cost: {cost.name}", "", (cost.settings.__doc__ or "").strip(), ""]
                 lines += [*table(own), ""] if own else ["No settings of its own.", ""]
+    lines += ["## Papers", "", *(f"- {name}: {paper}" for name, paper in PAPERS.items())]
     return "\n".join(line.rstrip() for line in lines).rstrip() + "\n"
 
 

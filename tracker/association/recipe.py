@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from tracker.association.matching.costs import COSTS, NAMES, RENAMED
+from tracker.association.papers import From
 from tracker.association.records import fields
 from tracker.association.stage import Fraction, Part, Positive, Stage, beside, null
 from tracker.motion.kalman import BoxState
@@ -47,11 +48,13 @@ else:
 class Motion(Part):
     """The Kalman filter."""
 
-    state: BoxState = Field("xyah", description="what is measured of a box: see `tracker.motion.kalman`")
-    position_noise: Positive = Field(
+    state: Annotated[
+        BoxState, From("DeepSORT", "section 2.1"), From("BoT-SORT", "section 3.1"), From("SORT", "section 3.2")
+    ] = Field("xyah", description="what is measured of a box: see `tracker.motion.kalman`")
+    position_noise: Annotated[Positive, From("DeepSORT", "section 2.1")] = Field(
         1 / 20, description="deviation that a nominal frame adds to the position, as a share of a side"
     )
-    velocity_noise: Positive = Field(
+    velocity_noise: Annotated[Positive, From("DeepSORT", "section 2.1")] = Field(
         1 / 160, description="deviation that a nominal frame adds to the velocity, as a share of a side"
     )
     measurement_noise: Positive | None = null(
@@ -61,17 +64,21 @@ class Motion(Part):
         "deviation of a new track's velocity, as a share of a side; null: ten times `velocity_noise`"
     )
     size_noise: Positive = Field(1.0, description="position and velocity noise of width and height, times this")
-    adapt: Annotated[float, Field(ge=0, le=1)] = Field(
+    adapt: Annotated[Annotated[float, Field(ge=0, le=1)], From("Mehra")] = Field(
         0.0, description="rate at which position and velocity noise follow what the stream shows (ours); 0: fixed"
     )
     coast_seconds: Positive | None = null(
         "a track out of sight loses its velocity with this time constant; null: never"
     )
-    noise_by_score: Fraction | None = null(
+    noise_by_score: Annotated[Fraction | None, From("GIAOTracker", "section 3.3")] = null(
         "variance of a measurement times 1 - score, at least this (GIAOTracker's NSA); null: the same", 0.0
     )
-    reupdate: bool = Field(False, description="back in sight, run the filter again over the gap (OC-SORT's ORU)")
-    direction_steps: int = Field(3, ge=1, le=5, description="nominal frames over which a heading is taken")
+    reupdate: Annotated[bool, From("OC-SORT", "section 4.1")] = Field(
+        False, description="back in sight, run the filter again over the gap (OC-SORT's ORU)"
+    )
+    direction_steps: Annotated[int, From("OC-SORT", "section 4.2")] = Field(
+        3, ge=1, le=5, description="nominal frames over which a heading is taken"
+    )
 
 
 class Birth(Part):
@@ -79,8 +86,12 @@ class Birth(Part):
 
     renamed: ClassVar[Mapping[str, str]] = {"chance": "min_real_probability", "keep_seconds": "tentative_seconds"}
 
-    score: Fraction = Field(0.6, description="lowest score that begins a track")
-    confirm_hits: int = Field(2, ge=1, le=100, description="consecutive matches until it is confirmed")
+    score: Annotated[Fraction, From("ByteTrack", "section 3")] = Field(
+        0.6, description="lowest score that begins a track"
+    )
+    confirm_hits: Annotated[int, From("SORT", "section 3.4")] = Field(
+        2, ge=1, le=100, description="consecutive matches until it is confirmed"
+    )
     min_real_probability: Fraction | None = null(
         "instead of `confirm_hits`, which then counts for nothing: confirmed when it is real with this probability, "
         "by its matches and scores and by how those alike ended in this stream (ours)"
@@ -88,11 +99,13 @@ class Birth(Part):
     tentative_seconds: float = Field(
         0.0, ge=0, le=3600, description="an unconfirmed track that misses is kept for this time"
     )
-    shown_after: int = Field(
+    shown_after: Annotated[int, From("SORT")] = Field(
         1, ge=1, le=100, description="consecutive matches after a miss until it is shown again; not at the start"
     )
     at_once_in_first_frame: bool = Field(True, description="the first frame's detections are confirmed at once")
-    overlap: Fraction = Field(1.0, description="no birth on a detection that overlaps a matched or a surer one more")
+    overlap: Annotated[Fraction, From("TrackTrack", "section 3.3")] = Field(
+        1.0, description="no birth on a detection that overlaps a matched or a surer one more"
+    )
 
 
 class Death(Part):
@@ -100,7 +113,9 @@ class Death(Part):
 
     renamed: ClassVar[Mapping[str, str]] = {"shown_chance": "min_survival_probability"}
 
-    lost_seconds: float = Field(1.0, ge=0, le=86_400, description="out of sight longer than this, and than one frame")
+    lost_seconds: Annotated[float, From("SORT", "section 3.4")] = Field(
+        1.0, ge=0, le=86_400, description="out of sight longer than this, and than one frame"
+    )
     shown_seconds: float = Field(
         0.0, ge=0, le=60, description="out of sight, a track is shown at its predicted box for this time"
     )
@@ -108,7 +123,7 @@ class Death(Part):
         "out of sight, a track is shown while it is still where it is expected with this probability, by how gaps of "
         "its kind and length ended in this stream (ours)"
     )
-    duplicate_overlap: Fraction = Field(
+    duplicate_overlap: Annotated[Fraction, From("ByteTrack")] = Field(
         1.0, description="a lost track that a seen one overlaps more than this is the same object: it ends"
     )
 
@@ -118,9 +133,15 @@ class Appearance(Part):
 
     renamed: ClassVar[Mapping[str, str]] = {"samples": "gallery_size"}
 
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="of the running mean of the embeddings")
-    momentum_by_score: bool = Field(False, description="learn less from detections of lower score (Deep OC-SORT)")
-    gallery_size: int = Field(0, ge=0, le=200, description="embeddings kept beside the mean")
+    momentum: Annotated[Annotated[float, Field(ge=0, lt=1)], From("StrongSORT")] = Field(
+        0.9, description="of the running mean of the embeddings"
+    )
+    momentum_by_score: Annotated[bool, From("Deep OC-SORT", "section 3.2")] = Field(
+        False, description="learn less from detections of lower score (Deep OC-SORT)"
+    )
+    gallery_size: Annotated[int, From("DeepSORT", "section 2.2")] = Field(
+        0, ge=0, le=200, description="embeddings kept beside the mean"
+    )
     novelty: Fraction = beside(
         "gallery_size",
         0.0,
@@ -197,9 +218,11 @@ class Recipe(Part):
         description="whether who left and comes back keeps the id, or has a new one for every visit, as in the ground "
         "truth of MOTChallenge; who is hidden within the picture for no more than two seconds keeps it",
     )
-    boost: Fraction = Field(0.0, description="raise scores to this × overlap with a track's expected box (BoostTrack)")
+    boost: Annotated[Fraction, From("BoostTrack", "section 3.1")] = Field(
+        0.0, description="raise scores to this × overlap with a track's expected box (BoostTrack)"
+    )
     class_agnostic: bool = Field(False, description="objects of different classes may match")
-    class_of_track: Literal["majority", "first", "last"] = beside(
+    class_of_track: Annotated[Literal["majority", "first", "last"], From("Boyer-Moore")] = beside(
         "class_agnostic", "majority", "which of the classes that its detections had a track shows"
     )
     box: Literal["filter", "detection"] = Field("filter", description="which box a matched track shows")

@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tracker.association.papers import From
+
 StateName = Literal["tentative", "confirmed", "lost"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -62,7 +64,9 @@ def beside(other: str, default: Any, description: str, **limits: Any) -> Any:
 class Chosen(Part):
     """Which detections a stage looks at."""
 
-    score: tuple[Fraction, Fraction] = Field((0.0, 1.0), description="from, up to but without (1 is included)")
+    score: Annotated[tuple[Fraction, Fraction], From("ByteTrack", "section 3")] = Field(
+        (0.0, 1.0), description="from, up to but without (1 is included)"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -93,30 +97,46 @@ class Stage(Part):
     when: Literal["any", "embeddings", "boxes"] = Field(
         "any", description="in which frames: in all, in those whose detections have embeddings, in those without"
     )
-    tracks: tuple[StateName, ...] = Field(min_length=1, description="states of the tracks that take part")
+    tracks: Annotated[tuple[StateName, ...], From("ByteTrack", "section 3")] = Field(
+        min_length=1, description="states of the tracks that take part"
+    )
     detections: Chosen = Chosen()
-    gate: float = Field(ge=0, description="pairs that cost more do not exist")
-    track_box: Literal["predicted", "observed"] = Field(
+    gate: Annotated[float, From("SORT", "section 3.3")] = Field(ge=0, description="pairs that cost more do not exist")
+    track_box: Annotated[Literal["predicted", "observed"], From("OC-SORT")] = Field(
         "predicted", description="box of a track: the filter's, or the last one that was seen (OC-SORT's OCR)"
     )
-    direction: Fraction = Field(0.0, description="weight of the angle to the heading × score (OC-SORT's OCM)")
-    direction_of: Literal["centre", "corners"] = beside(
-        "direction", "centre", "whose heading: of the centre (OC-SORT), or of the four corners (Hybrid-SORT)"
+    direction: Annotated[Fraction, From("OC-SORT", "section 4.2")] = Field(
+        0.0, description="weight of the angle to the heading × score (OC-SORT's OCM)"
     )
-    score_change: Fraction = Field(0.0, description="weight of how far a score is from where it was going")
-    shape: Fraction = Field(0.0, description="weight of the difference of widths and heights (BoostTrack)")
-    mahalanobis: Fraction = Field(0.0, description="weight of the squared distance by motion, 1 at chi-square's 99 %")
-    low_below: Fraction = Field(0.0, description="detections of a lower score cost `low_penalty` more (TrackTrack)")
-    low_penalty: Fraction = beside("low_below", 0.0, "what they cost more")
-    mutual_step: Fraction | None = null(
+    direction_of: Annotated[
+        Literal["centre", "corners"], From("OC-SORT", "section 4.2"), From("Hybrid-SORT", "section 3.3")
+    ] = beside("direction", "centre", "whose heading: of the centre (OC-SORT), or of the four corners (Hybrid-SORT)")
+    score_change: Annotated[Fraction, From("Hybrid-SORT")] = Field(
+        0.0, description="weight of how far a score is from where it was going"
+    )
+    shape: Annotated[Fraction, From("BoostTrack", "section 3.3")] = Field(
+        0.0, description="weight of the difference of widths and heights (BoostTrack)"
+    )
+    mahalanobis: Annotated[Fraction, From("DeepSORT", "section 2.2")] = Field(
+        0.0, description="weight of the squared distance by motion, 1 at chi-square's 99 %"
+    )
+    low_below: Annotated[Fraction, From("TrackTrack", "section 3.2")] = Field(
+        0.0, description="detections of a lower score cost `low_penalty` more (TrackTrack)"
+    )
+    low_penalty: Annotated[Fraction, From("TrackTrack", "section 3.2")] = beside(
+        "low_below", 0.0, "what they cost more"
+    )
+    mutual_step: Annotated[Fraction | None, From("TrackTrack", "section 3.2")] = null(
         "pairs that prefer each other, the gate falling by this every round (TrackTrack); null: exact assignment", 0.0
     )
-    min_iou: Fraction | None = null("pairs whose IoU is lower do not exist", 0.0)
-    max_embedding_distance: Annotated[float, Field(ge=0, le=1)] | None = null(
+    min_iou: Annotated[Fraction | None, From("SORT", "section 3.3")] = null(
+        "pairs whose IoU is lower do not exist", 0.0
+    )
+    max_embedding_distance: Annotated[Fraction | None, From("DeepSORT", "section 2.2")] = null(
         "half cosine distance; pairs whose embeddings differ more do not exist (in `min_iou_embedding`: do not count "
         "by them)"
     )
-    mahalanobis_gate: Positive | None = null(
+    mahalanobis_gate: Annotated[Positive | None, From("DeepSORT", "section 2.2")] = null(
         "pairs with a larger squared distance by motion do not exist; 9.4877 is chi-square's 95 %"
     )
     max_speed: Positive | None = null(
@@ -126,7 +146,9 @@ class Stage(Part):
         "max_speed", 0.5, "heights that it may be off at once, in addition to what `max_speed` allows"
     )
     size_ratio: Fraction | None = null("pairs whose heights differ by a smaller ratio do not exist", 0.0)
-    cascade: bool = Field(False, description="most recently seen tracks choose first (DeepSORT's cascade)")
+    cascade: Annotated[bool, From("DeepSORT", "section 2.3")] = Field(
+        False, description="most recently seen tracks choose first (DeepSORT's cascade)"
+    )
     seen_within: Positive | None = null("seconds; only tracks that were seen in this time")
     gone_for: Annotated[float, Field(ge=0)] = Field(0.0, description="seconds; only tracks that were not seen for it")
 

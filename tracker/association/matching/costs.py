@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from tracker.association import overlap as ov
+from tracker.association.papers import From
 from tracker.association.stage import Fraction, Stage, beside
 from tracker.compiled import Record, kernel
 
@@ -28,15 +29,19 @@ Margin = Callable[[Record, ov.Box, float, float], float]
 class OverlapStage(Stage):
     """Settings of the costs that go by how boxes overlap."""
 
-    overlap: OverlapName = Field("iou", description="which overlap: see `tracker.association.overlap`")
-    buffer: float = beside("overlap=biou", 0.3, "growth of boxes in `biou`, share of a side", ge=0, le=5)
+    overlap: Annotated[
+        OverlapName, From("GIoU"), From("DIoU"), From("C-BIoU", "section 3.1"), From("Hybrid-SORT", "section 3.2")
+    ] = Field("iou", description="which overlap: see `tracker.association.overlap`")
+    buffer: Annotated[float, From("C-BIoU", "section 3.1")] = beside(
+        "overlap=biou", 0.3, "growth of boxes in `biou`, share of a side", ge=0, le=5
+    )
 
 
 class EmbeddingStage(Stage):
     """Settings of the costs that compare embeddings."""
 
     compares_embeddings: ClassVar[bool] = True
-    embedding_of: Literal["mean", "gallery"] = Field(
+    embedding_of: Annotated[Literal["mean", "gallery"], From("DeepSORT", "section 2.2")] = Field(
         "mean", description="what embeddings are compared with: the running mean, or the most alike of the gallery"
     )
 
@@ -44,7 +49,7 @@ class EmbeddingStage(Stage):
 class BothStage(OverlapStage, EmbeddingStage):
     """Settings of the costs that go by both."""
 
-    times_score: bool = Field(False, description="overlap × score")
+    times_score: Annotated[bool, From("ByteTrack")] = Field(False, description="overlap × score")
 
 
 class Iou(OverlapStage):
@@ -71,7 +76,9 @@ class Fused(BothStage):
 
     falls_back: ClassVar[bool] = True
     cost: Literal["fused"]
-    weight: Fraction = Field(0.5, description="of the embedding; the rest is of the overlap")
+    weight: Annotated[Fraction, From("StrongSORT")] = Field(
+        0.5, description="of the embedding; the rest is of the overlap"
+    )
 
 
 class MinIouEmbedding(BothStage):
@@ -86,7 +93,9 @@ class Adaptive(BothStage):
 
     weighs_later: ClassVar[bool] = True
     cost: Literal["adaptive"]
-    weight: Fraction = Field(0.5, description="of the embedding at least; grows by up to 0.5")
+    weight: Annotated[Fraction, From("Deep OC-SORT", "section 3.3")] = Field(
+        0.5, description="of the embedding at least; grows by up to 0.5"
+    )
 
 
 class CentreDistance(Stage):
