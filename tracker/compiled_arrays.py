@@ -13,7 +13,7 @@ Index = NDArray[np.int64]
 
 @compiled
 def integers(count: int, value: int) -> Index:
-    """So many times the same whole number."""
+    """An array of `count` times the same whole number."""
     array = np.empty(count, np.int64)
     for i in range(count):
         array[i] = value
@@ -22,7 +22,7 @@ def integers(count: int, value: int) -> Index:
 
 @compiled
 def numbers(count: int, value: float) -> Float64:
-    """So many times the same number."""
+    """An array of `count` times the same number."""
     array = np.empty(count)
     for i in range(count):
         array[i] = value

@@ -143,7 +143,7 @@ def _why_ended(table: pa.Table, track_id: int) -> str:
     lines += _in_vain(table, after.filter(pc.not_equal(after["stage"], REIDENTIFICATION)))
     best = _most_alike(_of(after, stage=REIDENTIFICATION).to_pylist())[-1:]
     for row in best:
-        lines.append(f"  Of the newcomers it was compared with by looks, the most alike, in frame {row['frame']}:")
+        lines.append(f"  Of the newcomers it was compared with by embedding, the most alike, in frame {row['frame']}:")
         lines += ["  " + _pair(row), *_takers(table, row)]
     return "\n".join(lines)
 
@@ -169,7 +169,7 @@ def _takers(table: pa.Table, row: Row) -> list[str]:
 
 
 def _most_alike(rows: list[Row]) -> list[Row]:
-    """Of each lost track the comparison by looks that was nearest to its gate, or furthest within; the best last."""
+    """Of each lost track the comparison that was nearest to its gate, or furthest within; the best last."""
     rows = sorted(rows, key=lambda row: row["gate"] - row["cost"])
     return sorted({row["serial"]: row for row in rows}.values(), key=lambda row: row["gate"] - row["cost"])
 
@@ -190,7 +190,9 @@ def _why_began(table: pa.Table, track_id: int) -> str:
     seen = set(zip(mine["frame"].to_pylist(), mine["detection"].to_pylist(), strict=True))
     newcomer = [r for r in _of(table, stage=REIDENTIFICATION).to_pylist() if (r["frame"], r["detection"]) in seen]
     for other in reversed(_most_alike(newcomer)):
-        lines.append(f"  By looks it was not {_name(other)}, who was lost; most alike in frame {other['frame']}:")
+        lines.append(
+            f"  By its embedding it was not {_name(other)}, who was lost; most alike in frame {other['frame']}:"
+        )
         lines.append("  " + _pair(other))
     return "\n".join(lines)
 

@@ -235,8 +235,8 @@ class Recipe(Part):
     @property
     def needs_embedding(self) -> bool:
         """Whether it cannot do without."""
-        blind = self.stages_when(embeddings=False)
-        return not blind or any(stage.needs_embedding for _, stage in blind)
+        by_boxes = self.stages_when(embeddings=False)
+        return not by_boxes or any(stage.needs_embedding for _, stage in by_boxes)
 
     def stages_when(self, *, embeddings: bool) -> list[tuple[int, Stage]]:
         """The stages of a frame whose detections have embeddings, or have none, with their places in the recipe."""

@@ -84,7 +84,7 @@ COUNTERS = np.dtype(
 """What an engine keeps beside its tracks."""
 
 VERDICTS = (
-    "unassigned", "matched", "beyond the gate", "another class", "too little overlap", "looks unlike",
+    "unassigned", "matched", "beyond the gate", "another class", "too little overlap", "embeddings too far apart",
     "too far by motion", "out of reach", "another size",
 )  # fmt: skip
 (

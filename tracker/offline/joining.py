@@ -19,7 +19,7 @@ from tracker.formats.table import UNKNOWN, Table, concatenated, in_order
 
 Float64 = NDArray[np.float64]
 Index = NDArray[np.int64]
-Looks = Mapping[int, NDArray[np.floating]]
+Embeddings = Mapping[int, NDArray[np.floating]]
 """Unit vectors ``(D,)`` of what ids look like; not every id needs one."""
 
 TAU = 10.0
@@ -143,34 +143,34 @@ class JoinSettings:
     """What may be one object.
 
     Attributes:
-        max_gap: seconds between the end of a track and the beginning of another, where both have looks.
-        slack: heights that the beginning may be off where the end was heading, likewise.
-        reach: so many more for every second of the gap.
-        max_blind_gap: seconds, where one of them has no looks.
-        blind_slack: heights, likewise.
-        least_frames: a track without looks and with fewer boxes is not joined: it is often none.
+        max_gap: seconds between the end of a track and the beginning of another, where both have embeddings.
+        max_offset: heights that the beginning may be off where the end was heading, where both have embeddings.
+        max_speed: heights that it may be off more for every second of the gap.
+        max_gap_by_place: seconds, where one of them has no embeddings.
+        max_offset_by_place: heights, where one of them has no embeddings.
+        min_frames: a track without embeddings and with fewer boxes is not joined: it is often none.
         size_ratio: smaller over larger height, at least.
-        look_gate: half cosine distance, 0–1, at most.
-        look_weight: of looks in the cost, the rest is of place.
-        coast: seconds; an object out of sight loses its velocity with this time constant.
+        max_embedding_distance: half cosine distance, 0–1, at most.
+        embedding_weight: of embeddings in the cost, the rest is of place.
+        coast_seconds: seconds; an object out of sight loses its velocity with this time constant.
     """
 
     max_gap: float = 60.0
-    slack: float = 0.5
-    reach: float = 2.0
-    max_blind_gap: float = 3.0
-    blind_slack: float = 0.15
-    least_frames: int = 6
+    max_offset: float = 0.5
+    max_speed: float = 2.0
+    max_gap_by_place: float = 3.0
+    max_offset_by_place: float = 0.15
+    min_frames: int = 6
     size_ratio: float = 0.6
-    look_gate: float = 0.2
-    look_weight: float = 0.7
-    coast: float = 0.6
+    max_embedding_distance: float = 0.2
+    embedding_weight: float = 0.7
+    coast_seconds: float = 0.6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ends:
     """Tracks by their ends, a row a track: id, class, first and last frame and time, place ``(x, y, height)``, pixels
-    a second there, and looks (rows without have `known` false)."""
+    a second there, and embeddings (rows without have `known` false)."""
 
     id: Index
     class_id: Index
@@ -179,43 +179,43 @@ class _Ends:
     time: Float64  # (T, 2)
     place: Float64  # (T, 2, 3)
     speed: Float64  # (T, 2, 2)
-    look: Float64  # (T, D)
+    embedding: Float64  # (T, D)
     known: NDArray[np.bool_]
 
 
-def join(rows: Table, looks: Looks | None = None, settings: JoinSettings | None = None) -> Table:
+def join(rows: Table, embeddings: Embeddings | None = None, settings: JoinSettings | None = None) -> Table:
     """Give tracks that are one object one id: the first of theirs.
 
     A track can go on in another that begins after its end. Which goes on in which is one exact assignment over all ends
     and beginnings that are within their gates, the cheapest set of chains that covers all tracks (Zhang, Li and
     Nevatia, CVPR 2008, without detections that may be false). It is done in rounds, short gaps first, so that the
-    longer ones are judged by longer tracks (Huang, Wu and Nevatia, ECCV 2008). The cost is a weighted sum of looks and
-    place, each as a share of its gate. Tracks that overlap in time are never joined.
+    longer ones are compared by longer tracks (Huang, Wu and Nevatia, ECCV 2008). The cost is a weighted sum of the
+    distances of embeddings and of places, each as a share of its gate. Tracks that overlap in time are never joined.
 
     Args:
         rows: the tracks.
-        looks: what ids look like; without, motion and time alone decide, over shorter gaps.
+        embeddings: what ids look like; without, motion and time alone decide, over shorter gaps.
         settings: the gates.
     """
     settings = settings or JoinSettings()
     if not len(rows):
         return rows
     rows, _ = _by_track(rows)
-    known = {int(i): np.asarray(v, np.float64) for i, v in (looks or {}).items()}
+    known = {int(i): np.asarray(v, np.float64) for i, v in (embeddings or {}).items()}
     gap = min(0.5, settings.max_gap)
     while True:
         ends = _ends(rows, known)
         new = _joined_ids(ends, settings, gap)
         if (new != ends.id).any():
-            known = _shared_looks(rows, known, ends.id, new)
+            known = _mean_embeddings(rows, known, ends.id, new)
             rows = replace(rows, id=new[np.searchsorted(ends.id, rows.id)])
             rows, _ = _by_track(rows)
-        if gap >= max(settings.max_gap, settings.max_blind_gap):
+        if gap >= max(settings.max_gap, settings.max_gap_by_place):
             return in_order(rows)
-        gap = min(2 * gap, max(settings.max_gap, settings.max_blind_gap))
+        gap = min(2 * gap, max(settings.max_gap, settings.max_gap_by_place))
 
 
-def _ends(rows: Table, looks: Looks) -> _Ends:
+def _ends(rows: Table, embeddings: Embeddings) -> _Ends:
     """Where tracks begin and end; velocities are over half a second there."""
     first = np.flatnonzero(np.r_[True, np.diff(rows.id) != 0])
     last = np.r_[first[1:], len(rows)] - 1
@@ -234,8 +234,8 @@ def _ends(rows: Table, looks: Looks) -> _Ends:
         return moved
 
     ids = rows.id[first]
-    size = len(next(iter(looks.values()))) if looks else 0
-    vectors = [looks.get(int(i)) for i in ids]
+    size = len(next(iter(embeddings.values()))) if embeddings else 0
+    vectors = [embeddings.get(int(i)) for i in ids]
     return _Ends(
         ids,
         rows.label[first],
@@ -250,7 +250,7 @@ def _ends(rows: Table, looks: Looks) -> _Ends:
 
 
 def _joined_ids(ends: _Ends, settings: JoinSettings, gap: float) -> Index:
-    """``(T,)`` the id of every track after one round over gaps of up to so many seconds."""
+    """``(T,)`` the id of every track after one round over gaps of up to `gap` seconds."""
     end, begin, cost = _links(ends, settings, gap)
     n = len(ends.id)
     chosen = best_edges(end, begin, cost - 1.0)
@@ -275,31 +275,31 @@ def _links(ends: _Ends, settings: JoinSettings, gap: float) -> tuple[Index, Inde
     away = ends.time[begin, 0] - ends.time[end, 1]
     height = ends.place[end, 1, 2], ends.place[begin, 0, 2]
     tall, short = np.maximum(*height), np.minimum(*height)
-    moved = settings.coast * (1 - np.exp(-away / settings.coast))[:, None]
+    moved = settings.coast_seconds * (1 - np.exp(-away / settings.coast_seconds))[:, None]
     step = ends.place[begin, 0, :2] - ends.place[end, 1, :2]
     # Seen from either side: where the end was heading, and where the beginning came from.
     off = np.hypot(*(step - moved * ends.speed[end, 1]).T) + np.hypot(*(step - moved * ends.speed[begin, 0]).T)
     both = ends.known[end] & ends.known[begin]
-    allowed = np.where(both, settings.slack + settings.reach * away, settings.blind_slack)
+    allowed = np.where(both, settings.max_offset + settings.max_speed * away, settings.max_offset_by_place)
     place = off / np.maximum(tall + short, 1e-6) / allowed
-    look = (1 - (ends.look[end] * ends.look[begin]).sum(1)) / 2 / settings.look_gate
-    cost = np.where(both, settings.look_weight * look + (1 - settings.look_weight) * place, place)
+    embedding = (1 - (ends.embedding[end] * ends.embedding[begin]).sum(1)) / 2 / settings.max_embedding_distance
+    cost = np.where(both, settings.embedding_weight * embedding + (1 - settings.embedding_weight) * place, place)
     kept = (
         (ends.class_id[end] == ends.class_id[begin])
         & (ends.frame[end, 1] < ends.frame[begin, 0])
         & (short >= settings.size_ratio * tall)
         & (place <= 1)
-        & np.where(both, look <= 1, np.minimum(ends.boxes[end], ends.boxes[begin]) >= settings.least_frames)
-        & (away <= np.where(both, settings.max_gap, settings.max_blind_gap) + 1e-9)
+        & np.where(both, embedding <= 1, np.minimum(ends.boxes[end], ends.boxes[begin]) >= settings.min_frames)
+        & (away <= np.where(both, settings.max_gap, settings.max_gap_by_place) + 1e-9)
     )
     return end[kept].astype(np.int64), begin[kept].astype(np.int64), cost[kept]
 
 
-def _shared_looks(rows: Table, looks: Looks, old: Index, new: Index) -> dict[int, Float64]:
-    """Looks of joined tracks: the mean of theirs, by how long each was seen."""
+def _mean_embeddings(rows: Table, embeddings: Embeddings, old: Index, new: Index) -> dict[int, Float64]:
+    """Embeddings of joined tracks: the mean of theirs, by how long each was seen."""
     sums: dict[int, Float64] = {}
     lengths = np.bincount(np.searchsorted(old, rows.id), minlength=len(old))
     for before, after, length in zip(old.tolist(), new.tolist(), lengths.tolist(), strict=True):
-        if before in looks:
-            sums[after] = sums.get(after, 0.0) + length * np.asarray(looks[before], np.float64)
+        if before in embeddings:
+            sums[after] = sums.get(after, 0.0) + length * np.asarray(embeddings[before], np.float64)
     return {i: v / max(float(np.linalg.norm(v)), 1e-12) for i, v in sums.items()}

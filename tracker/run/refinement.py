@@ -11,7 +11,7 @@ from tracker.formats.registry import FORMATS
 
 if TYPE_CHECKING:
     from tracker.formats.table import Table
-    from tracker.offline.joining import Looks
+    from tracker.offline.joining import Embeddings
 
 Refinement = Literal["join", "gap", "both"]
 SOURCES = tuple(name for name, format_ in FORMATS.items() if format_.saved and format_.timed)
@@ -41,7 +41,7 @@ def refined_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.refined{path.suffix}")
 
 
-def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> list[Path]:
+def refine_run(folder: Path, what: Refinement, embeddings: Embeddings | None = None) -> list[Path]:
     """Refine the table of a run, and write it beside the original in every format that is there.
 
     Only what was seen counts: where the tracker expected somebody out of sight, filling knows better now, and those who
@@ -50,7 +50,7 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
     Args:
         folder: of the run; its table of tracks is read whole.
         what: see `REFINEMENTS`.
-        looks: what ids look like, for joining.
+        embeddings: what ids look like, for joining.
 
     Returns:
         The files that were written.
@@ -64,7 +64,7 @@ def refine_run(folder: Path, what: Refinement, looks: Looks | None = None) -> li
     table = read_tracks(folder)
     table = table.take(~(table.predicted | table.filled))
     if what != "gap":
-        table = join(table, looks)
+        table = join(table, embeddings)
     if what != "join":
         table = fill(table)
     written = []

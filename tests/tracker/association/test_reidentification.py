@@ -198,8 +198,8 @@ def test_the_record_says_who_was_compared_with_whom():
     assert found[0]["term_place"] < 0  # five seconds later, six heights a second away
     assert found[0]["cost"] == pytest.approx(-found[0]["term_likeness"] - found[0]["term_place"])
     assert found[0]["gate"] == 0
-    assert {row["verdict"] for row in rows} == {"matched", "looks unlike"}
-    assert "track 1, detection 2, stage reidentification: looks unlike" in why(table, began=3)
+    assert {row["verdict"] for row in rows} == {"matched", "embeddings too far apart"}
+    assert "track 1, detection 2, stage reidentification: embeddings too far apart" in why(table, began=3)
 
 
 def test_says_why_who_came_back_was_taken_for_another():
@@ -212,9 +212,8 @@ def test_says_why_who_came_back_was_taken_for_another():
     table = film.engine.take_record()
     rows = [row for row in table.to_pylist() if row["stage"] == "reidentification"]
     best = max(rows, key=lambda row: row["gate"] - row["cost"])
-    pair = (
-        f"track 1, detection 1, stage reidentification: looks unlike, cost {best['cost']:.3f} (gate {best['gate']:.3f})"
-    )
+    costs = f"cost {best['cost']:.3f} (gate {best['gate']:.3f})"
+    pair = f"track 1, detection 1, stage reidentification: embeddings too far apart, {costs}"
     assert best["frame"] > rows[0]["frame"] == 60
     ended, began = why(table, ended=1), why(table, began=3)
     assert f"the most alike, in frame {best['frame']}:\n  {pair}" in ended

@@ -157,14 +157,14 @@ def test_looks_find_who_returns_after_long_and_tell_apart_who_crosses():
         walk(3, range(24, 40), x=160, speed=-4), walk(4, range(24, 40)),
         walk(5, range(200, 220), x=-700),
     )  # fmt: skip
-    looks = {1: a, 2: b, 3: b, 4: a, 5: (a + 0.2 * b) / np.linalg.norm(a + 0.2 * b)}
-    joined = join(rows, looks)
+    embeddings = {1: a, 2: b, 3: b, 4: a, 5: (a + 0.2 * b) / np.linalg.norm(a + 0.2 * b)}
+    joined = join(rows, embeddings)
     of = {(f, x): i for f, i, x in zip(joined.frame.tolist(), joined.id.tolist(), joined.xyxy[:, 0], strict=True)}
     assert of[30, 120.0] == 1  # walks on to the right
     assert of[30, 40.0] == 2
     assert of[210, 140.0] == 1
-    # The other way round where looks say that they turned back.
-    turned = join(rows, looks | {3: a, 4: b})
+    # The other way round where embeddings say that they turned back.
+    turned = join(rows, embeddings | {3: a, 4: b})
     assert {i for f, i in zip(turned.frame, turned.id, strict=True) if f < 100} == {1, 2}
     assert turned.id[(turned.frame == 30) & (turned.xyxy[:, 0] == 120)] == [2]
 
@@ -175,9 +175,9 @@ def test_a_link_is_part_of_the_cheapest_assignment():
     for _ in range(30):
         starts = chance.integers(0, 40, 6)
         rows = table(*(walk(i + 1, range(s, s + 8), chance.uniform(-60, 60), 2, 100) for i, s in enumerate(starts)))
-        looks = {i: v / np.linalg.norm(v) for i, v in enumerate(np.abs(chance.normal(1, 1, (6, 4))), 1)}
-        wide = JoinSettings(look_gate=0.5, slack=2, reach=2)
-        ends = _ends(_by_track(rows)[0], looks)
+        embeddings = {i: v / np.linalg.norm(v) for i, v in enumerate(np.abs(chance.normal(1, 1, (6, 4))), 1)}
+        wide = JoinSettings(max_embedding_distance=0.5, max_offset=2, max_speed=2)
+        ends = _ends(_by_track(rows)[0], embeddings)
         end, begin, cost = _links(ends, wide, 60.0)
         best = 0.0
         links = list(zip(end.tolist(), begin.tolist(), (cost - 1).tolist(), strict=True))
@@ -194,13 +194,15 @@ def test_a_link_is_part_of_the_cheapest_assignment():
 
 @given(crowds(), st.booleans(), st.integers(0, 100))
 @settings(max_examples=60)
-def test_joined_tracks_never_overlap_and_boxes_stay(rows, with_looks, seed):
+def test_joined_tracks_never_overlap_and_boxes_stay(rows, with_embeddings, seed):
     chance = np.random.default_rng(seed)
-    looks = {
+    embeddings = {
         int(i): v / np.linalg.norm(v) for i, v in zip(np.unique(rows.id), chance.normal(1, 0.4, (6, 3)), strict=False)
     }
     rows = replace(rows, score=rows.id.astype(float))  # remembers who it was
-    joined = join(rows, looks if with_looks else None, JoinSettings(blind_slack=3, slack=3, least_frames=1))
+    joined = join(
+        rows, embeddings if with_embeddings else None, JoinSettings(max_offset_by_place=3, max_offset=3, min_frames=1)
+    )
     assert as_set(joined, ids=False) == as_set(rows, ids=False)
     assert len({(f, i) for f, i in zip(joined.frame, joined.id, strict=True)}) == len(joined)
     assert set(joined.id.tolist()) <= set(rows.id.tolist())

@@ -135,7 +135,7 @@ def add_terms(stage: Record, pair: Record, track: Record, box: ov.Box, found: ov
 
 
 @kernel
-def judge(buffers: Buffers, stage: Record, row: int, j: int, embedding: Float32, parts: Any) -> int:
+def pair_cost(buffers: Buffers, stage: Record, row: int, j: int, embedding: Float32, parts: Any) -> int:
     """The verdict on a track and a detection; what was measured, and the cost, go to the first of `pairs`."""
     rules, track, detection, pair = buffers.rules[0], buffers.tracks[row], buffers.detections[j], buffers.pairs[0]
     now, score, pair.cost, pair.embedding = buffers.counters[0].now, detection.score, np.inf, np.nan
@@ -188,7 +188,7 @@ def collect(buffers: Buffers, stage: Record, rows: Index, embedding: Float32, gr
             j = found[k]
             if not buffers.detections[j].free:
                 continue
-            verdict = judge(buffers, stage, row, j, embedding, parts)
+            verdict = pair_cost(buffers, stage, row, j, embedding, parts)
             if verdict == rc.UNASSIGNED:
                 if count == room:
                     room *= 2

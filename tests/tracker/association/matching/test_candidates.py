@@ -51,8 +51,8 @@ FEW = Few(costs.choose_cost(EVERY), costs.choose_margin(EVERY), candidates.direc
 
 
 @kernel
-def judge(buffers, s, row, j, embedding):
-    return candidates.judge(buffers, buffers.stages[s], row, j, embedding, FEW)
+def pair_cost(buffers, s, row, j, embedding):
+    return candidates.pair_cost(buffers, buffers.stages[s], row, j, embedding, FEW)
 
 
 @compiled
@@ -195,7 +195,7 @@ def test_the_cost_of_a_pair(stage, seed, score):
     rules = rules_of(stage, motion={"state": "xywh", "position_noise": NOISE})
     buffers = scene([compile_stage(stage)], rules, box[None], found[None], memory[None, None])
     buffers.detections["score"] = score
-    verdict = judge(buffers, 0, 0, 0, seen[None])
+    verdict = pair_cost(buffers, 0, 0, 0, seen[None])
     look = (1 - float(memory.astype(np.float64) @ seen)) / 2
     expected = naive_judge(stage, box, found, score, look)
     assert (verdict == rc.UNASSIGNED) == (expected < np.inf)
@@ -209,7 +209,7 @@ def test_another_class(agnostic, class_id, verdict):
     rules = rules_of(stage, class_agnostic=agnostic, motion={"state": "xywh"})
     buffers = scene([compile_stage(stage)], rules, box, box, nobody)
     buffers.detections["class_id"], buffers.detections["score"] = class_id, 0.9
-    assert judge(buffers, 0, 0, 0, nobody[0]) == verdict
+    assert pair_cost(buffers, 0, 0, 0, nobody[0]) == verdict
 
 
 @pytest.mark.parametrize("blind", ["track", "detection"])
@@ -220,7 +220,7 @@ def test_fused_is_motion_alone_where_one_has_no_embedding(blind):
     (memory if blind == "track" else seen)[:] = 0
     buffers = scene([compile_stage(stage)], rules_of(stage, motion={"state": "xywh"}), box, found, memory)
     buffers.detections["score"] = 0.9
-    assert judge(buffers, 0, 0, 0, seen) == rc.UNASSIGNED
+    assert pair_cost(buffers, 0, 0, 0, seen) == rc.UNASSIGNED
     assert buffers.pairs["cost"][0] == pytest.approx(0.2)
 
 
@@ -410,7 +410,7 @@ def all_pairs_are_there(stages_, rules, side, widest):
         expected = {}
         for i in range(30):
             for j in range(40):
-                if judge(buffers, s, i, j, embedding) == rc.UNASSIGNED:
+                if pair_cost(buffers, s, i, j, embedding) == rc.UNASSIGNED:
                     expected[i, j] = buffers.pairs["cost"][0]
         assert ours == expected
         count += len(expected)
