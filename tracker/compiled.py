@@ -83,15 +83,53 @@ class _PartLowering(typed_passes.NativeLowering):
         return True
 
 
+LINKED = "linkonce_odr"
+"""How numba marks the functions of parts."""
+
+
+class _WholeLibrary(codegen.JITCodeLibrary):
+    """The code of a function for Python with all its parts, which nobody outside calls.
+
+    LLVM is told so: then it puts a part that is called at one place there, and need not hand it the engine's arrays,
+    which are more than a hundred numbers.
+    """
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage.name == LINKED:
+                function.visibility, function.linkage = "default", "internal"
+        super()._optimize_final_module()
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _WholeLowering(typed_passes.NativeLowering):
+    """numba's last step, with a library of ours."""
+
+    _name = "native_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _WholeLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return bool(super().run_pass(state))
+
+
 class _PartCompiler(compiler.CompilerBase):
     """numba's usual steps, but for the last."""
 
+    lowering: type[typed_passes.NativeLowering] = _PartLowering
+
     def define_pipelines(self) -> list[Any]:
         steps = compiler.DefaultPassBuilder.define_nopython_pipeline(self.state)
-        usual, ours = typed_passes.NativeLowering, _PartLowering
-        steps.passes = [(ours if step is usual else step, why) for step, why in steps.passes]
+        usual = typed_passes.NativeLowering
+        steps.passes = [(self.lowering if step is usual else step, why) for step, why in steps.passes]
         steps.finalize()
         return [steps]
+
+
+class _WholeCompiler(_PartCompiler):
+    """The same for a function for Python."""
+
+    lowering = _WholeLowering
 
 
 class PartType(types.Dispatcher):
@@ -125,7 +163,7 @@ class Compiled(CPUDispatcher):
     @cached_property
     def whole(self) -> Any:
         """The function for Python; called directly, it is called a little faster."""
-        whole: Any = _Whole(self.py_func, targetoptions=self._options)
+        whole: Any = _Whole(self.py_func, targetoptions=self._options, pipeline_class=_WholeCompiler)
         whole._cache = CodeCache(self.py_func)
         return whole
 
