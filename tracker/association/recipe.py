@@ -167,7 +167,7 @@ class Reidentification(Part):
     seconds: float = Field(60.0, ge=0, le=86_400, description="who is known is remembered out of sight for this time")
     evidence: Positive = Field(4.0, description="makes a track known, and a newcomer sure")
     threshold: Annotated[float, Field(gt=0, le=2)] | None = Field(
-        0.506,
+        0.522,
         description="cosine distance at which two tracks of one camera are as likely one person as two, by the odds of "
         "the bundled embedder; `load_tracker(…, embedder=…)` puts in what another says; null: nobody knows, and nobody "
         "is known again by his embedding before the stream has shown how unlike people in view at once are",
