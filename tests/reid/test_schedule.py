@@ -25,7 +25,7 @@ def test_by_epochs_the_clock_does_not_matter(settings_for):
     schedule, sizes, rates = walk(settings_for(stages=STAGES), lambda _: 1e6)
     assert sizes == [(32, 16)] * 30 + [(64, 32)] * 10
     assert schedule.expected == schedule.epoch == 40
-    assert rates[-1] == pytest.approx(0.01 * schedule.settings.rate)
+    assert rates[-1] == pytest.approx(0.01 * schedule.settings.lr)
 
 
 @pytest.mark.parametrize("pace", [0.01, 0.3, 2.0])
@@ -37,7 +37,7 @@ def test_by_the_clock_a_training_ends_in_its_time_at_the_lowest_rate(settings_fo
 
     schedule, sizes, rates = walk(settings_for(stages=STAGES, minutes=1.5), seconds)
     assert schedule.seconds == pytest.approx(90, abs=12 * pace + 1)
-    assert rates[-1] == pytest.approx(0.01 * schedule.settings.rate, rel=0.5)
+    assert rates[-1] == pytest.approx(0.01 * schedule.settings.lr, rel=0.5)
     assert schedule.progress == 1
     large = sum(4 * pace for size in sizes if size == (64, 32))
     assert large == pytest.approx(90 / 4, abs=12 * pace + 4)  # a quarter of the time

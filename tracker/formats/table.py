@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -265,7 +266,8 @@ def _classes(
 
 def _check_names(what: str, words: set[str]) -> None:
     for word in words:
-        if not word.isprintable() or not word:
+        # Names of files that are not Unicode keep their bytes so (PEP 383).
+        if not re.sub("[\udc80-\udcff]", "?", word).isprintable() or not word:
             raise DataError(f"{what}: {word[:40]!r} is no name for a class or a sequence")
 
 

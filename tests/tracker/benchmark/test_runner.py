@@ -110,7 +110,7 @@ def test_a_half_is_counted_from_one(small, tmp_path):
     outcome = run(small, tmp_path / "run", split="val-half")
     frames = np.loadtxt(outcome.folder / "one.txt", delimiter=",")[:, 0]
     assert (frames.min(), frames.max()) == (1, 19)
-    again = evaluate(outcome.folder / "truth", outcome.folder)
+    again = evaluate(outcome.folder / "gt", outcome.folder)
     assert again["combined"].full() == outcome.scores["combined"].full()
     assert outcome.scores["combined"].clear.MOTA > 0.9
 

@@ -102,13 +102,25 @@ def test_doctor_finds_this_machine_in_order():
     assert findings["reid package"]["words"] == "ours"
 
 
-def test_doctor_notices_a_foreign_reid(tmp_path):
+def test_a_foreign_reid_is_told_with_what_to_do(tmp_path):
     (tmp_path / "reid").mkdir()
     (tmp_path / "reid/__init__.py").write_text("")
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import tracker.doctor as d; print(d._shadow())"
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert "verdict='bad'" in done.stdout
-    assert "pip uninstall reid" in done.stdout
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import tracker"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip uninstall reid" in done.stderr.splitlines()[-1]
+
+
+def test_doctor_notices_a_foreign_reid_that_looks_like_ours(tmp_path, monkeypatch):
+    import importlib.util
+
+    from tracker import doctor
+
+    spec = importlib.util.spec_from_file_location("reid", tmp_path / "reid/__init__.py")
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: spec)
+    finding = doctor._shadow()
+    assert finding.verdict == "bad"
+    assert "pip uninstall reid" in finding.words
 
 
 @pytest.mark.parametrize("option", ["--classes", "--save"])

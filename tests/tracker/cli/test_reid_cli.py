@@ -43,8 +43,8 @@ gallery: {{format: folders, path: {crops / "gallery"}}}
 backbone: osnet_x0_25
 dimension: 16
 stages: [{{size: [64, 32], epochs: 2}}]
-identities: 3
-images: 2
+p: 3
+k: 2
 """
     )
     done = run("train", config, "--out", tmp_path / "run", "--device", "cpu")

@@ -9,7 +9,7 @@ import yaml
 
 from tracker import Frame
 from tracker.analytics.zones import Scene, read_scene
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, WriteError
 from tracker.sinks import open_sink
 from tracker.sinks.scene_overlay import SceneOverlay
 from tracker.types import Detections, Tracks, TrackState
@@ -130,6 +130,24 @@ def test_a_cameras_file_of_one_camera_is_a_scene(tmp_path):
     line = {"name": "door", "points": [[0.1, 0.2], [0.3, 0.4]]}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({"cameras": [{"name": "x", "source": "0", "lines": [line]}]}))
     assert [line.name for line in read_scene(tmp_path / "c.yaml").lines] == ["door"]
+
+
+def test_a_disk_that_is_full_leaves_whole_tables_alone(tmp_path, files_no_larger_than):
+    frames = [{7: (10 + 2 * i, 80)} for i in range(90)]
+    run(tmp_path / "whole", frames)
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole/analytics").iterdir()}
+    for limit in (0, 20, 60, 150, 400, 900):
+        folder = tmp_path / str(limit)
+        folder.mkdir()
+        with files_no_larger_than(limit), pytest.raises(WriteError, match="cannot be written: File too large"):
+            run(folder, frames)
+        there = {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for name, content in there.items():
+            if name == "events.csv":  # grows: whole lines, the first ones
+                assert whole[name].startswith(content)
+                assert not content or content.endswith(b"\n")
+            else:
+                assert content == whole[name]
 
 
 def test_a_real_clip_by_command(clip, tmp_path):
