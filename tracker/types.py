@@ -260,6 +260,7 @@ OUTPUT = np.dtype(
     ]
 )
 """A track as the engine writes it; fields as in `Tracks`."""
+COLUMNS = tuple(OUTPUT.fields or ())
 
 
 @dataclass(slots=True, eq=False, init=False)
@@ -309,18 +310,19 @@ class Tracks:
     def from_records(cls, records: NDArray[Any]) -> Self:
         """From ``(M,)`` of `OUTPUT`, or ``(M, B)`` of its bytes, right by construction.
 
-        Columns are cut when they are first asked for.
+        Columns are cut, all at once, when the first is asked for.
         """
         self = cls.__new__(cls)
         self._records = records
         return self
 
     def __getattr__(self, name: str) -> NDArray[Any]:
-        if name not in OUTPUT.fields:  # type: ignore[operator]
+        if name not in COLUMNS:
             raise AttributeError(f"Tracks has no attribute {name!r}")
-        column: NDArray[Any] = np.ascontiguousarray(self._records.view(OUTPUT)[name]).reshape(-1, *OUTPUT[name].shape)
-        setattr(self, name, column)
-        return column
+        rows = self._records.view(OUTPUT).reshape(len(self._records))
+        for column in COLUMNS:
+            setattr(self, column, rows[column].copy())
+        return getattr(self, name)  # type: ignore[no-any-return]
 
     @property
     def predicted(self) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import pytest
 from tracker import ConfigError, DataError, Detections, load_tracker
 from tracker.association import records as rc
 from tracker.association.compile import compile_stage
-from tracker.association.matching import costs
+from tracker.association.matching import candidates, costs
 from tracker.association.recipe import Recipe
 from tracker.config import load_recipe
 
@@ -23,6 +23,12 @@ def test_the_distance_of_centres_is_in_mean_diagonals():
     box, found = (0.0, 0.0, 3.0, 4.0), (-1.5 + 15, -2.0, 4.5 + 15, 6.0)
     assert costs.centre_distance(stage, pair, box, found) == pytest.approx(2.0)
     assert pair["centre_distance"] == pytest.approx(2.0)
+
+
+def test_no_term_is_left_of_the_pair_before():
+    (pair,) = np.zeros(1, rc.PAIR)
+    candidates.forget_terms(pair)
+    assert all(np.isnan(pair[term]) for term in rc.TERMS)
 
 
 def test_no_pair_within_the_gate_is_further_than_the_margin():
