@@ -120,6 +120,14 @@ def test_commands_of_tools_name_tools_that_there_are(root):
         assert (root / name.replace(".", "/")).with_suffix(".py").is_file(), f"{path} names {name}"
 
 
+def test_what_contributing_names_is_there(root):
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:tracker|reid|tests|tools|docs|configs)/[\w/.*-]+)`", text)
+    assert len(paths) > 15
+    for path in paths:
+        assert list(root.glob(path.rstrip("/"))), f"CONTRIBUTING.md names {path}"
+
+
 def imported_modules(path, known):
     """Modules of ours that a module imports, anywhere in it, as they are called; `known` are all of them."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

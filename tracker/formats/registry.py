@@ -16,6 +16,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,11 @@ class Format:
 
     def _load(self, name: str, default: Any = None) -> Any:
         return getattr(importlib.import_module(f"tracker.formats.{self.module}"), name, default)
+
+    @property
+    def a_file_each(self) -> bool:
+        """Whether every sequence has a file of its own."""
+        return self._load("write_sequence") is not None
 
     @property
     def written(self) -> bool:
@@ -208,7 +214,9 @@ def _of_text(file: Path, *, in_folder: bool) -> str | None:
 
 def _some(folder: Path) -> list[Path]:
     """A few files of a folder that tell its format."""
-    for pattern in ("gt/gt.txt", "*/gt/gt.txt", "label_02/*.txt", "labels/*.txt", "*.txt", "*.xml"):
+    usual = ("gt/gt.txt", "*/gt/gt.txt", "label_02/*.txt", "labels/*.txt", "*.txt")
+    own = (f"*{suffix}" for suffix, name in BY_SUFFIX.items() if suffix != AMBIGUOUS and FORMATS[name].a_file_each)
+    for pattern in chain(usual, own):
         found = sorted(p for p in folder.glob(pattern) if p.is_file() and p.name != "classes.txt")
         if found:
             return found[:20]
