@@ -161,10 +161,10 @@ class Webhook:
     def _account(self, batch: list[Event], problem: _Problem | None) -> None:
         """Count what was sent or is lost, keep what is to be tried again, and say what is wrong."""
         if problem is None:
-            self.sent += len(batch)
             if self.trouble is not None:
                 log.info("webhook: goes on")
-            self.trouble = None
+            self.trouble = None  # first: who sees that they are sent finds no trouble any more
+            self.sent += len(batch)
             return
         reason = problem.reason
         if problem.again:

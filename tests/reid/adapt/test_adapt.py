@@ -101,7 +101,7 @@ def test_it_learns_goes_on_and_is_judged(network, tmp_path):
         float((a - b).abs().sum()) for a, b in zip(first.average.parameters(), network.parameters(), strict=True)
     )
     assert moved > 0
-    longer = adapt(network, tracklets, tmp_path, minutes=0.06)
+    longer = adapt(network, tracklets, tmp_path, minutes=first.seconds / 60 + 0.02)
     assert longer.steps == first.steps
     assert 0 < longer.progress < 1
     longer.run()
