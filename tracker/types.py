@@ -68,6 +68,8 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 def _array(owner: str, name: str, value: ArrayLike, dtype: DTypeLike, shape: tuple[int | None, ...]) -> NDArray[Any]:
     """`value` as an array of `dtype`; a `DataError` names expected and actual shape (None: any length)."""
+    if type(value) is np.ndarray and value.dtype == dtype and _fits(value.shape, shape):
+        return value  # what a detector gives, every frame
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "biuf" and array.size:  # not complex numbers, texts, dates, objects
