@@ -53,7 +53,7 @@ def chart(
         y_label: over the axis, before the title's end.
         y_range: of the vertical axis; all that is there, and 0, if not given.
         width: in pixels.
-        height: likewise.
+        height: in pixels.
     """
     shown = [_finite(s) for s in series]
     x_low, x_high = _extent([x for x, _, _ in shown])

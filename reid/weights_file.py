@@ -33,7 +33,7 @@ class Preprocessing:
     Attributes:
         size: height and width in pixels.
         mean: of each colour, RGB in 0–1.
-        std: likewise.
+        std: standard deviation of each colour, RGB in 0–1.
     """
 
     size: tuple[int, int]

@@ -52,7 +52,7 @@ def prefetch(items: Iterable[T], ahead: int, name: str = "prefetch") -> Generato
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-        except BaseException as error:  # noqa: BLE001  # likewise
+        except BaseException as error:  # noqa: BLE001  # the consumer's too
             failure.append(error)
         put(_END)
 

@@ -25,7 +25,7 @@ class Views(NamedTuple):
     grey: Tensor
     """``(N, 4)`` top, bottom, left and right of what loses its colour, in pixels; nothing where bottom is top."""
     erased: Tensor
-    """``(N, 4)`` likewise of where noise goes."""
+    """``(N, 4)`` top, bottom, left and right of where noise goes, in pixels; nothing where bottom is top."""
     noise: Tensor
     """``(N, 3, H, W)`` in 0–1, on the device of the crops."""
 

@@ -34,7 +34,7 @@ def write_report(path: Path, judgements: Mapping[str, Judgement], *, query: Path
         path: of the `.html` file.
         judgements: by the names of their weights.
         query: folder that was judged on, for the heading.
-        gallery: folders likewise.
+        gallery: folders that it was compared with, for the heading.
     """
     first = next(iter(judgements.values()))
     title = f"Re-identification by {', '.join(Path(name).name for name in judgements)}"

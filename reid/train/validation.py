@@ -28,7 +28,7 @@ class Validation:
     Attributes:
         ranking: CMC, mAP, mINP; None without query and gallery.
         positives: ``(B,)`` pairs of one identity by distance, counted in `BINS`.
-        negatives: ``(B,)`` likewise of two.
+        negatives: ``(B,)`` pairs of two identities by distance, counted in `BINS`.
         of: what was looked at, in words.
     """
 

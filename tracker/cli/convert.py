@@ -58,7 +58,8 @@ def convert(
         str | None, typer.Option("--size", metavar="WxH", help="Of the pictures, where SOURCE does not say.")
     ] = None,
     rate: Annotated[
-        float | None, typer.Option("--rate", metavar="FPS", min=0.001, max=1e6, help="Frames a second, likewise.")
+        float | None,
+        typer.Option("--rate", metavar="FPS", min=0.001, max=1e6, help="Frames a second, where SOURCE does not say."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace TARGET if it is there.")] = False,
 ) -> None:

@@ -30,7 +30,7 @@ class Stretches:
         first, last: ``(S,)`` frames of the first and the last match, 1-based.
         boxes: ``(S,)`` matches.
         first_gt, last_gt: ``(S,)`` true boxes of those two, rows of the ground truth.
-        first_pred, last_pred: ``(S,)`` likewise the tracker's.
+        first_pred, last_pred: ``(S,)`` the tracker's boxes of those two, rows of the predictions.
     """
 
     identity: Int64

@@ -93,7 +93,7 @@ def score(gt_ids: Frames[ArrayLike], tracker_ids: Frames[ArrayLike], similarity:
 
     Args:
         gt_ids: for each frame ``(G,)`` whole numbers (or strings), each at most once in a frame.
-        tracker_ids: for each frame ``(T,)``, likewise.
+        tracker_ids: for each frame ``(T,)`` whole numbers (or strings), each at most once in a frame.
         similarity: for each frame ``(G, T)`` in 0–1.
 
     Raises:

@@ -24,7 +24,7 @@ def match(gt_first: Int64, pred_first: Int64, pair_first: Int64, pair_pred: Int6
 
     Args:
         gt_first, pred_first: ``(F + 1,)``; the boxes of frame `f` are `first[f]` up to but without `first[f + 1]`.
-        pair_first: ``(G + 1,)``; likewise the pairs of each true box.
+        pair_first: ``(G + 1,)``; the pairs of true box `g` are `pair_first[g]` up to but without `pair_first[g + 1]`.
         pair_pred: ``(P,)`` the predicted box of each pair.
         score: ``(P,)`` at least 0; a pair of score 0, like one that is not listed, is no match.
 

@@ -30,7 +30,7 @@ class FrameSimilarity:
 
     Attributes:
         gt: ``(G,)`` identities, numbered from 0 without gaps over the sequence.
-        pred: ``(T,)`` track ids, likewise.
+        pred: ``(T,)`` track ids, numbered from 0 without gaps.
         similarity: ``(G, T)`` overlap in 0–1.
     """
 
@@ -45,11 +45,11 @@ class Sequence:
 
     Attributes:
         gt_id: ``(G,)`` identity of each true box, from 0 without gaps, boxes in order of frames.
-        pred_id: ``(R,)`` track of each of the tracker's boxes, likewise.
+        pred_id: ``(R,)`` track of each of the tracker's boxes, from 0 without gaps, boxes in order of frames.
         gt_first: ``(F + 1,)``; the true boxes of frame `f` are `gt_first[f]` up to but without
             `gt_first[f + 1]`.
-        pred_first: ``(F + 1,)``; likewise the tracker's.
-        pair_first: ``(G + 1,)``; likewise the pairs of each true box.
+        pred_first: ``(F + 1,)``; the tracker's boxes of frame `f`, in the same way.
+        pair_first: ``(G + 1,)``; the pairs of true box `g` are `pair_first[g]` up to but without `pair_first[g + 1]`.
         pair_pred: ``(P,)`` the tracker's box of each pair, a row of `pred_id`; ascending for each true box.
         similarity: ``(P,)`` overlap of each pair, above 0, at most 1.
         num_gt_ids: how many identities there are.
@@ -121,7 +121,7 @@ class Sequence:
 
         Args:
             gt_ids: for each frame ``(G,)`` whole numbers (or strings), each at most once in a frame.
-            tracker_ids: for each frame ``(T,)``, likewise.
+            tracker_ids: for each frame ``(T,)`` whole numbers (or strings), each at most once in a frame.
             similarity: for each frame ``(G, T)`` in 0–1.
 
         Raises:

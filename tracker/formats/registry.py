@@ -275,7 +275,7 @@ def read_tables(
         kind: a key of `FORMATS`; recognised where it is None.
         notes: takes what was left out.
         size: width and height of the pictures, where the source does not say.
-        rate: frames a second, likewise.
+        rate: frames a second, where the source does not say.
         classes: what column 8 of MOTChallenge's text holds, see `tracker.formats.mot`.
 
     Raises:

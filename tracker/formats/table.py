@@ -54,8 +54,10 @@ class Table:
         filled: ``(N,)`` whether nobody saw this box, and it was put into a gap.
         row: ``(N,)`` number of the row in the file's order, from 0.
         visibility: ``(N,)`` visible share in 0–1, -1 where unknown; None where no row's is known.
-        truncated: ``(N,)`` how much is cut off by the picture's border, as KITTI has it; -1 and None likewise.
-        occluded: ``(N,)`` 0 visible, 1 partly, 2 largely hidden, 3 unclear; -1 and None likewise.
+        truncated: ``(N,)`` how much is cut off by the picture's border, as KITTI has it; -1 where unknown,
+            None where no row's is known.
+        occluded: ``(N,)`` 0 visible, 1 partly, 2 largely hidden, 3 unclear; -1 where unknown, None where no row's
+            is known.
         time: ``(N,)`` seconds; None where the format has none.
         name: of the sequence.
         labels: names of classes.

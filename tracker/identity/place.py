@@ -14,7 +14,7 @@ POSITION = 0.03
 DRIFT = 0.1
 """… and how much wider it is for every second: people cross a picture in about ten."""
 HEIGHT = 0.1
-"""Standard deviation of the logarithm of its height at once; it widens by `DRIFT` likewise."""
+"""Standard deviation of the logarithm of its height at once; it widens by `DRIFT` a second too."""
 HEIGHTS = 0.7
 """Standard deviation of the logarithm of the heights of two boxes of different objects."""
 STAYS = 10.0
@@ -31,7 +31,7 @@ def log_ratio(last: Float64, velocity: Float64, first: Float64, gap: Float64) ->
     Args:
         last: ``(…, 4)`` last box before, in fractions of the picture; NaN where it is not known.
         velocity: ``(…, 2)`` of its middle, fractions a second.
-        first: ``(…, 4)`` first box after, likewise.
+        first: ``(…, 4)`` first box after, in fractions of the picture; NaN where it is not known.
         gap: ``(…)`` seconds from the one to the other, at least 0.
 
     Returns:

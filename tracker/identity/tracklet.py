@@ -25,13 +25,13 @@ class Tracklet:
         camera: where it was seen.
         track: its id there; with the camera, what it is found by.
         begin: seconds, on the one clock of the site.
-        end: likewise, not before `begin`.
+        end: seconds on the same clock, not before `begin`.
         embeddings: ``(K, D)`` of unit length, in the order of time; kept as float16, at most eight of them (see
             `choose`). ``(0, D)`` where nothing is known of its looks.
         quality: ``(K,)`` at least 0, how well each shows the object; all the same when None.
         class_id: of the detector; only objects of one class are compared.
         first_xyxy: ``(4,)`` its first box in fractions of the picture; None where it is not known.
-        last_xyxy: likewise its last.
+        last_xyxy: ``(4,)`` its last box in fractions of the picture; None where it is not known.
 
     Raises:
         DataError: what is no such thing; says which and why.

@@ -154,7 +154,7 @@ def _finished(result: RunResult) -> Generator[list[Sink]]:
     for sink in sinks:
         try:
             sink.close()
-        except BaseException as error:  # noqa: BLE001  # likewise
+        except BaseException as error:  # noqa: BLE001  # raised again below
             first = first or error
     result.files = [sink.path for sink in sinks if sink.path is not None and sink.path.exists()]
     result.conclusions = [line for sink in sinks for line in sink.conclusion]
