@@ -21,6 +21,8 @@ BAND = 0.04
 """Half width of the band, in box heights."""
 LEAST_BAND = 1.0
 """And in pixels."""
+FORGET_AFTER = 5.0
+"""Seconds out of sight after which a track of a file is taken out of its zones."""
 HANDOVER_SECONDS = 1.0
 """A track that appears where another one vanished so lately is the same object, for zones and lines."""
 LONGEST_WAY = 2.0
@@ -141,6 +143,10 @@ class Geometry:
         ]
         self._keep(~gone)
         return events
+
+    def forget_unseen(self, now: float, seconds: float) -> list[ZoneEvent]:
+        """Tracks that have been out of sight for longer leave their zones."""
+        return self.forget(self._ids[now - self._seen > seconds], now)
 
     def inside(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """``(M, Z)``: which of some tracks, of the last frame, are in which zone."""

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.analytics.geometry import Geometry, feet
+from tracker.analytics.geometry import FORGET_AFTER, Geometry, feet
 from tracker.analytics.heatmap import HeatMap
 from tracker.analytics.intervals import INTERVAL, Intervals
 from tracker.analytics.visits import Visits
@@ -19,8 +19,6 @@ from tracker.types import Frame, Tracks
 
 VIEW = "view"
 """The place that is the whole picture."""
-FORGET_AFTER = 5.0
-"""Seconds out of sight after which a track is taken out of its zones."""
 SCENE_SECONDS = 0.5
 """Between frames that are added to the picture of the scene."""
 SCENE_SHARE = 0.1
@@ -68,14 +66,14 @@ class Observer:
         self.heat: HeatMap | None = None
         self._scene_picture: NDArray[np.float32] | None = None
         self._pictured = -np.inf
-        self._last_seen: dict[int, float] = {}
         self._before: float | None = None
 
     def update(self, frame: Frame, tracks: Tracks) -> list[TimedEvent]:
         """Take one frame; what happened in it. Tracks that are only expected count as nothing."""
         now, (width, height) = frame.timestamp, frame.size
         seen = tracks[~tracks.predicted]
-        happened = [*self._forget(now), *self.geometry.update(seen, frame.size, now)]
+        gone = self.geometry.forget_unseen(now, FORGET_AFTER)
+        happened = [*gone, *self.geometry.update(seen, frame.size, now)]
         foot = feet(seen.xyxy)
         before = len(self.visits)
         self.visits.update(seen, foot / [width, height], self.geometry.inside(seen.id), now)
@@ -95,8 +93,7 @@ class Observer:
         """Who is in a zone at the end leaves it there."""
         if self._before is None:
             return []
-        left = self.geometry.forget(np.fromiter(self._last_seen, np.int64), self._before)
-        self._last_seen.clear()
+        left = self.geometry.forget_unseen(self._before, -np.inf)
         return [self._timed(event, self._before) for event in left]
 
     def heat_map(self) -> NDArray[np.uint8] | None:
@@ -111,14 +108,6 @@ class Observer:
         self.intervals.update(now, {VIEW: in_view, **self.geometry.occupants()})
         for visit_class in self.visits.classes_of_last(new):
             self.intervals.enter(now, VIEW, visit_class)
-        self._last_seen.update(dict.fromkeys(seen.id.tolist(), now))
-
-    def _forget(self, now: float) -> list[Any]:
-        """Tracks that have been away for long leave their zones."""
-        gone = [track for track, last in self._last_seen.items() if now - last > FORGET_AFTER]
-        for track in gone:
-            del self._last_seen[track]
-        return self.geometry.forget(np.array(gone, np.int64), now) if gone else []
 
     def _add_heat(self, frame: Frame, foot: NDArray[np.float64], now: float) -> None:
         if self.heat is None or self._scene_picture is None or self.heat.size != frame.size:

@@ -38,6 +38,10 @@ class IgnoringDetector(Detector):
         """Those that are not in a polygon."""
         return [self._rest(found, frame) for found, frame in zip(self._detector.detect(frames), frames, strict=True)]
 
+    def end(self, frames: int) -> None:
+        """Told to the detector."""
+        self._detector.end(frames)
+
     def _rest(self, found: Detections, frame: Frame) -> Detections:
         middle = ((found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2).astype(np.float64) / frame.size
         hidden = np.zeros(len(found), bool)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.analytics.geometry import Geometry
+from tracker.analytics.geometry import FORGET_AFTER, Geometry
 from tracker.analytics.zones import Scene
 from tracker.types import Frame, Tracks
 
@@ -36,6 +36,7 @@ class SceneOverlay:
 
     def draw(self, frame: Frame, tracks: Tracks) -> Image:
         """A copy of the frame's image with the scene and the tracks on it."""
+        self._geometry.forget_unseen(frame.timestamp, FORGET_AFTER)
         for event in self._geometry.update(tracks[~tracks.predicted], frame.size, frame.timestamp):
             if event.kind == "line_crossed":
                 self._crossed[event.data["line"]][event.data["direction"] == "b_to_a"] += 1

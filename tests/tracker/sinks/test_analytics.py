@@ -9,7 +9,9 @@ import yaml
 
 from tracker import Frame
 from tracker.analytics.zones import Scene, read_scene
+from tracker.detection.ignoring import IgnoringDetector
 from tracker.errors import ConfigError, WriteError
+from tracker.protocols import Detector
 from tracker.sinks import open_sink
 from tracker.sinks.scene_overlay import SceneOverlay
 from tracker.types import Detections, Tracks, TrackState
@@ -109,6 +111,38 @@ def test_the_overlay_shows_zone_line_and_counts():
     assert changed[80:95, 150:].max() == 0
     assert (pictures[0] != pictures[-1]).any()  # counts went on
     assert (plain == 90).all()
+
+
+def test_the_overlay_forgets_who_left_the_picture_out_of_a_zone():
+    zone = SCENE.model_copy(update={"lines": ()})  # whose label would lie over the zone's in so small a picture
+    overlay = SceneOverlay(zone, {}, lambda frame, tracks: frame.image.copy())
+    plain = np.full((SIZE[1], SIZE[0], 3), 90, np.uint8)
+    empty = overlay.draw(Frame(plain, 0, 0.0), tracks({}))
+    full = overlay.draw(Frame(plain, 1, 0.1), tracks({1: (20, 80)}))
+    assert (full != empty).any()
+    np.testing.assert_array_equal(overlay.draw(Frame(plain, 2, 9.0), tracks({})), empty)
+
+
+def test_what_is_ignored_is_not_seen_and_the_end_is_told_to_the_detector():
+    class Told(Detector):
+        class_names = {0: "person"}  # noqa: RUF012
+        frames = None
+
+        def detect(self, frames):
+            return [Detections([[0, 0, 20, 20], [150, 50, 170, 90]], [0.9, 0.8], [0, 0]) for _ in frames]
+
+        def describe(self):
+            return {}
+
+        def end(self, frames):
+            self.frames = frames
+
+    detector = Told()
+    ignoring = IgnoringDetector(detector, [((0.7, 0.4), (1.0, 0.4), (1.0, 1.0), (0.7, 1.0))])
+    (found,) = ignoring.detect([Frame(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), 0, 0.0)])
+    np.testing.assert_array_equal(found.xyxy, [[0, 0, 20, 20]])
+    ignoring.end(7)
+    assert detector.frames == 7
 
 
 @pytest.mark.parametrize(
