@@ -26,6 +26,7 @@ from reid.losses import triplet_loss
 from reid.miners import Triplets
 from reid.pickled import look_through
 from reid.samplers import IdentitySampler
+from reid.train.average import MovingAverage
 from reid.train.embedding import embed_crops, normalised
 from reid.train.objective import precision
 
@@ -110,6 +111,7 @@ class Adaptation:
         self.groups = self.learned.groups
         self.network = deepcopy(network).requires_grad_(True).to(memory_format=torch.channels_last)
         self.average = deepcopy(network)
+        self._moving = MovingAverage(self.average, self.network, settings.average)
         weights = list(self.network.parameters())
         self.optimizer = torch.optim.AdamW(
             [
@@ -243,21 +245,12 @@ class Adaptation:
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.steps += 1
-        self._follow()
+        self._moving.update(self.steps)
 
     def _rate(self) -> float:
         """Warm-up over a twentieth, then half a cosine to one percent."""
         rising = min(self.progress / 0.05, 1.0)
         return self.settings.rate * max(rising, 0.01) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * self.progress)))
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        keep = min(self.settings.average, (1 + self.steps) / (10 + self.steps))
-        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - keep)
-            else:
-                mean.copy_(value)
 
     def judged(self) -> tuple[nn.Module, Verdict]:
         """The network to offer, and why: the first of the blends of old and new weights that is surely better."""

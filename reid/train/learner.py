@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from reid.errors import ConfigError, TrainingError
 from reid.miners import Triplets
 from reid.models import EmbeddingNetwork, create_model
 from reid.train import distributed
+from reid.train.average import MovingAverage
 from reid.train.embedding import normalised
 from reid.train.init import initialise
 from reid.train.objective import Features, Objective, precision
@@ -32,18 +33,6 @@ class Forward(nn.Module):
         classifier = self.network.classifier
         needed = classifier is not None and classifier.weight.requires_grad
         return (raw, normal, classifier(normal)) if needed and classifier is not None else (raw, normal)
-
-
-class _Tensors(NamedTuple):
-    """Of a network: what is averaged, and what is counted."""
-
-    numbers: list[Tensor]
-    counts: list[Tensor]
-
-
-def _tensors(network: nn.Module) -> _Tensors:
-    state = network.state_dict().values()
-    return _Tensors([t for t in state if t.is_floating_point()], [t for t in state if not t.is_floating_point()])
 
 
 class Learner:
@@ -78,7 +67,7 @@ class Learner:
         self.half = precision(settings.amp, device)
         self.scaler = torch.amp.GradScaler(torch.device(device).type, enabled=self.half == torch.float16)
         self.updates = 0
-        self._learning, self._averaged = _tensors(self.network), _tensors(self.average)
+        self._moving = MovingAverage(self.average, self.network, settings.ema_decay)
 
     def state(self) -> dict[str, Any]:
         """What stands between two batches."""
@@ -103,7 +92,7 @@ class Learner:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
-        if self.updates < 0 or not all(torch.isfinite(t).all() for t in self._averaged.numbers):
+        if self.updates < 0 or not self._moving.finite:
             raise ValueError("numbers that no training has")
         self.scaler.load_state_dict(state.get("scaler") or self.scaler.state_dict())
         if self.centers is not None:
@@ -180,12 +169,6 @@ class Learner:
                     center.grad /= self.settings.center_weight * self.scaler.get_scale()
             self.centers.step()
         self.scaler.update()
-        self._update_average()
-        return dict(parts)
-
-    @torch.no_grad()
-    def _update_average(self) -> None:
         self.updates += 1
-        decay = min(self.settings.ema_decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self._averaged.numbers, self._learning.numbers, 1 - decay)
-        torch._foreach_copy_(self._averaged.counts, self._learning.counts)
+        self._moving.update(self.updates)
+        return dict(parts)

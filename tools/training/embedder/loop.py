@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from reid.errors import TrainingError
 from reid.models import EmbeddingNetwork
+from reid.train.average import MovingAverage
 from reid.train.embedding import normalised
 from reid.train.objective import precision
 from tools.training.embedder.objective import Weights, centred, objective
@@ -106,6 +107,7 @@ class Training:
         out.mkdir(parents=True, exist_ok=True)
         self.network = network.to(memory_format=torch.channels_last).train()
         self.average = deepcopy(network).requires_grad_(False)
+        self._moving = MovingAverage(self.average, self.network, settings.average)
         weights = list(network.parameters())  # those that stand still too, so that a later start may move them
         for layer in list(network.backbone.layers)[: settings.frozen]:  # type: ignore[arg-type]
             layer.requires_grad_(False).eval()
@@ -227,7 +229,7 @@ class Training:
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimizer.step()
         self.steps, self.seen = self.steps + 1, self.seen + len(rows)
-        self._follow()
+        self._moving.update(self.steps)
         return parts
 
     def _hidden(self, crops: Tensor) -> Tensor:
@@ -239,13 +241,3 @@ class Training:
             top, left = int(torch.randint(height - h, ())), int(torch.randint(width - w, ()))
             crops[row, :, top : top + h, left : left + w] = torch.rand(3, 1, 1)
         return crops
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """The moving average, quicker at first."""
-        keep = min(self.settings.average, (1 + self.steps) / (10 + self.steps))
-        for mean, value in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - keep)
-            else:
-                mean.copy_(value)
